@@ -1,0 +1,2 @@
+//! The researcher's bench.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Canonical JSON of the Matrix specification: parse with limits, print, check.

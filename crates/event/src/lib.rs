@@ -1,0 +1,1 @@
+//! The Matrix PDU of every room version: format, hashes, ids, redaction.

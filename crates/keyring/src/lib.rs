@@ -1,0 +1,1 @@
+//! Signing keys of many tenants, and the keys of the servers they meet.

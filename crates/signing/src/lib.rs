@@ -1,0 +1,1 @@
+//! Signatures on Matrix JSON, events and federation requests.

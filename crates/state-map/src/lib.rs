@@ -1,0 +1,1 @@
+//! Persistent, structurally shared, content-addressed snapshots of room state.

@@ -1,0 +1,1 @@
+//! The vectors of the Matrix specification and the comparisons with other implementations.
