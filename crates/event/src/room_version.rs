@@ -1,0 +1,163 @@
+//! Room versions as one table of switches.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+use ruma_common::room_version_rules::RoomVersionRules;
+
+/// A room version: its identifier and its row in the table of switches.
+///
+/// Everything that depends on the version of a room takes a `&'static RoomVersion` and asks it
+/// for the switch in question; nothing branches on the identifier. Two versions are equal when
+/// their identifiers are.
+///
+/// An unknown version is not a version: [`RoomVersion::find`] answers `None`, and there is no
+/// fallback.
+///
+/// # Example
+///
+/// ```
+/// use freehold_event::RoomVersion;
+///
+/// let version = RoomVersion::find("11").unwrap();
+/// assert_eq!(version, RoomVersion::V11);
+/// assert!(version.rules().redaction.content_field_redacts);
+/// assert!(RoomVersion::find("org.example.unheard-of").is_none());
+/// ```
+///
+/// A version that is not part of the specification yet is a row more:
+///
+/// ```
+/// use freehold_event::RoomVersion;
+/// use ruma_common::room_version_rules::RoomVersionRules;
+///
+/// const RULES: RoomVersionRules = {
+///     let mut rules = RoomVersionRules::V11;
+///     rules.authorization.integer_power_levels = false;
+///     rules
+/// };
+/// static EXPERIMENT: RoomVersion = RoomVersion::custom("org.example.experiment", RULES);
+/// assert_eq!(EXPERIMENT.id(), "org.example.experiment");
+/// ```
+#[derive(Clone)]
+pub struct RoomVersion {
+    id: &'static str,
+    rules: RoomVersionRules,
+}
+
+impl RoomVersion {
+    /// [Room version 1](https://spec.matrix.org/v1.19/rooms/v1/).
+    pub const V1: &'static Self = &Self::custom("1", RoomVersionRules::V1);
+    /// [Room version 2](https://spec.matrix.org/v1.19/rooms/v2/).
+    pub const V2: &'static Self = &Self::custom("2", RoomVersionRules::V2);
+    /// [Room version 3](https://spec.matrix.org/v1.19/rooms/v3/).
+    pub const V3: &'static Self = &Self::custom("3", RoomVersionRules::V3);
+    /// [Room version 4](https://spec.matrix.org/v1.19/rooms/v4/).
+    pub const V4: &'static Self = &Self::custom("4", RoomVersionRules::V4);
+    /// [Room version 5](https://spec.matrix.org/v1.19/rooms/v5/).
+    pub const V5: &'static Self = &Self::custom("5", RoomVersionRules::V5);
+    /// [Room version 6](https://spec.matrix.org/v1.19/rooms/v6/).
+    pub const V6: &'static Self = &Self::custom("6", RoomVersionRules::V6);
+    /// [Room version 7](https://spec.matrix.org/v1.19/rooms/v7/).
+    pub const V7: &'static Self = &Self::custom("7", RoomVersionRules::V7);
+    /// [Room version 8](https://spec.matrix.org/v1.19/rooms/v8/).
+    pub const V8: &'static Self = &Self::custom("8", RoomVersionRules::V8);
+    /// [Room version 9](https://spec.matrix.org/v1.19/rooms/v9/).
+    pub const V9: &'static Self = &Self::custom("9", RoomVersionRules::V9);
+    /// [Room version 10](https://spec.matrix.org/v1.19/rooms/v10/).
+    pub const V10: &'static Self = &Self::custom("10", RoomVersionRules::V10);
+    /// [Room version 11](https://spec.matrix.org/v1.19/rooms/v11/).
+    pub const V11: &'static Self = &Self::custom("11", RoomVersionRules::V11);
+    /// [Room version 12](https://spec.matrix.org/v1.19/rooms/v12/).
+    pub const V12: &'static Self = &Self::custom("12", RoomVersionRules::V12);
+
+    /// Every room version of the specification, oldest first.
+    pub const ALL: &'static [&'static Self] = &[
+        Self::V1,
+        Self::V2,
+        Self::V3,
+        Self::V4,
+        Self::V5,
+        Self::V6,
+        Self::V7,
+        Self::V8,
+        Self::V9,
+        Self::V10,
+        Self::V11,
+        Self::V12,
+    ];
+
+    /// A room version that the specification does not have (yet).
+    ///
+    /// Put it in a `static`; [`RoomVersion::find`] does not know it.
+    pub const fn custom(id: &'static str, rules: RoomVersionRules) -> Self {
+        Self { id, rules }
+    }
+
+    /// The room version of the specification with this identifier.
+    ///
+    /// `None` for any other: an event of a room whose version is unknown cannot be judged and must
+    /// be refused.
+    pub fn find(id: &str) -> Option<&'static Self> {
+        Self::ALL.iter().copied().find(|version| version.id == id)
+    }
+
+    /// The identifier, as in `content.room_version` of the create event.
+    pub const fn id(&self) -> &'static str {
+        self.id
+    }
+
+    /// The table of switches.
+    pub const fn rules(&self) -> &RoomVersionRules {
+        &self.rules
+    }
+}
+
+impl fmt::Debug for RoomVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RoomVersion").field(&self.id).finish()
+    }
+}
+
+impl fmt::Display for RoomVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+impl PartialEq for RoomVersion {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for RoomVersion {}
+
+impl Hash for RoomVersion {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_is_found_by_its_identifier() {
+        for (number, version) in (1..).zip(RoomVersion::ALL) {
+            assert_eq!(version.id(), number.to_string());
+            assert_eq!(RoomVersion::find(version.id()), Some(*version));
+        }
+    }
+
+    /// continuwuity 8f0c7a99d: an unknown room version fell back to version 1 and went on.
+    #[test]
+    fn unknown_version_has_no_fallback() {
+        for id in ["", "0", "01", "13", "1 ", "１", "org.matrix.hydra.11"] {
+            assert_eq!(RoomVersion::find(id), None, "{id}");
+        }
+    }
+}
