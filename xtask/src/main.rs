@@ -1,2 +1,64 @@
-//! Tasks of the workspace.
-fn main() {}
+//! Tasks of the workspace. `cargo xtask --help` lists them; `cargo xtask ci` is what continuous integration runs.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+mod bench;
+mod ci;
+mod fuzz;
+mod peers;
+mod process;
+mod spec_tests;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks of the Freehold workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that must pass: format, lints, tests, docs, tidy, vectors, fuzz smoke, bench smoke, real peers
+    Ci,
+    /// Check layers, dependency caps, sizes, names and specification links
+    Tidy {
+        /// Lower the recorded sizes to what the tree has now
+        #[arg(long)]
+        ratchet: bool,
+    },
+    /// Run the specification's vectors and the comparisons with other implementations
+    SpecTests,
+    /// Fuzz: compare generated rooms, or run the cargo-fuzz targets
+    Fuzz(fuzz::Options),
+    /// Print the table of ours against the peers
+    Bench(bench::Options),
+    /// Run against real servers from the package registries
+    Peers {
+        #[command(subcommand)]
+        peer: peers::Peer,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Ci => ci::run(),
+        Task::Tidy { ratchet: false } => tidy::run(),
+        Task::Tidy { ratchet: true } => tidy::record_sizes(),
+        Task::SpecTests => spec_tests::run(),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Bench(options) => bench::run(&options),
+        Task::Peers { peer } => peers::run(&peer),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

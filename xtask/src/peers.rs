@@ -1,0 +1,76 @@
+//! Real servers from the package registries, run on loopback.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::process::{Outcome, call, cargo, is_present, target_folder};
+
+/// A peer to run against.
+#[derive(clap::Subcommand)]
+pub(crate) enum Peer {
+    /// Two Synapse servers make rooms with real forks; every event is checked and every state compared
+    Synapse(SynapseOptions),
+}
+
+/// What the rooms are and where they go.
+#[derive(clap::Args, Default)]
+pub(crate) struct SynapseOptions {
+    /// Room versions, comma separated (default: 1 to 12)
+    #[arg(long, value_delimiter = ',')]
+    versions: Vec<String>,
+}
+
+const SYNAPSE: &str = "matrix-synapse==1.163.2";
+
+/// Runs a peer, or says what is missing.
+pub(crate) fn run(peer: &Peer) -> Outcome {
+    availability()?;
+    match peer {
+        Peer::Synapse(options) => synapse(options),
+    }
+}
+
+/// Whether a virtual environment can be made and filled; otherwise the reason.
+pub(crate) fn availability() -> Result<(), String> {
+    if !is_present("python3") {
+        return Err("python3 is not installed".into());
+    }
+    install_python_packages(&target_folder().join("peers/synapse"), &[SYNAPSE])
+}
+
+/// Makes a virtual environment, if there is none, and installs packages into it.
+pub(crate) fn install_python_packages(environment: &Path, packages: &[&str]) -> Result<(), String> {
+    let done = environment.join("installed");
+    let wanted = packages.join("\n");
+    if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let quiet = |command: &mut Command| {
+        let status = command.stdin(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !quiet(Command::new("python3").args(["-m", "venv"]).arg(environment)) {
+        return Err("python3 cannot make a virtual environment (Debian: package python3-venv)".into());
+    }
+    let pip = environment.join("bin/pip");
+    if !quiet(Command::new(pip).args(["install", "--quiet", "--disable-pip-version-check"]).args(packages)) {
+        return Err(format!("the Python package registry did not give {}", packages.join(", ")));
+    }
+    std::fs::write(&done, wanted).map_err(|error| format!("cannot write `{}`: {error}", done.display()))
+}
+
+fn synapse(options: &SynapseOptions) -> Outcome {
+    call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-roomlab"]))?;
+    let python = target_folder().join("peers/synapse/bin/python");
+    let mut command =
+        cargo(&["run", "--release", "--quiet", "--locked", "--package", "freehold-peers", "--"]);
+    command.arg("--python").arg(python);
+    command.arg("--roomlab").arg(target_folder().join("release/roomlab"));
+    command.arg("--folder").arg(target_folder().join("peers/rooms"));
+    if !options.versions.is_empty() {
+        command.arg("--versions").arg(options.versions.join(","));
+    }
+    call(&mut command)
+}

@@ -1,0 +1,34 @@
+//! The workspace's own rules, checked by a machine: layers, dependency caps, sizes, names, specification links.
+
+mod dependencies;
+mod names;
+mod sizes;
+mod sources;
+mod spec_links;
+
+use crate::process::Outcome;
+
+/// One broken rule, with the place where it is broken.
+pub(crate) type Finding = String;
+
+/// The task `tidy`.
+pub(crate) fn run() -> Outcome {
+    let sources = sources::read()?;
+    let mut findings = dependencies::check()?;
+    findings.extend(names::check(&sources));
+    findings.extend(spec_links::check(&sources));
+    findings.extend(sizes::check(&sources)?);
+    for finding in &findings {
+        eprintln!("tidy: {finding}");
+    }
+    if findings.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{} rules of the workspace are broken", findings.len()))
+    }
+}
+
+/// Lowers the recorded sizes to what the tree has now; a recorded size never rises.
+pub(crate) fn record_sizes() -> Outcome {
+    sizes::record(&sources::read()?)
+}
