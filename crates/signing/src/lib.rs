@@ -1,1 +1,16 @@
 //! Signatures on Matrix JSON, events and federation requests.
+
+mod encoding;
+mod key_id;
+mod key_source;
+mod signature;
+mod signer;
+mod signing_key;
+mod verifying_key;
+
+pub use key_id::{InvalidKeyId, KeyId};
+pub use key_source::{KeySource, KeyValidity, PublishedKey, VALIDITY_AHEAD_MAX_MS};
+pub use signature::Signature;
+pub use signer::{ServerSigner, Signer};
+pub use signing_key::SigningKey;
+pub use verifying_key::{InvalidKey, VerifyingKey, WrongSignature};
