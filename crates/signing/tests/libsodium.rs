@@ -1,0 +1,82 @@
+//! Our verdict on every signature is libsodium's, row by row.
+//!
+//! `libsodium/verdicts.tsv` is written by `libsodium/generate.py`: all fourteen encodings of the
+//! eight points of small order as A and as R, A and R with a component of small order, scalars at
+//! and above the group order, encodings that are not canonical or of no point, and honest
+//! signatures. Its columns hold the verdict of `VerifyKey.verify` of six versions of PyNaCl, whose
+//! bundled libsodium is 1.0.16 (PyNaCl 1.3), 1.0.18 (1.4, 1.5) and 1.0.20 (1.6).
+
+use freehold_signing::{Signature, VerifyingKey};
+
+struct Row {
+    name: &'static str,
+    key: [u8; 32],
+    message: Vec<u8>,
+    signature: [u8; 64],
+    verdicts: Vec<bool>,
+}
+
+#[test]
+fn every_verdict_equals_libsodiums() {
+    for row in rows() {
+        let ours = VerifyingKey::from_bytes(&row.key)
+            .is_ok_and(|key| key.verify(&row.message, &Signature::from_bytes(row.signature)).is_ok());
+        for theirs in &row.verdicts {
+            assert_eq!(ours, *theirs, "{}", row.name);
+        }
+    }
+}
+
+#[test]
+fn the_versions_of_libsodium_agree_with_each_other() {
+    for row in rows() {
+        assert!(row.verdicts.windows(2).all(|pair| pair[0] == pair[1]), "{}", row.name);
+    }
+}
+
+#[test]
+fn keys_of_small_order_are_refused_when_they_are_read() {
+    let mut refused = 0;
+    for row in rows().iter().filter(|row| row.name.starts_with("A=T")) {
+        assert!(VerifyingKey::from_bytes(&row.key).is_err(), "{}", row.name);
+        refused += 1;
+    }
+    assert!(refused > 200);
+}
+
+#[test]
+fn a_signature_right_only_up_to_the_cofactor_is_refused() {
+    let torsion = |row: &&Row| row.name.starts_with("A=a.B+T");
+    let all = rows();
+    for row in all.iter().filter(torsion) {
+        assert_eq!(row.verdicts[0], row.name.ends_with("exact"), "{}", row.name);
+    }
+    assert!(all.iter().filter(torsion).filter(|row| row.verdicts[0]).count() >= 40);
+    assert!(all.iter().filter(torsion).filter(|row| !row.verdicts[0]).count() >= 60);
+}
+
+fn rows() -> Vec<Row> {
+    let rows: Vec<Row> = TABLE.lines().skip(1).map(row).collect();
+    assert!(rows.len() > 600);
+    rows
+}
+
+fn row(line: &'static str) -> Row {
+    let mut fields = line.split('\t');
+    let mut next = || fields.next().unwrap();
+    let (name, key, message, signature) = (next(), next(), next(), next());
+    Row {
+        name,
+        key: hex(key).try_into().unwrap(),
+        message: hex(message),
+        signature: hex(signature).try_into().unwrap(),
+        verdicts: fields.map(|verdict| verdict == "1").collect(),
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).unwrap() as u8;
+    text.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+}
+
+const TABLE: &str = include_str!("libsodium/verdicts.tsv");
