@@ -27,16 +27,21 @@ impl KeyId {
 
     /// Reads an identifier another server made.
     ///
-    /// Any version is accepted here, as the reference implementation does: a server that refused an
-    /// identifier others accept would refuse events they accept.
+    /// Any version but one with control characters is accepted here, as the reference
+    /// implementation does: a server that refused an identifier others accept would refuse events
+    /// they accept.
     ///
     /// # Errors
     ///
     /// [`InvalidKeyId::NoColon`] or [`InvalidKeyId::EmptyAlgorithm`] when the two parts are not
-    /// there, [`InvalidKeyId::TooLong`] above [`KeyId::BYTES_MAX`].
+    /// there, [`InvalidKeyId::TooLong`] above [`KeyId::BYTES_MAX`], [`InvalidKeyId::Control`] for
+    /// what could not stand in a header.
     pub fn parse(text: &str) -> Result<Self, InvalidKeyId> {
         if text.len() > Self::BYTES_MAX {
             return Err(InvalidKeyId::TooLong { bytes: text.len() });
+        }
+        if text.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(InvalidKeyId::Control);
         }
         match text.split_once(':') {
             None => Err(InvalidKeyId::NoColon),
@@ -111,6 +116,9 @@ pub enum InvalidKeyId {
     /// Nothing stands before the colon.
     #[error("a key id needs an algorithm before the colon")]
     EmptyAlgorithm,
+    /// A control character, which no header could carry.
+    #[error("a key id holds no control characters")]
+    Control,
     /// The version of a new key holds something other than `a-zA-Z0-9_`, or nothing.
     #[error("a key version is one or more of a-zA-Z0-9_, got {version:?}")]
     Version {
@@ -151,6 +159,7 @@ mod tests {
     fn refuses_what_is_no_identifier() {
         assert_eq!(KeyId::parse("ed25519"), Err(InvalidKeyId::NoColon));
         assert_eq!(KeyId::parse(":1"), Err(InvalidKeyId::EmptyAlgorithm));
+        assert_eq!(KeyId::parse("ed25519:a\r\nb"), Err(InvalidKeyId::Control));
         let long = format!("ed25519:{}", "a".repeat(248));
         assert_eq!(KeyId::parse(&long), Err(InvalidKeyId::TooLong { bytes: 256 }));
         assert!(KeyId::parse(long.get(..255).unwrap()).is_ok());

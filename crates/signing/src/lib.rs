@@ -1,12 +1,14 @@
 //! Signatures on Matrix JSON, events and federation requests.
 
 mod encoding;
+mod header_parameters;
 mod key_id;
 mod key_source;
 mod signature;
 mod signer;
 mod signing_key;
 mod verifying_key;
+mod x_matrix;
 
 pub use key_id::{InvalidKeyId, KeyId};
 pub use key_source::{KeySource, KeyValidity, PublishedKey, VALIDITY_AHEAD_MAX_MS};
@@ -14,3 +16,4 @@ pub use signature::Signature;
 pub use signer::{ServerSigner, Signer};
 pub use signing_key::SigningKey;
 pub use verifying_key::{InvalidKey, VerifyingKey, WrongSignature};
+pub use x_matrix::{InvalidXMatrix, Parameter, XMatrix};
