@@ -1,0 +1,73 @@
+//! The order of keys: by Unicode code point, which is the byte order of UTF-8.
+
+use std::cmp::Ordering;
+
+use crate::{
+    lexer::{Lexer, Str, word_at},
+    string::unescape,
+};
+
+/// A key of a text together with its first eight bytes, on which nearly every comparison ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// The first bytes of what the key stands for, big-endian, padded with zeros: where two of
+    /// these differ, they differ as the keys do.
+    prefix: u64,
+    token: Str,
+}
+
+impl Key {
+    #[inline]
+    pub(crate) fn new(lexer: &Lexer<'_>, token: Str) -> Self {
+        let prefix = if token.escaped {
+            prefix_of(unescape(lexer.slice(token.start, token.end)).as_bytes())
+        } else {
+            plain_prefix(lexer, &token)
+        };
+        Self { prefix, token }
+    }
+
+    /// Where the key starts in its text, after the quotation mark.
+    #[inline]
+    pub(crate) fn start(&self) -> usize {
+        self.token.start
+    }
+
+    /// How two keys of the same text are ordered.
+    #[inline]
+    pub(crate) fn compare(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
+        self.prefix.cmp(&other.prefix).then_with(|| self.compare_whole(other, lexer))
+    }
+
+    fn compare_whole(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
+        let [ours, theirs] = [self, other].map(|key| lexer.slice(key.token.start, key.token.end));
+        if self.token.escaped || other.token.escaped {
+            return unescape(ours).cmp(&unescape(theirs));
+        }
+        ours.cmp(theirs)
+    }
+}
+
+#[inline]
+fn plain_prefix(lexer: &Lexer<'_>, token: &Str) -> u64 {
+    let Some(word) = word_at(lexer.bytes(), token.start) else {
+        return prefix_of(lexer.slice(token.start, token.end).as_bytes());
+    };
+    let length = token.end.wrapping_sub(token.start);
+    let word = word.swap_bytes();
+    match length {
+        0 => 0,
+        1..8 => word & (u64::MAX << (64 - 8 * length)),
+        _ => word,
+    }
+}
+
+/// The first eight bytes, padded with zeros.
+fn prefix_of(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .copied()
+        .chain(std::iter::repeat(0))
+        .take(8)
+        .fold(0, |prefix, byte| (prefix << 8) | u64::from(byte))
+}
