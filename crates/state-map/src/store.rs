@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 
+use sha2::{Digest, Sha256};
+
+use crate::gc::SweepStore;
+
 /// Name of a node: the first 20 bytes of the SHA-256 of its serialised form.
 ///
 /// Two maps hold the same entries exactly when their roots have the same id.
@@ -22,6 +26,13 @@ impl NodeId {
     /// The id with these bytes, as a store gives them back.
     pub const fn from_bytes(bytes: [u8; NodeId::LEN]) -> NodeId {
         NodeId(bytes)
+    }
+
+    /// The name of the node with this serialised form.
+    pub(crate) fn of(bytes: &[u8]) -> NodeId {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _] = digest;
+        NodeId(id)
     }
 
     /// The bytes under which a store files the node.
@@ -62,6 +73,14 @@ pub trait NodeStore {
     /// # Errors
     /// The store's own failure, handed through as [`LoadError::Store`].
     fn put(&mut self, id: NodeId, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Whether the store has the node, and with it everything below it.
+    ///
+    /// # Errors
+    /// The store's own failure, handed through as [`LoadError::Store`].
+    fn contains(&self, id: &NodeId) -> Result<bool, StoreError> {
+        Ok(self.get(id)?.is_some())
+    }
 }
 
 /// The store of maps that live in memory only: it holds nothing and keeps nothing.
@@ -107,6 +126,17 @@ impl NodeStore for MemoryStore {
     }
 }
 
+impl SweepStore for MemoryStore {
+    fn ids(&self) -> Result<Vec<NodeId>, StoreError> {
+        Ok(self.nodes.keys().copied().collect())
+    }
+
+    fn forget(&mut self, id: &NodeId) -> Result<(), StoreError> {
+        self.nodes.remove(id);
+        Ok(())
+    }
+}
+
 /// Why an operation on a map could not go on.
 ///
 /// A map that was built in memory and never stored gives none of these.
@@ -119,6 +149,14 @@ pub enum LoadError {
         /// The node that was asked for.
         id: NodeId,
     },
+    /// The store has other bytes than were put there (the store's fault).
+    #[error("node `{id}` is corrupt: {what}")]
+    Corrupt {
+        /// The node that was asked for.
+        id: NodeId,
+        /// What is wrong with it.
+        what: Corruption,
+    },
     /// The store failed.
     #[error("the store failed at node `{id}`")]
     Store {
@@ -127,4 +165,22 @@ pub enum LoadError {
         /// What the store said.
         source: StoreError,
     },
+}
+
+/// What is wrong with the bytes of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Corruption {
+    /// They do not have the hash that they are filed under.
+    #[error("its bytes have another hash")]
+    Hash,
+    /// They are no node.
+    #[error("its bytes are no node")]
+    Format,
+    /// They are a node that is not written for any content.
+    #[error("no content has a node of this shape")]
+    Shape,
+    /// The node does not hold what its parent says of it.
+    #[error("its parent says something else of it")]
+    Misplaced,
 }
