@@ -16,7 +16,7 @@ fn check_one(source: &Source) -> Vec<Finding> {
     for (index, line) in source.text.lines().enumerate() {
         for (at, _) in line.match_indices(SITE) {
             let target = line.get(at + SITE.len()..).unwrap_or_default();
-            let is_link = target.starts_with(|c: char| c == 'v' || c == 'u' || c == 'l');
+            let is_link = target.starts_with(['v', 'u', 'l']);
             if is_link && !target.starts_with(VERSION) {
                 findings.push(format!(
                     "{}:{}: link to a specification that is not {VERSION}",

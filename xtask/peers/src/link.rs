@@ -1,0 +1,129 @@
+//! A wire that can be cut: forwards TCP connections to one address until told not to.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use crate::failure::{Context, Result};
+
+/// The public address of a server, in front of the one it listens on.
+pub(crate) struct Link {
+    port: u16,
+    wire: Arc<Wire>,
+}
+
+#[derive(Default)]
+struct Wire {
+    is_cut: AtomicBool,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Link {
+    /// Listens on a free port of 127.0.0.1 and forwards to a port of the same address.
+    pub(crate) fn to_port(target: u16) -> Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).context("listen for a link")?;
+        let port = listener.local_addr().context("address of a link")?.port();
+        let wire = Arc::new(Wire::default());
+        let accepting = Arc::clone(&wire);
+        thread::spawn(move || accept(&listener, target, &accepting));
+        Ok(Self { port, wire })
+    }
+
+    /// The port that others connect to.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends every connection and refuses new ones.
+    pub(crate) fn cut(&self) {
+        self.wire.is_cut.store(true, Ordering::SeqCst);
+        for stream in self.wire.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // A stream that the other side has closed already needs no closing.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Forwards again.
+    pub(crate) fn heal(&self) {
+        self.wire.is_cut.store(false, Ordering::SeqCst);
+    }
+}
+
+fn accept(listener: &TcpListener, target: u16, wire: &Arc<Wire>) {
+    for incoming in listener.incoming().flatten() {
+        if wire.is_cut.load(Ordering::SeqCst) {
+            continue;
+        }
+        let address = SocketAddr::from(([127, 0, 0, 1], target));
+        let Ok(outgoing) = TcpStream::connect(address) else { continue };
+        let copies = [&incoming, &outgoing].map(TcpStream::try_clone);
+        let [Ok(incoming_copy), Ok(outgoing_copy)] = copies else { continue };
+        wire.open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend([&incoming, &outgoing].into_iter().filter_map(|stream| stream.try_clone().ok()));
+        thread::spawn(move || forward(incoming_copy, outgoing));
+        thread::spawn(move || forward(outgoing_copy, incoming));
+    }
+}
+
+fn forward(mut from: TcpStream, mut to: TcpStream) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let Some(bytes) = buffer.get(..read) else { break };
+        if to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn echo_server() -> u16 {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let copy = stream.try_clone().unwrap();
+                thread::spawn(move || forward(copy, stream));
+            }
+        });
+        port
+    }
+
+    fn answers(link: &Link) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", link.port())) else { return false };
+        let mut answer = [0; 4];
+        stream.write_all(b"ping").is_ok() && stream.read_exact(&mut answer).is_ok() && &answer == b"ping"
+    }
+
+    #[test]
+    fn a_cut_link_answers_nothing_until_it_is_healed() {
+        let link = Link::to_port(echo_server()).unwrap();
+        assert!(answers(&link));
+        link.cut();
+        assert!(!answers(&link));
+        link.heal();
+        assert!(answers(&link));
+    }
+
+    #[test]
+    fn cutting_ends_connections_that_are_open() {
+        let link = Link::to_port(echo_server()).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", link.port())).unwrap();
+        stream.write_all(b"ping").unwrap();
+        stream.read_exact(&mut [0; 4]).unwrap();
+        link.cut();
+        assert_eq!(stream.read(&mut [0; 4]).unwrap_or(0), 0);
+    }
+}

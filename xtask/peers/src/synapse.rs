@@ -1,0 +1,176 @@
+//! One Synapse server: configured, started, and stopped when dropped.
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    certificates::{Authority, ServerCertificate},
+    failure::{Context, Failure, Result},
+    http::{Call, Client},
+    link::Link,
+};
+
+const START_SECONDS_MAX: u64 = 90;
+
+/// A running server.
+pub(crate) struct Synapse {
+    server_name: String,
+    client_url: String,
+    link: Link,
+    process: Child,
+}
+
+/// Where a server's files are and what it runs with.
+pub(crate) struct Setting<'a> {
+    pub(crate) python: &'a Path,
+    pub(crate) folder: &'a Path,
+    pub(crate) authority: &'a Authority,
+    pub(crate) client: &'a Client,
+}
+
+impl Synapse {
+    /// Starts a server and waits until it answers.
+    pub(crate) fn start(setting: &Setting<'_>, name: &str) -> Result<Self> {
+        let folder = setting.folder.join(name);
+        std::fs::create_dir_all(&folder).context("folder of a server")?;
+        let (client_port, federation_port) = (free_port()?, free_port()?);
+        let link = Link::to_port(federation_port)?;
+        let server_name = format!("127.0.0.1:{}", link.port());
+        let certificate = setting.authority.issue(name)?;
+        let mut configuration = configuration(&folder, &certificate, &setting.authority.file());
+        configuration["server_name"] = json!(server_name);
+        configuration["listeners"] = listeners(client_port, federation_port);
+        let file = folder.join("homeserver.json");
+        std::fs::write(&file, configuration.to_string()).context("write a server's configuration")?;
+        generate_keys(setting.python, &file)?;
+        let process = spawn(setting.python, &folder, &file)?;
+        let client_url = format!("http://127.0.0.1:{client_port}");
+        let mut server = Self { server_name, client_url, link, process };
+        server.wait(setting.client, &folder)?;
+        Ok(server)
+    }
+
+    /// The name other servers know it by.
+    pub(crate) fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    /// Where clients reach it.
+    pub(crate) fn client_url(&self) -> &str {
+        &self.client_url
+    }
+
+    /// Where other servers reach it.
+    pub(crate) fn federation_url(&self) -> String {
+        format!("https://{}", self.server_name)
+    }
+
+    /// The wire over which other servers reach it.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    fn wait(&mut self, client: &Client, folder: &Path) -> Result<()> {
+        let log = folder.join("log.txt");
+        let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
+        while Instant::now() < deadline {
+            let url = format!("{}/_matrix/client/versions", self.client_url);
+            if client.send(Call { method: "GET", url, authorization: None, body: None }).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.process.try_wait().context("state of a server's process")? {
+                return Err(Failure::new(format!("Synapse ended with {status}: see {}", log.display())));
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        Err(Failure::new(format!("Synapse did not answer in {START_SECONDS_MAX} s: see {}", log.display())))
+    }
+}
+
+impl Drop for Synapse {
+    fn drop(&mut self) {
+        // Nothing can be done about a process that has ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn generate_keys(python: &Path, configuration: &Path) -> Result<()> {
+    let mut command = Command::new(python);
+    command.args(["-m", "synapse.app.homeserver", "--generate-keys", "-c"]).arg(configuration);
+    let output = command.stdin(Stdio::null()).output().context("generate a server's keys")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "Synapse did not take its configuration: {}",
+        String::from_utf8_lossy(&output.stderr)
+    )))
+}
+
+fn spawn(python: &Path, folder: &Path, configuration: &Path) -> Result<Child> {
+    let log = File::create(folder.join("log.txt")).context("log file of a server")?;
+    let errors = log.try_clone().context("log file of a server")?;
+    let mut command = Command::new(python);
+    command.args(["-m", "synapse.app.homeserver", "-c"]).arg(configuration).current_dir(folder);
+    command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().context("start Synapse")
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
+    Ok(listener.local_addr().context("find a free port")?.port())
+}
+
+fn listeners(client_port: u16, federation_port: u16) -> Value {
+    let listener = |port: u16, tls: bool, resource: &str| {
+        json!({
+            "port": port, "tls": tls, "type": "http", "bind_addresses": ["127.0.0.1"],
+            "resources": [{"names": [resource]}],
+        })
+    };
+    json!([listener(client_port, false, "client"), listener(federation_port, true, "federation")])
+}
+
+fn configuration(folder: &Path, certificate: &ServerCertificate, authority: &Path) -> Value {
+    let path = |name: &str| -> PathBuf { folder.join(name) };
+    let rate = json!({"per_second": 10000, "burst_count": 10000});
+    json!({
+        "pid_file": path("pid"),
+        "database": {"name": "sqlite3", "args": {"database": path("homeserver.db")}},
+        "media_store_path": path("media"),
+        "signing_key_path": path("signing.key"),
+        "tls_certificate_path": certificate.certificate,
+        "tls_private_key_path": certificate.private_key,
+        "federation_custom_ca_list": [authority],
+        "ip_range_blacklist": [],
+        "federation_ip_range_blacklist": [],
+        "trusted_key_servers": [],
+        "suppress_key_server_warning": true,
+        "report_stats": false,
+        "macaroon_secret_key": "for one run",
+        "form_secret": "for one run",
+        "enable_registration": true,
+        "enable_registration_without_verification": true,
+        "presence": {"enabled": false},
+        "federation": {
+            "destination_min_retry_interval": "1s",
+            "destination_retry_multiplier": 1,
+            "destination_max_retry_interval": "1s",
+        },
+        "rc_message": rate, "rc_registration": rate, "rc_joins_per_room": rate, "rc_admin_redaction": rate,
+        "rc_login": {"address": rate, "account": rate, "failed_attempts": rate},
+        "rc_joins": {"local": rate, "remote": rate},
+        "rc_invites": {"per_room": rate, "per_user": rate, "per_issuer": rate},
+        "rc_federation": {
+            "window_size": 1000, "sleep_limit": 100_000, "sleep_delay": 1, "reject_limit": 100_000, "concurrent": 100,
+        },
+    })
+}
