@@ -28,8 +28,8 @@ impl NodeId {
         NodeId(bytes)
     }
 
-    /// The name of the node with this serialised form.
-    pub(crate) fn of(bytes: &[u8]) -> NodeId {
+    /// The name of the node with this serialised form: what a store checks its bytes against.
+    pub fn of(bytes: &[u8]) -> NodeId {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _] = digest;
         NodeId(id)

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use freehold_state_map::{Change, Entry, MemoryStore, NoStore, StateMap, collect_garbage};
+use freehold_state_map::{
+    Change, Entry, LoadError, MemoryStore, NoStore, NodeId, NodeStore, StateMap, collect_garbage,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -281,11 +283,37 @@ proptest! {
             } else if at != usize::MAX {
                 at -= bytes.len();
             }
-            freehold_state_map::NodeStore::put(&mut damaged, id, &bytes).unwrap();
+            damaged.put(id, &bytes).unwrap();
         }
         let read = StateMap::open(root, &damaged)
             .and_then(|map| map.iter(&damaged).collect::<Result<Model, _>>());
-        let is_noticed = matches!(read, Err(freehold_state_map::LoadError::Corrupt { .. }));
+        let is_noticed = matches!(read, Err(LoadError::Corrupt { .. }));
         prop_assert!(is_noticed, "{:?}", read);
+    }
+
+    #[test]
+    fn arbitrary_bytes_with_the_right_hash_are_a_node_or_a_typed_error(
+        model in content(120),
+        which in any::<prop::sample::Index>(),
+        edits in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        rest in vec(any::<u8>(), 0..3),
+    ) {
+        let mut nodes = MemoryStore::new();
+        map_of(&model).save(&mut nodes).unwrap();
+        let all: Vec<Vec<u8>> = nodes.iter().map(|(_, bytes)| bytes.to_vec()).collect();
+        let mut bytes = all[which.index(all.len())].clone();
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        bytes.extend(rest);
+        let id = NodeId::of(&bytes);
+        nodes.put(id, &bytes).unwrap();
+        // Equal content has equal bytes: what opens as a whole map is written in the only way there is.
+        if let Ok(map) = StateMap::open(id, &nodes)
+            && let Ok(entries) = map.iter(&nodes).collect::<Result<Model, _>>()
+        {
+            prop_assert_eq!(map_of(&entries).root_id(), id);
+        }
     }
 }
