@@ -1,0 +1,74 @@
+//! Policy servers: whether a room has one, and whether it recommends an event.
+
+use freehold_event::{EventView, server_name_of};
+use freehold_signing::{Signature, VerifyingKey};
+
+use crate::content;
+
+/// The key id under which a policy server signs events, "always" this one.
+pub const POLICY_SERVER_KEY_ID: &str = "ed25519:policy_server";
+
+/// The [policy server](https://spec.matrix.org/v1.19/server-server-api/#policy-servers) that a room
+/// uses.
+///
+/// Its word is no authorisation rule: an event it does not recommend is soft-failed on receipt and
+/// not sent in the first place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyServer {
+    server_name: Box<str>,
+    /// `None` when what stands in the event is no usable key: no event has a valid signature then.
+    key: Option<VerifyingKey>,
+}
+
+impl PolicyServer {
+    /// The policy server of a room, given the content of the `m.room.policy` event with an empty
+    /// state key in its current state and the users that are joined to it.
+    ///
+    /// `None` unless [all conditions hold](https://spec.matrix.org/v1.19/server-server-api/#determining-if-a-policy-server-is-enabled-in-a-room):
+    /// the content has "a string value for `via`" and "an object value for `public_keys` containing
+    /// at least a string value for `ed25519`", and the server named by `via` "has at least one
+    /// joined user in the room". The users are only gone through when the content is in order.
+    pub fn of_room<'a>(
+        policy_content: &str,
+        joined_users: impl IntoIterator<Item = &'a str>,
+    ) -> Option<Self> {
+        let server_name = content::string_member(policy_content, "via")?;
+        let keys = content::raw_member(policy_content, "public_keys")?;
+        let key = content::string_member(keys.text(), "ed25519")?;
+        let is_joined =
+            joined_users.into_iter().any(|user_id| server_name_of(user_id) == Some(&*server_name));
+        is_joined.then(|| Self { server_name: server_name.into(), key: VerifyingKey::from_base64(&key).ok() })
+    }
+
+    /// The server to ask for signatures.
+    pub fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    /// Whether an event needs the signature of a policy server: every event does but
+    /// "`m.room.policy` state events with empty string `state_key`s".
+    pub fn concerns<Id>(event: &EventView<'_, Id>) -> bool {
+        !event.is_state("m.room.policy", "")
+    }
+
+    /// Whether the policy server recommends an event "for inclusion": it is exempt, or `signature`,
+    /// found in the event under [`PolicyServer::server_name`] and [`POLICY_SERVER_KEY_ID`], is the
+    /// server's on the bytes that event signatures cover.
+    ///
+    /// When the answer is no, the server should be asked for a new signature before the event is
+    /// soft-failed: its key may have changed in between.
+    pub fn recommends<Id>(
+        &self,
+        event: &EventView<'_, Id>,
+        signed_bytes: &[u8],
+        signature: Option<&Signature>,
+    ) -> bool {
+        if !Self::concerns(event) {
+            return true;
+        }
+        let (Some(key), Some(signature)) = (&self.key, signature) else {
+            return false;
+        };
+        key.verify(signed_bytes, signature).is_ok()
+    }
+}
