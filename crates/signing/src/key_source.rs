@@ -1,5 +1,6 @@
 //! Where the public keys of other servers come from, and for what they are good.
 
+use freehold_event::RoomVersion;
 use ruma_common::ServerName;
 
 use crate::{KeyId, VerifyingKey};
@@ -42,6 +43,50 @@ pub enum KeyValidity {
         /// The `expired_ts` of the key.
         expired_ts: i64,
     },
+}
+
+impl KeyValidity {
+    /// Whether the key may sign an event of this time in a room of this version.
+    ///
+    /// From room version 5 on, `valid_until_ts`, taken as at most 7 days after `now_ms`, must not be
+    /// before the event's `origin_server_ts`
+    /// (<https://spec.matrix.org/v1.19/rooms/v5/#signing-key-validity-period>); before, it is
+    /// ignored. A key known to have expired before the event is no good in any version
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events>).
+    pub fn covers_event(self, origin_server_ts: i64, version: &RoomVersion, now_ms: i64) -> bool {
+        match self {
+            Self::Old { expired_ts } => origin_server_ts <= expired_ts,
+            Self::Current { .. } if !version.rules().enforce_key_validity => true,
+            Self::Current { valid_until_ts } => {
+                origin_server_ts <= valid_until_ts.min(now_ms.saturating_add(VALIDITY_AHEAD_MAX_MS))
+            }
+        }
+    }
+
+    /// Whether the key may sign a request, or anything else that is of now: it is in use, and the
+    /// document that says so is not out of date.
+    pub fn covers_request(self, now_ms: i64) -> bool {
+        match self {
+            Self::Old { .. } => false,
+            Self::Current { valid_until_ts } => now_ms <= valid_until_ts,
+        }
+    }
+}
+
+/// The keys of a source that are in use and valid at a time: what signs documents of now, such as
+/// the answers of other servers.
+#[derive(Clone, Copy, Debug)]
+pub struct ValidAt<K> {
+    /// All keys.
+    pub keys: K,
+    /// The time in Unix milliseconds.
+    pub now_ms: i64,
+}
+
+impl<K: KeySource> KeySource for ValidAt<K> {
+    fn key(&self, server: &ServerName, key_id: &KeyId) -> Option<PublishedKey<'_>> {
+        self.keys.key(server, key_id).filter(|key| key.validity.covers_request(self.now_ms))
+    }
 }
 
 /// How far ahead a `valid_until_ts` is believed at most, in milliseconds: 7 days
