@@ -50,18 +50,18 @@ fn check_shape(
     version: &Differences,
     rule: u8,
 ) -> Result<(), Denied> {
-    if !version.string_levels {
-        // From version 10: "1. If any of the properties `users_default`, `events_default`,
-        // `state_default`, `ban`, `redact`, `kick`, or `invite` in `content` are present and not
-        // an integer, reject."
-        let wrong =
-            LEVELS.iter().any(|(name, _)| new.get(*name).is_some_and(|v| level(v, version).is_none()));
-        reject_if(wrong, format!("{rule}.1"), "level is not an integer")?;
-        // "2. If either of the properties `events` or `notifications` in `content` are present and
-        // not an object with values that are integers, reject."
-        let wrong = ["events", "notifications"].iter().any(|name| !is_map_of_levels(new.get(*name), version));
-        reject_if(wrong, format!("{rule}.2"), "map of levels is not one")?;
-    }
+    // From version 10: "1. If any of the properties `users_default`, `events_default`,
+    // `state_default`, `ban`, `redact`, `kick`, or `invite` in `content` are present and not an
+    // integer, reject." Before, the list is silent; but "values outside the range […] cause the
+    // power level event to be rejected", and strings "must be [in] the following format".
+    let wrong = LEVELS.iter().any(|(name, _)| new.get(*name).is_some_and(|v| level(v, version).is_none()));
+    reject_if(wrong, format!("{rule}.1"), "level is not an integer")?;
+    // "2. If either of the properties `events` or `notifications` in `content` are present and not
+    // an object with values that are integers, reject."
+    let maps: &[&str] = if version.notifications { &["events", "notifications"] } else { &["events"] };
+    let wrong = maps.iter().any(|name| !is_map_of_levels(new.get(*name), version));
+    let point = if version.string_levels { 1 } else { 2 };
+    reject_if(wrong, format!("{rule}.{point}"), "map of levels is not one")?;
     // "If the `users` property in `content` is not an object with keys that are valid user IDs
     // with values that are integers (up to version 9: or a string that is an integer), reject."
     // An absent `users` is accepted, as by every implementation.
