@@ -1,12 +1,20 @@
 //! Builders, adversarial generators and the naive twin that the tests of the workspace share.
 
+mod builder;
 mod clock;
 mod event;
+mod generate;
 mod rng;
+mod room;
+mod seal;
 pub mod twin;
 
 pub use self::{
+    builder::{Draft, RoomBuilder},
     clock::Clock,
     event::{Events, MemoryEvents, RoomEvent, StateKey, StateMap},
+    generate::{GenerateConfig, Recipe, generate},
     rng::Rng,
+    room::Room,
+    seal::{Sealing, ServerKeys},
 };

@@ -47,12 +47,18 @@ impl Differences {
     /// The row of a room version, `None` for a version that the specification does not have.
     pub fn of(version: &str) -> Option<Self> {
         let number: u8 = version.parse().ok().filter(|n| (1..=12).contains(n))?;
-        if number.to_string() != version {
-            return None;
-        }
+        (number.to_string() == version).then(|| Self::row(number))
+    }
+
+    /// The row of the newest room version.
+    pub fn newest() -> Self {
+        Self::row(12)
+    }
+
+    fn row(number: u8) -> Self {
         let from = |first: u8| number >= first;
         let up_to = |last: u8| number <= last;
-        Some(Self {
+        Self {
             algorithm: match number {
                 1 => Algorithm::V1,
                 12 => Algorithm::V2_1,
@@ -68,7 +74,7 @@ impl Differences {
             knock_restricted: from(10),
             creator_in_content: up_to(10),
             creators_rule: from(12),
-        })
+        }
     }
 
     /// The number of the rule on `auth_events`.

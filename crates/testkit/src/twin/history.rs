@@ -22,21 +22,29 @@ pub fn state_after(event: &RoomEvent, before: &StateMap) -> StateMap {
 pub struct History {
     version: Differences,
     after: BTreeMap<String, StateMap>,
+    before: BTreeMap<Vec<String>, StateMap>,
 }
 
 impl History {
     /// No events yet.
     pub fn new(version: Differences) -> Self {
-        Self { version, after: BTreeMap::new() }
+        Self { version, after: BTreeMap::new(), before: BTreeMap::new() }
     }
 
     /// "The room state *S(E)* before *E* is the *resolution* of the set of states
     /// {*S′(E1)*, *S′(E2)*, …} after the `prev_event`s {*E1*, *E2*, …} of *E*."
     ///
     /// Events that were not recorded are left out.
-    pub fn state_before(&self, prev_events: &[String], events: &Events) -> StateMap {
-        let states: Vec<StateMap> = prev_events.iter().filter_map(|id| self.after.get(id)).cloned().collect();
-        resolve(&self.version, &states, events).state
+    pub fn state_before(&mut self, prev_events: &[String], events: &Events) -> StateMap {
+        let mut key = prev_events.to_vec();
+        key.sort();
+        if let Some(known) = self.before.get(&key) {
+            return known.clone();
+        }
+        let states: Vec<StateMap> = key.iter().filter_map(|id| self.after.get(id)).cloned().collect();
+        let before = resolve(&self.version, &states, events).state;
+        self.before.insert(key, before.clone());
+        before
     }
 
     /// Records an event, with its verdict already in `rejected`, and the state before it.

@@ -107,23 +107,20 @@ impl Change<'_> {
     /// "For the properties `users_default`, `events_default`, `state_default`, `ban`, `redact`,
     /// `kick`, `invite` check if they were added, changed or removed. For each found alteration:"
     ///
-    /// A property that is absent has no value of its own that could be too high: this is how the
-    /// reference implementation reads the rule.
+    /// "Power levels are inferred from defaults when not explicitly supplied": a property that is
+    /// added or removed had, or gets, its default as its value.
     fn check_levels(&self) -> Result<(), Denied> {
-        for (name, _) in LEVELS {
+        for (name, default) in LEVELS {
             let read = |content: &Map<String, Value>| level(content.get(name)?, self.version);
             let (current, new) = (read(self.old), read(self.new));
             if current == new {
                 continue;
             }
+            let above = |level: Option<i64>| self.above(Some(level.unwrap_or(default)));
             // "1. If the current value is higher than the `sender`'s current power level, reject."
-            reject_if(
-                self.above(current),
-                format!("{}.1", self.point(3)),
-                "current level is above the sender",
-            )?;
+            reject_if(above(current), format!("{}.1", self.point(3)), "current level is above the sender")?;
             // "2. If the new value is higher than the `sender`'s current power level, reject."
-            reject_if(self.above(new), format!("{}.2", self.point(3)), "new level is above the sender")?;
+            reject_if(above(new), format!("{}.2", self.point(3)), "new level is above the sender")?;
         }
         Ok(())
     }
