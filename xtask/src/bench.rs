@@ -1,6 +1,6 @@
 //! Benchmarks: one table of ours against the peers, measured in one run.
 
-use crate::process::{Outcome, call, cargo};
+use crate::process::{Outcome, call, cargo, target_folder};
 
 /// Which table, and how much time it may take.
 #[derive(clap::Args)]
@@ -27,6 +27,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let Table::Protocol = options.table;
     let mut arguments =
         vec!["run", "--release", "--quiet", "--locked", "--package", "freehold-benches", "--"];
+    let json = target_folder().join("bench-protocol.json").display().to_string();
+    arguments.extend(["--json", &json]);
     if options.smoke {
         arguments.push("--smoke");
     }

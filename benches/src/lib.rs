@@ -1,1 +1,0 @@
-//! Ours against the peers, in one run.

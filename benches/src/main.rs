@@ -1,0 +1,47 @@
+//! One table: ours against the peers, measured in turn in one run, medians and ratios, with the target of each row.
+
+#![expect(clippy::print_stdout, reason = "a program for the terminal")]
+
+mod canonical;
+mod measure;
+mod pdus;
+mod table;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use measure::Effort;
+use table::{Bench, Table};
+
+#[derive(Parser)]
+struct Arguments {
+    /// A few iterations of each row, to see that they run; the verdicts are not meant then
+    #[arg(long)]
+    smoke: bool,
+    /// Only rows whose name contains this text
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Where the figures go as JSON
+    #[arg(long)]
+    json: PathBuf,
+}
+
+const GROUPS: &[(&str, fn(&mut Table))] = &[("canonical JSON", canonical::rows)];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let effort = if arguments.smoke { Effort::SMOKE } else { Effort::FULL };
+    let mut table = Table::new(Bench { effort, only: arguments.only });
+    for (name, rows) in GROUPS {
+        table.begin_group(name);
+        rows(&mut table);
+    }
+    println!("\n{}", table.summary());
+    match std::fs::write(&arguments.json, table.to_json()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("cannot write {}: {error}", arguments.json.display());
+            ExitCode::FAILURE
+        }
+    }
+}
