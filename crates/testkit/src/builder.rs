@@ -208,7 +208,7 @@ impl RoomBuilder {
     }
 
     fn seal(&mut self, event: &mut RoomEvent) {
-        let ids_in_events = self.version.id() == "1" || self.version.id() == "2";
+        let ids_in_events = self.version.rules().event_format.require_event_id;
         event.event_id = plain_id(event, ids_in_events, self.order.len());
         let _ = (self.sealing, &self.keys);
     }

@@ -1,5 +1,6 @@
 //! Builders, adversarial generators and the naive twin that the tests of the workspace share.
 
+mod bench_room;
 mod builder;
 mod clock;
 mod event;
@@ -10,6 +11,7 @@ mod seal;
 pub mod twin;
 
 pub use self::{
+    bench_room::{BenchRoom, bench_room},
     builder::{Draft, RoomBuilder},
     clock::Clock,
     event::{Events, MemoryEvents, RoomEvent, StateKey, StateMap},
