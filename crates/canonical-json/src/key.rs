@@ -22,7 +22,7 @@ impl Key {
         let prefix = if token.escaped {
             prefix_of(unescape(lexer.slice(token.start, token.end)).as_bytes())
         } else {
-            plain_prefix(lexer, &token)
+            plain_word(lexer, &token, 0)
         };
         Self { prefix, token }
     }
@@ -40,25 +40,33 @@ impl Key {
     }
 
     fn compare_whole(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
-        let [ours, theirs] = [self, other].map(|key| lexer.slice(key.token.start, key.token.end));
         if self.token.escaped || other.token.escaped {
+            let [ours, theirs] = [self, other].map(|key| lexer.slice(key.token.start, key.token.end));
             return unescape(ours).cmp(&unescape(theirs));
         }
-        ours.cmp(theirs)
+        // A key without escapes has no zero byte, so that equal words of padding mean that both
+        // have ended.
+        let longest = self.token.len().max(other.token.len());
+        for skipped in (8..longest).step_by(8) {
+            let [ours, theirs] = [self, other].map(|key| plain_word(lexer, &key.token, skipped));
+            if ours != theirs {
+                return ours.cmp(&theirs);
+            }
+        }
+        Ordering::Equal
     }
 }
 
+/// Eight bytes of a key without escapes, padded with zeros where it ends.
 #[inline]
-fn plain_prefix(lexer: &Lexer<'_>, token: &Str) -> u64 {
-    let Some(word) = word_at(lexer.bytes(), token.start) else {
-        return prefix_of(lexer.slice(token.start, token.end).as_bytes());
-    };
-    let length = token.end.wrapping_sub(token.start);
-    let word = word.swap_bytes();
-    match length {
-        0 => 0,
-        1..8 => word & (u64::MAX << (64 - 8 * length)),
-        _ => word,
+fn plain_word(lexer: &Lexer<'_>, token: &Str, skipped: usize) -> u64 {
+    let length = token.len().saturating_sub(skipped);
+    let start = token.start.wrapping_add(skipped);
+    match (length, word_at(lexer.bytes(), start)) {
+        (0, _) => 0,
+        (1..8, Some(word)) => word.swap_bytes() & (u64::MAX << (64 - 8 * length)),
+        (_, Some(word)) => word.swap_bytes(),
+        (_, None) => prefix_of(lexer.slice(start, token.end).as_bytes()),
     }
 }
 

@@ -25,6 +25,14 @@ pub(crate) struct Str {
     pub(crate) canonical: bool,
 }
 
+impl Str {
+    /// The length in bytes.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.end.wrapping_sub(self.start)
+    }
+}
+
 /// A number that was read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Num {
@@ -263,14 +271,15 @@ impl<'a> Lexer<'a> {
     #[inline]
     fn digits(&mut self) -> u64 {
         let mut value = 0_u64;
-        loop {
-            let digit = self.peek().wrapping_sub(b'0');
+        for byte in self.bytes().get(self.pos..).unwrap_or_default() {
+            let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
-                return value;
+                break;
             }
             value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
             self.advance();
         }
+        value
     }
 
     /// The fault for a number without digits.

@@ -5,6 +5,7 @@
 //!
 //! * brings text into canonical form without building a tree ([`canonicalize`],
 //!   [`canonicalize_to`] a hasher, [`CanonicalObject`] for events);
+//! * writes any serde type canonically ([`to_canonical_vec_from`]);
 //! * tells whether a text is canonical already, in a single pass ([`check_canonical`]);
 //! * reads a few members out of text without building a tree ([`fields`], [`member`]);
 //! * builds trees that borrow from the text, and prints them ([`parse`], [`Value`]).
@@ -53,6 +54,8 @@ mod limits;
 mod number;
 mod object;
 mod raw;
+mod serde_in_out;
+mod serialize;
 mod sink;
 mod string;
 mod tree;
@@ -67,6 +70,7 @@ pub use limits::{Limits, MAX_INTEGER, MAX_INTEGER_DIGITS, MIN_INTEGER, Numbers};
 pub use number::Number;
 pub use object::{Iter, Object};
 pub use raw::{Elements, Fields, Kind, RawValue, elements, fields, member};
+pub use serialize::{SerializeError, to_canonical_vec_from, to_value};
 pub use sink::Sink;
 pub use tree::parse;
 pub use value::Value;

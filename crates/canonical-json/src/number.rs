@@ -43,6 +43,11 @@ impl<'a> Number<'a> {
     pub fn into_owned(self) -> Number<'static> {
         Number { text: Cow::Owned(self.text.into_owned()) }
     }
+
+    /// An integer beyond `i64`, given as its digits.
+    pub(crate) fn from_digits(digits: String) -> Self {
+        Self { text: Cow::Owned(digits) }
+    }
 }
 
 impl fmt::Debug for Number<'_> {

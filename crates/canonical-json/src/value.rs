@@ -2,11 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{
-    Number, Object, Sink,
-    number::{Scanned, number_of},
-    string::write_string,
-};
+use crate::{Number, Object, Sink, string::write_string};
 
 /// A JSON value that borrows from the text it was parsed from where it can.
 ///
@@ -135,11 +131,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The number that digits stand for, by the rules of [`Numbers::Relaxed`](crate::Numbers).
-    pub(crate) fn from_digits(text: &str) -> Option<Value<'static>> {
-        match number_of(text)? {
-            Scanned::Integer(value) => Some(Value::Integer(value)),
-            Scanned::Number(number) => Some(Value::Number(number.into_owned())),
+    /// An integer of any type.
+    pub(crate) fn from_integer<I: Copy + ToString + TryInto<i64>>(value: I) -> Self {
+        match value.try_into() {
+            Ok(value) => Self::Integer(value),
+            Err(_) => Self::Number(Number::from_digits(value.to_string())),
         }
     }
 }

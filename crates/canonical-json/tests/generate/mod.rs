@@ -1,4 +1,10 @@
 //! Generators of values and texts.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "part of several test programs, none of which uses all of it"
+)]
 
 use freehold_canonical_json::{Number, Object, Value};
 use proptest::{collection::vec, prelude::*};
