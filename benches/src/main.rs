@@ -1,10 +1,14 @@
 //! One table: ours against the peers, measured in turn in one run, medians and ratios, with the target of each row.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
+#![expect(clippy::expect_used, reason = "a benchmark whose input is wrong must stop")]
 
+mod auth;
 mod canonical;
 mod measure;
 mod pdus;
+mod ruma_event;
+mod state_map;
 mod table;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -26,7 +30,8 @@ struct Arguments {
     json: PathBuf,
 }
 
-const GROUPS: &[(&str, fn(&mut Table))] = &[("canonical JSON", canonical::rows)];
+const GROUPS: &[(&str, fn(&mut Table))] =
+    &[("canonical JSON", canonical::rows), ("authorisation", auth::rows), ("state map", state_map::rows)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
