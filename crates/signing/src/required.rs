@@ -39,11 +39,11 @@ pub fn required_signatures(pdu: &Pdu) -> Result<Vec<OwnedServerName>, SignatureE
         let id = pdu.event_id();
         add(&mut servers, id.server_name().ok_or_else(|| no_server(id.as_str()))?);
     }
-    if rules.check_join_authorised_via_users_server && is_member {
-        if let Some(user) = content_member(pdu.content(), AUTHORISER) {
-            let user = user.as_str().unwrap_or_default();
-            add(&mut servers, server_of(&user)?);
-        }
+    if rules.check_join_authorised_via_users_server
+        && is_member
+        && let Some(user) = content_member(pdu.content(), AUTHORISER)
+    {
+        add(&mut servers, server_of(&user.as_str().unwrap_or_default())?);
     }
     Ok(servers)
 }

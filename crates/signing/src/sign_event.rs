@@ -16,6 +16,13 @@ use crate::{
 /// user of the signer's server, but for a third-party invite, which "may be sent by a different
 /// server".
 ///
+/// ```compile_fail
+/// # fn sign(received: freehold_event::Pdu, signer: freehold_signing::ServerSigner) {
+/// // An event of somebody else is not a `NewPdu`.
+/// let signed = freehold_signing::sign_event(received, &signer);
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`SignEventError`]; the caller's mistake.

@@ -1,7 +1,5 @@
 //! Signing requests and checking who sent one.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod support;
 
 use freehold_canonical_json::{Limits, Value, parse};

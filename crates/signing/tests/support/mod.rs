@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use freehold_canonical_json::{Object, Value};
+use freehold_canonical_json::{Limits, Object, Value, parse};
+use freehold_event::{EventHash, EventReference, HashedPdu, Pdu, ProtoEvent, RoomVersion};
 use freehold_signing::{
     KeyId, KeySource, KeyValidity, PublishedKey, ServerSigner, Signature, Signer, SigningKey, VerifyingKey,
 };
@@ -58,3 +59,46 @@ pub fn signature_of(object: &Object<'_>, server: &str, key_id: &str) -> Option<S
     let entry = all.get(server).and_then(Value::as_object)?;
     Signature::from_base64(entry.get(key_id)?.as_str()?)
 }
+
+/// A new event of a room of some version, with everything but its kind made up.
+pub fn proto(version: &RoomVersion, sender: &str, event_type: &str) -> ProtoEvent {
+    let hash = EventHash::from_base64(&"A".repeat(43)).unwrap();
+    let of_domain = version.rules().signatures.check_event_id_server;
+    let id = |name: &str| if of_domain { format!("${name}:a.example") } else { format!("${name}") };
+    let reference =
+        |name: &str| EventReference { event_id: id(name).try_into().unwrap(), reference_hash: Some(hash) };
+    let mut proto = ProtoEvent::new(sender.try_into().unwrap(), event_type);
+    proto.event_id = of_domain.then(|| id("new").try_into().unwrap());
+    let hashed_room = version.rules().authorization.room_create_event_id_as_room_id;
+    let room_id = if hashed_room { format!("!{}", "r".repeat(43)) } else { "!room:a.example".to_owned() };
+    proto.room_id = Some(room_id.try_into().unwrap());
+    proto.origin_server_ts = EVENT_MS;
+    proto.depth = 3;
+    proto.prev_events = vec![reference(&"p".repeat(43))];
+    proto.auth_events = vec![reference(&"c".repeat(43))];
+    proto
+}
+
+/// A membership event with more content.
+pub fn member(version: &RoomVersion, sender: &str, target: &str, content: &str) -> ProtoEvent {
+    let mut proto = proto(version, sender, "m.room.member");
+    proto.state_key = Some(target.to_owned());
+    let content = parse(content.as_bytes(), &Limits::STRICT).unwrap().into_owned();
+    proto.content = content.into_object().unwrap();
+    proto
+}
+
+/// An event as it is received: with signatures, whoever may make them.
+pub fn received(proto: ProtoEvent, version: &'static RoomVersion, by: &[&ServerSigner]) -> HashedPdu {
+    let json = proto.build(version).unwrap().pdu().canonical_json().to_owned();
+    let mut event = Pdu::parse(json.as_bytes(), version).unwrap().check_content_hash();
+    for signer in by {
+        let signature = signer.sign(event.pdu().signed_bytes()).to_base64();
+        let (name, key_id) = (signer.server_name().as_str(), signer.key_id().as_str());
+        event = event.with_signature(name, key_id, &signature).unwrap();
+    }
+    event
+}
+
+/// When the events were made, in Unix milliseconds.
+pub const EVENT_MS: i64 = 1_700_000_000_000;
