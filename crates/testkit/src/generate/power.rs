@@ -39,7 +39,7 @@ impl World {
     /// A level, now and then written in one of the forms that the room version also accepts.
     fn written(&mut self, level: i64) -> Value {
         let version = *self.room.differences();
-        if version.float_levels && self.rng.chance(10) {
+        if version.float_levels && self.floats && self.rng.chance(25) {
             return json!(level as f64 + 0.5);
         }
         if version.string_levels && self.rng.chance(15) {

@@ -29,6 +29,8 @@ pub(super) struct World {
     servers: Vec<Server>,
     /// The timestamp that all events claim for the time being.
     pub(super) frozen_ts: Option<i64>,
+    /// Whether levels are written as floats now and then, where the room version accepts that.
+    pub(super) floats: bool,
 }
 
 impl World {
@@ -43,6 +45,7 @@ impl World {
             room: RoomBuilder::with_sealing(version, rng.next_u64(), config.sealing),
             users,
             servers: servers.collect(),
+            floats: rng.chance(20),
             rng: rng.fork("world"),
             frozen_ts: None,
         };
