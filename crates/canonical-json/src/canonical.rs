@@ -10,10 +10,10 @@ use crate::{
     Limits, ParseError, Sink,
     error::Fault,
     key::Key,
-    lexer::{Lexer, Num, NumKind, Str},
+    lexer::{Form, Lexer, Num, NumKind, Str},
     number::python_float,
     string::{unescape, write_string},
-    walk::{Span, Walk, Watch, text_of},
+    walk::{Walk, Watch, text_of},
 };
 
 /// Writes the canonical form of a JSON text to the end of `out`.
@@ -76,7 +76,9 @@ pub(crate) fn rewrite<'a>(text: &'a str, limits: &Limits) -> Result<(Cow<'a, str
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
     key: Key,
-    pub(crate) span: Span,
+    /// Where it starts in the output. It ends at the comma before the next one, or where the object
+    /// ends.
+    pub(crate) start: usize,
 }
 
 #[derive(Default)]
@@ -113,31 +115,35 @@ impl Rewriter {
     }
 
     /// Moves the members from `mark` on into the order of their keys.
-    #[cold]
     fn sort(&mut self, lexer: &Lexer<'_>, mark: usize) {
         self.flush(lexer, lexer.pos(), lexer.pos());
         let members = self.members.get_mut(mark..).unwrap_or_default();
-        let Some(body) = members.first().map(|member| member.span.start) else { return };
+        let Some(body) = members.first().map(|member| member.start) else { return };
+        let mut order = Vec::with_capacity(members.len());
+        let ends = members.iter().skip(1).map(|next| next.start.wrapping_sub(1));
+        for (member, end) in members.iter().zip(ends.chain([self.out.len()])) {
+            order.push((*member, end));
+        }
         // A stable sort leaves duplicates in the order of the text.
-        members.sort_by(|a, b| a.key.compare(&b.key, lexer));
+        order.sort_by(|(a, _), (b, _)| a.key.compare(&b.key, lexer));
+
         self.scratch.clear();
+        self.scratch.reserve(self.out.len().wrapping_sub(body));
         let mut kept = 0;
-        for i in 0..members.len() {
-            let Some(&member) = members.get(i) else { break };
-            let next = members.get(i.wrapping_add(1));
-            if next.is_some_and(|next| next.key.compare(&member.key, lexer) == Ordering::Equal) {
+        let mut rest = order.iter();
+        while let Some((member, end)) = rest.next() {
+            let next = rest.as_slice().first();
+            if next.is_some_and(|(next, _)| next.key.compare(&member.key, lexer).is_eq()) {
                 continue;
             }
             if kept > 0 {
                 self.scratch.push(',');
             }
-            let Span { start, value, end } = member.span;
-            let moved = body.wrapping_add(self.scratch.len());
-            self.scratch.push_str(self.out.get(start..end).unwrap_or_default());
+            let start = body.wrapping_add(self.scratch.len());
             if let Some(slot) = members.get_mut(kept) {
-                let shift = |pos: usize| pos.wrapping_sub(start).wrapping_add(moved);
-                slot.span = Span { start: moved, value: shift(value), end: shift(end) };
+                *slot = Member { key: member.key, start };
             }
+            self.scratch.push_str(self.out.get(member.start..*end).unwrap_or_default());
             kept = kept.wrapping_add(1);
         }
         self.members.truncate(mark.wrapping_add(kept));
@@ -161,7 +167,7 @@ impl Watch for Rewriter {
 
     #[inline]
     fn string(&mut self, lexer: &mut Lexer<'_>, token: &Str) -> Result<(), Fault> {
-        if !token.canonical {
+        if token.form == Form::Other {
             self.flush(lexer, token.start.wrapping_sub(1), lexer.pos());
             let value = unescape(lexer.slice(token.start, token.end));
             write_string(&value, &mut Text(&mut self.out));
@@ -179,19 +185,11 @@ impl Watch for Rewriter {
     }
 
     #[inline]
-    fn key(&mut self, _: &mut Lexer<'_>, _: &Key, _: Ordering) -> Result<(), Fault> {
+    fn key(&mut self, _: &mut Lexer<'_>, key: Key, _: Ordering) -> Result<(), Fault> {
+        // The quotation mark is part of the run that is pending.
+        let start = self.out.len().wrapping_add(key.start()).wrapping_sub(self.pending);
+        self.members.push(Member { key, start: start.wrapping_sub(1) });
         Ok(())
-    }
-
-    // Never asked about a position before the run that is pending.
-    #[inline]
-    fn place(&self, pos: usize) -> usize {
-        self.out.len().wrapping_add(pos).wrapping_sub(self.pending)
-    }
-
-    #[inline]
-    fn member(&mut self, key: &Key, span: Span) {
-        self.members.push(Member { key: *key, span });
     }
 
     #[inline]

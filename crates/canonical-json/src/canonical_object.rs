@@ -6,8 +6,9 @@ use crate::{
     Limits, ParseError, RawValue, Sink,
     canonical::rewrite,
     error::ParseErrorKind,
+    lexer::Lexer,
     string::{unescape, write_string},
-    walk::{Span, text_of},
+    walk::text_of,
 };
 
 /// A JSON object kept as its canonical text together with where its members are.
@@ -53,7 +54,7 @@ impl CanonicalObject {
             let offset = bytes.iter().position(|&own| own == byte).unwrap_or_default();
             return Err(ParseError { offset, kind: ParseErrorKind::Unexpected { byte } });
         }
-        let members = members.iter().map(|member| member.span).collect();
+        let members = spans(&canonical, members.iter().map(|member| member.start));
         Ok(Self { text: canonical.into_owned(), members })
     }
 
@@ -123,6 +124,30 @@ impl fmt::Debug for CanonicalObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// Where the parts of a member are in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    /// The quotation mark that starts the key.
+    start: usize,
+    /// The first byte of the value.
+    value: usize,
+    /// The end of the value.
+    end: usize,
+}
+
+/// The members of an object, given where each one starts.
+fn spans(text: &str, starts: impl ExactSizeIterator<Item = usize> + Clone) -> Vec<Span> {
+    let ends = starts.clone().skip(1).chain([text.len()]).map(|next| next.wrapping_sub(1));
+    let span = |(start, end)| {
+        let mut lexer = Lexer::new(text);
+        lexer.set_pos(start);
+        // A key of canonical text is a string and is followed by a colon.
+        let key = lexer.string().map_or(start, |key| key.end);
+        Span { start, value: key.wrapping_add(2), end }
+    };
+    starts.zip(ends).map(span).collect()
 }
 
 /// A member of a [`CanonicalObject`].

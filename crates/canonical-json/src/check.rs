@@ -7,8 +7,8 @@ use crate::{
     canonical::other_form,
     error::{Fault, NotCanonicalKind},
     key::Key,
-    lexer::{Lexer, Num, Str},
-    walk::{Span, Walk, Watch, text_of},
+    lexer::{Form, Lexer, Num, Str},
+    walk::{Walk, Watch, text_of},
 };
 
 /// Checks in a single pass that a text is canonical JSON: that
@@ -54,7 +54,7 @@ impl Watch for Check {
 
     #[inline]
     fn string(&mut self, lexer: &mut Lexer<'_>, token: &Str) -> Result<(), Fault> {
-        if token.canonical {
+        if token.form != Form::Other {
             return Ok(());
         }
         lexer.set_pos(token.start.wrapping_sub(1));
@@ -71,7 +71,7 @@ impl Watch for Check {
     }
 
     #[inline]
-    fn key(&mut self, lexer: &mut Lexer<'_>, key: &Key, order: Ordering) -> Result<(), Fault> {
+    fn key(&mut self, lexer: &mut Lexer<'_>, key: Key, order: Ordering) -> Result<(), Fault> {
         let fault = match order {
             Ordering::Less => return Ok(()),
             Ordering::Equal => Fault::DuplicateKey,
@@ -80,14 +80,6 @@ impl Watch for Check {
         lexer.set_pos(key.start().wrapping_sub(1));
         Err(fault)
     }
-
-    #[inline]
-    fn place(&self, pos: usize) -> usize {
-        pos
-    }
-
-    #[inline]
-    fn member(&mut self, _: &Key, _: Span) {}
 
     #[inline]
     fn open_object(&mut self) -> usize {

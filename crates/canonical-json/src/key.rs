@@ -1,76 +1,105 @@
 //! The order of keys: by Unicode code point, which is the byte order of UTF-8.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
 use crate::{
-    lexer::{Lexer, Str, word_at},
+    lexer::{Form, Lexer, Str, word_at},
     string::unescape,
 };
 
 /// A key of a text together with its first eight bytes, on which nearly every comparison ends.
-#[derive(Clone, Copy, Debug)]
+///
+/// Made of words only, so that it stays in registers.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Key {
     /// The first bytes of what the key stands for, big-endian, padded with zeros: where two of
     /// these differ, they differ as the keys do.
     prefix: u64,
-    token: Str,
+    /// Where the key starts in its text, after the quotation mark.
+    start: usize,
+    /// Its length in bytes times two, plus one if it has escapes.
+    length: usize,
 }
 
 impl Key {
-    #[inline]
-    pub(crate) fn new(lexer: &Lexer<'_>, token: Str) -> Self {
-        let prefix = if token.escaped {
-            prefix_of(unescape(lexer.slice(token.start, token.end)).as_bytes())
-        } else {
-            plain_word(lexer, &token, 0)
-        };
-        Self { prefix, token }
+    #[inline(always)]
+    pub(crate) fn new(lexer: &Lexer<'_>, token: &Str) -> Self {
+        let &Str { start, end, form } = token;
+        let length = end.wrapping_sub(start);
+        if form == Form::Plain {
+            let prefix = plain_word(lexer, start, length);
+            return Self { prefix, start, length: length << 1 };
+        }
+        Self { prefix: escaped_prefix(lexer, start, end), start, length: (length << 1) | 1 }
     }
 
     /// Where the key starts in its text, after the quotation mark.
     #[inline]
     pub(crate) fn start(&self) -> usize {
-        self.token.start
+        self.start
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.length >> 1
     }
 
     /// How two keys of the same text are ordered.
     #[inline]
     pub(crate) fn compare(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
-        self.prefix.cmp(&other.prefix).then_with(|| self.compare_whole(other, lexer))
+        self.prefix.cmp(&other.prefix).then_with(|| self.compare_rest(other, lexer))
     }
 
-    fn compare_whole(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
-        if self.token.escaped || other.token.escaped {
-            let [ours, theirs] = [self, other].map(|key| lexer.slice(key.token.start, key.token.end));
-            return unescape(ours).cmp(&unescape(theirs));
+    /// How two keys are ordered whose first eight bytes are the same.
+    fn compare_rest(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
+        if (self.length | other.length) & 1 == 1 {
+            return self.value(lexer).cmp(&other.value(lexer));
         }
         // A key without escapes has no zero byte, so that equal words of padding mean that both
         // have ended.
-        let longest = self.token.len().max(other.token.len());
+        let longest = self.len().max(other.len());
         for skipped in (8..longest).step_by(8) {
-            let [ours, theirs] = [self, other].map(|key| plain_word(lexer, &key.token, skipped));
+            let [ours, theirs] = [self, other].map(|key| key.word(lexer, skipped));
             if ours != theirs {
                 return ours.cmp(&theirs);
             }
         }
         Ordering::Equal
     }
-}
 
-/// Eight bytes of a key without escapes, padded with zeros where it ends.
-#[inline]
-fn plain_word(lexer: &Lexer<'_>, token: &Str, skipped: usize) -> u64 {
-    let length = token.len().saturating_sub(skipped);
-    let start = token.start.wrapping_add(skipped);
-    match (length, word_at(lexer.bytes(), start)) {
-        (0, _) => 0,
-        (1..8, Some(word)) => word.swap_bytes() & (u64::MAX << (64 - 8 * length)),
-        (_, Some(word)) => word.swap_bytes(),
-        (_, None) => prefix_of(lexer.slice(start, token.end).as_bytes()),
+    /// Eight bytes of a key without escapes.
+    #[inline]
+    fn word(&self, lexer: &Lexer<'_>, skipped: usize) -> u64 {
+        let start = self.start.wrapping_add(skipped);
+        plain_word(lexer, start, self.len().saturating_sub(skipped))
+    }
+
+    fn value<'a>(&self, lexer: &Lexer<'a>) -> Cow<'a, str> {
+        unescape(lexer.slice(self.start, self.start.wrapping_add(self.len())))
     }
 }
 
+/// The first eight bytes of a text without escapes, padded with zeros where it ends.
+#[inline]
+fn plain_word(lexer: &Lexer<'_>, start: usize, length: usize) -> u64 {
+    let Some(word) = word_at(lexer.bytes(), start) else {
+        return prefix_of(lexer.slice(start, start.wrapping_add(length)).as_bytes());
+    };
+    let word = word.swap_bytes();
+    match length {
+        0 => 0,
+        1..8 => word & (u64::MAX << (64 - 8 * length)),
+        _ => word,
+    }
+}
+
+#[cold]
+fn escaped_prefix(lexer: &Lexer<'_>, start: usize, end: usize) -> u64 {
+    prefix_of(unescape(lexer.slice(start, end)).as_bytes())
+}
+
 /// The first eight bytes, padded with zeros.
+#[cold]
 fn prefix_of(bytes: &[u8]) -> u64 {
     bytes
         .iter()

@@ -19,18 +19,18 @@ pub(crate) struct Lexer<'a> {
 pub(crate) struct Str {
     pub(crate) start: usize,
     pub(crate) end: usize,
-    /// It has at least one backslash.
-    pub(crate) escaped: bool,
-    /// All its escapes are the ones that canonical JSON uses.
-    pub(crate) canonical: bool,
+    pub(crate) form: Form,
 }
 
-impl Str {
-    /// The length in bytes.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.end.wrapping_sub(self.start)
-    }
+/// How the inside of a string is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Without escapes, so that it stands for itself.
+    Plain,
+    /// With escapes, all of them the ones that canonical JSON uses.
+    Escaped,
+    /// With escapes that canonical JSON writes differently.
+    Other,
 }
 
 /// A number that was read.
@@ -149,35 +149,34 @@ impl<'a> Lexer<'a> {
     }
 
     /// Reads a string, starting at its quotation mark.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string(&mut self) -> Result<Str, Fault> {
         self.expect(b'"')?;
         let start = self.pos;
         self.pos = find_special(self.bytes(), start);
-        if self.peek() == b'"' {
-            let end = self.pos;
-            self.advance();
-            return Ok(Str { start, end, escaped: false, canonical: true });
-        }
-        self.string_with_escapes(start)
+        let form = if self.peek() == b'"' { Form::Plain } else { self.escapes()? };
+        let end = self.pos;
+        self.advance();
+        Ok(Str { start, end, form })
     }
 
-    fn string_with_escapes(&mut self, start: usize) -> Result<Str, Fault> {
-        let mut canonical = true;
-        let mut escaped = false;
+    /// Reads on to the end of a string from its first backslash.
+    #[cold]
+    fn escapes(&mut self) -> Result<Form, Fault> {
+        let mut form = Form::Escaped;
         loop {
             match self.bytes().get(self.pos) {
-                Some(b'"') => break,
-                Some(b'\\') => canonical &= self.escape()?,
+                Some(b'"') => return Ok(form),
+                Some(b'\\') => {
+                    if !self.escape()? {
+                        form = Form::Other;
+                    }
+                }
                 Some(_) => return Err(Fault::ControlCharacter),
                 None => return Err(Fault::Unexpected),
             }
-            escaped = true;
             self.pos = find_special(self.bytes(), self.pos);
         }
-        let end = self.pos;
-        self.advance();
-        Ok(Str { start, end, escaped, canonical })
     }
 
     /// Reads one escape; says whether canonical JSON uses it.
@@ -367,7 +366,7 @@ fn small_integer(negative: bool, magnitude: u64) -> NumKind {
 
 /// The first position from `pos` on at which a string ends or needs a closer look: a quotation
 /// mark, a backslash or a control character; the length if there is none.
-#[inline]
+#[inline(always)]
 pub(crate) fn find_special(bytes: &[u8], mut pos: usize) -> usize {
     while let Some(word) = word_at(bytes, pos) {
         let special = special_bytes(word);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     Limits, ParseError, Value,
     error::Fault,
-    lexer::Lexer,
+    lexer::{Form, Lexer},
     number::{Scanned, number_of},
     string::unescape,
     tree::parse,
@@ -284,7 +284,7 @@ impl<'a> Items<'a> {
     fn field(&mut self) -> Result<(Cow<'a, str>, RawValue<'a>), Fault> {
         let token = self.walk.lexer.string()?;
         let key = self.walk.lexer.slice(token.start, token.end);
-        let key = if token.escaped { unescape(key) } else { Cow::Borrowed(key) };
+        let key = if token.form == Form::Plain { Cow::Borrowed(key) } else { unescape(key) };
         self.walk.lexer.skip_space();
         self.walk.lexer.expect(b':')?;
         self.walk.lexer.skip_space();

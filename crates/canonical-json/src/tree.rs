@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     Limits, Numbers, Object, ParseError, Value,
     error::Fault,
-    lexer::{Lexer, Str},
+    lexer::{Form, Lexer, Str},
     number::{Scanned, scanned},
     string::unescape,
     walk::text_of,
@@ -64,7 +64,7 @@ impl<'a> Parser<'a> {
 
     fn content(&self, token: &Str) -> Cow<'a, str> {
         let raw = self.lexer.slice(token.start, token.end);
-        if token.escaped { unescape(raw) } else { Cow::Borrowed(raw) }
+        if token.form == Form::Plain { Cow::Borrowed(raw) } else { unescape(raw) }
     }
 
     fn enter(&mut self) -> Result<(), Fault> {

@@ -21,26 +21,11 @@ pub(crate) trait Watch {
     /// A number was read.
     fn number(&mut self, lexer: &mut Lexer<'_>, number: &Num) -> Result<(), Fault>;
     /// A key was read that has this order to the key before it; [`Watch::string`] comes next.
-    fn key(&mut self, lexer: &mut Lexer<'_>, key: &Key, order: Ordering) -> Result<(), Fault>;
-    /// Where a position of the text ends up in what is written.
-    fn place(&self, pos: usize) -> usize;
-    /// A member was read.
-    fn member(&mut self, key: &Key, span: Span);
+    fn key(&mut self, lexer: &mut Lexer<'_>, key: Key, order: Ordering) -> Result<(), Fault>;
     /// An object starts; what is returned comes back when it ends.
     fn open_object(&mut self) -> usize;
     /// The position is at the `}` of an object.
     fn close_object(&mut self, lexer: &Lexer<'_>, mark: usize, in_order: bool);
-}
-
-/// Where the parts of a member of an object are in what is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    /// The quotation mark that starts the key.
-    pub(crate) start: usize,
-    /// The first byte of the value.
-    pub(crate) value: usize,
-    /// The end of the value.
-    pub(crate) end: usize,
 }
 
 /// A walk over one text.
@@ -136,9 +121,23 @@ impl<'a, W: Watch> Walk<'a, W> {
         let mark = self.watch.open_object();
         let mut in_order = true;
         if self.lexer.peek() != b'}' {
-            let mut last = None;
+            let mut last = Key::default();
+            let mut first = true;
             loop {
-                in_order &= self.member(&mut last)?;
+                let token = self.lexer.string()?;
+                if W::KEYS {
+                    let key = Key::new(&self.lexer, &token);
+                    let order = if first { Ordering::Less } else { last.compare(&key, &self.lexer) };
+                    self.watch.key(&mut self.lexer, key, order)?;
+                    in_order &= order == Ordering::Less;
+                    last = key;
+                    first = false;
+                }
+                self.watch.string(&mut self.lexer, &token)?;
+                self.space()?;
+                self.lexer.expect(b':')?;
+                self.space()?;
+                self.value()?;
                 self.space()?;
                 if self.lexer.peek() == b'}' {
                     break;
@@ -150,33 +149,6 @@ impl<'a, W: Watch> Walk<'a, W> {
         self.watch.close_object(&self.lexer, mark, in_order);
         self.leave();
         Ok(())
-    }
-
-    /// Walks over a member; says whether its key belongs after the last one.
-    #[inline]
-    fn member(&mut self, last: &mut Option<Key>) -> Result<bool, Fault> {
-        let start = self.watch.place(self.lexer.pos());
-        let token = self.lexer.string()?;
-        let mut order = Ordering::Less;
-        if W::KEYS {
-            let key = Key::new(&self.lexer, token);
-            if let Some(last) = last {
-                order = last.compare(&key, &self.lexer);
-            }
-            self.watch.key(&mut self.lexer, &key, order)?;
-            *last = Some(key);
-        }
-        self.watch.string(&mut self.lexer, &token)?;
-        self.space()?;
-        self.lexer.expect(b':')?;
-        self.space()?;
-        let value = self.watch.place(self.lexer.pos());
-        self.value()?;
-        if let Some(key) = last {
-            let end = self.watch.place(self.lexer.pos());
-            self.watch.member(key, Span { start, value, end });
-        }
-        Ok(order == Ordering::Less)
     }
 }
 
@@ -200,15 +172,9 @@ impl Watch for Skip {
         Ok(())
     }
     #[inline]
-    fn key(&mut self, _: &mut Lexer<'_>, _: &Key, _: Ordering) -> Result<(), Fault> {
+    fn key(&mut self, _: &mut Lexer<'_>, _: Key, _: Ordering) -> Result<(), Fault> {
         Ok(())
     }
-    #[inline]
-    fn place(&self, pos: usize) -> usize {
-        pos
-    }
-    #[inline]
-    fn member(&mut self, _: &Key, _: Span) {}
     #[inline]
     fn open_object(&mut self) -> usize {
         0
