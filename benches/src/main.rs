@@ -5,6 +5,7 @@
 
 mod auth;
 mod canonical;
+mod inbound;
 mod measure;
 mod pdus;
 mod ruma_event;
@@ -30,8 +31,12 @@ struct Arguments {
     json: PathBuf,
 }
 
-const GROUPS: &[(&str, fn(&mut Table))] =
-    &[("canonical JSON", canonical::rows), ("authorisation", auth::rows), ("state map", state_map::rows)];
+const GROUPS: &[(&str, fn(&mut Table))] = &[
+    ("canonical JSON", canonical::rows),
+    ("inbound check", inbound::rows),
+    ("authorisation", auth::rows),
+    ("state map", state_map::rows),
+];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -101,7 +101,9 @@ impl Table {
 
     /// Adds a figure that is no time.
     pub(crate) fn figure(&mut self, name: &str, target: Target, reached: f64) {
-        self.add(&Row { name, ours: shown(target, reached), peer: "–".into(), reached, target });
+        if self.wants(name) {
+            self.add(&Row { name, ours: shown(target, reached), peer: "–".into(), reached, target });
+        }
     }
 
     fn add(&mut self, row: &Row<'_>) {
