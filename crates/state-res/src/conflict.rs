@@ -1,0 +1,54 @@
+//! The conflicted state set.
+
+use std::borrow::Borrow;
+
+use freehold_event::EventSource;
+
+use crate::{
+    ResolveError,
+    forks::Forks,
+    graph::Graph,
+    node_map::{Node, NodeMap},
+};
+
+/// The conflicted state set: the events of the keys on which the forks disagree.
+pub(crate) struct Conflict {
+    /// One for each fork and conflicted key that it has; the entries of a key together.
+    pub(crate) entries: Vec<Entry>,
+    /// The events, each once.
+    pub(crate) events: Vec<Node>,
+    pub(crate) is_conflicted: NodeMap<bool>,
+}
+
+pub(crate) struct Entry {
+    pub(crate) key: usize,
+    pub(crate) fork: usize,
+    pub(crate) node: Node,
+}
+
+impl Conflict {
+    pub(crate) fn read<S: EventSource, F: Forks<S::Id>>(
+        graph: &mut Graph<'_, S>,
+        forks: &F,
+    ) -> Result<Self, ResolveError<S::Id>> {
+        let mut conflict = Self { entries: Vec::new(), events: Vec::new(), is_conflicted: NodeMap::new() };
+        for entry in forks.conflicted() {
+            let node = graph.enter(entry.event.borrow())?;
+            if let Some(generation) = entry.generation {
+                graph.set_generation(node, generation);
+            }
+            conflict.entries.push(Entry { key: entry.key, fork: entry.fork, node });
+            if !conflict.is_conflicted.get(node) {
+                conflict.is_conflicted.set(node, true);
+                conflict.events.push(node);
+            }
+        }
+        graph.complete()?;
+        Ok(conflict)
+    }
+
+    /// One entry for each key.
+    pub(crate) fn first_of_keys(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.chunk_by(|a, b| a.key == b.key).filter_map(|key| key.first())
+    }
+}

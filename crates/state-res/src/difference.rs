@@ -1,0 +1,225 @@
+//! The auth difference.
+
+use std::{borrow::Borrow, collections::BinaryHeap};
+
+use freehold_event::EventSource;
+
+use crate::{
+    ResolveError,
+    conflict::Conflict,
+    forks::Forks,
+    graph::Graph,
+    node_map::{ForkSets, Node, NodeMap},
+};
+
+/// The events of the [auth difference] that are not in the conflicted state set themselves.
+///
+/// > If Ci is the full auth chain of Si, then the auth difference is ∪ Ci − ∩ Ci.
+///
+/// No full auth chain is ever computed. What the forks have in common is in every chain, so only
+/// what conflicted events reach can be in the difference: the walk starts from those, goes down
+/// by generation with one bit per fork, and ends where everything left is reached by all forks.
+/// What was reached by some forks only is a candidate; it is in every chain after all when an
+/// unconflicted state event reaches it, so those are tried, highest generation first, until every
+/// candidate is settled or no higher event is left.
+///
+/// Work: the links between the conflicted events and where their chains meet, and then one visit
+/// to each unconflicted event (and what is below it) whose generation is greater than that of the
+/// lowest candidate left. In the worst case, a room whose state is mostly newer than an old event
+/// that only one fork cites, that is the room once; never the chains of every fork.
+///
+/// [auth difference]: https://spec.matrix.org/v1.19/rooms/v2/#definitions
+pub(crate) fn auth_difference<S: EventSource, F: Forks<S::Id>>(
+    graph: &mut Graph<'_, S>,
+    conflict: &Conflict,
+    forks: &F,
+) -> Result<Vec<Node>, ResolveError<S::Id>> {
+    let mut descent = Descent::new(forks.count());
+    for entry in &conflict.entries {
+        descent.own.add_fork(entry.node, entry.fork);
+    }
+    for node in &conflict.events {
+        descent.queue(graph, *node)?;
+    }
+    let mut candidates = descent.run(graph)?;
+    graph.complete()?;
+    candidates.retain(|node| !conflict.is_conflicted.get(*node));
+    let mut settling = Settling::new(graph, descent.reached, candidates)?;
+    settling.run(graph, forks)?;
+    graph.complete()?;
+    Ok(settling.unsettled())
+}
+
+/// The walk down from the conflicted events.
+struct Descent {
+    /// The forks that have the event in their state.
+    own: ForkSets,
+    /// The forks that reach the event over `auth_events`.
+    reached: ForkSets,
+    queued: NodeMap<bool>,
+    heap: BinaryHeap<(u64, Node)>,
+    /// How many events in the heap lead down for some forks and not for all.
+    partial: usize,
+}
+
+impl Descent {
+    fn new(forks: usize) -> Self {
+        Self {
+            own: ForkSets::new(forks),
+            reached: ForkSets::new(forks),
+            queued: NodeMap::new(),
+            heap: BinaryHeap::new(),
+            partial: 0,
+        }
+    }
+
+    /// Goes down until all that is left is common; gives what only some forks reach.
+    ///
+    /// INVARIANT: an event leaves the heap after everything that cites it, because its generation
+    /// is smaller. So its set of forks is final then.
+    fn run<S: EventSource>(&mut self, graph: &mut Graph<'_, S>) -> Result<Vec<Node>, ResolveError<S::Id>> {
+        let mut candidates = Vec::new();
+        while self.partial > 0
+            && let Some((_, node)) = self.heap.pop()
+        {
+            self.partial -= usize::from(self.is_partial(node));
+            if !self.reached.is_empty(node) && !self.reached.is_full(node) {
+                candidates.push(node);
+            }
+            for position in graph.links(node)? {
+                let auth_event = graph.link(position);
+                graph.generation_below(node, auth_event)?;
+                self.pass_on(node, auth_event);
+                self.queue(graph, auth_event)?;
+            }
+        }
+        Ok(candidates)
+    }
+
+    fn pass_on(&mut self, from: Node, to: Node) {
+        let was_partial = self.queued.get(to) && self.is_partial(to);
+        for word in 0..self.reached.words() {
+            let forks = self.own.word(from, word) | self.reached.word(from, word);
+            self.reached.add_word(to, word, forks);
+        }
+        if was_partial && !self.is_partial(to) {
+            self.partial -= 1;
+        }
+    }
+
+    fn queue<S: EventSource>(
+        &mut self,
+        graph: &mut Graph<'_, S>,
+        node: Node,
+    ) -> Result<(), ResolveError<S::Id>> {
+        if !self.queued.get(node) {
+            self.heap.push((graph.generation(node)?, node));
+            self.queued.set(node, true);
+            self.partial += usize::from(self.is_partial(node));
+        }
+        Ok(())
+    }
+
+    /// Whether some forks lead through the event and others do not.
+    fn is_partial(&self, node: Node) -> bool {
+        (0..self.own.words()).any(|word| {
+            let forks = self.own.word(node, word) | self.reached.word(node, word);
+            forks != self.own.full_word(word)
+        })
+    }
+}
+
+/// The search for unconflicted state events that have candidates in their auth chains.
+struct Settling {
+    /// The forks that reach the event; all of them once it is known to be below an unconflicted event.
+    reached: ForkSets,
+    is_candidate: NodeMap<bool>,
+    /// With their generations; the lowest last.
+    candidates: Vec<(u64, Node)>,
+    path: Vec<Node>,
+}
+
+impl Settling {
+    fn new<S: EventSource>(
+        graph: &mut Graph<'_, S>,
+        reached: ForkSets,
+        candidates: Vec<Node>,
+    ) -> Result<Self, ResolveError<S::Id>> {
+        let mut settling = Self {
+            reached,
+            is_candidate: NodeMap::new(),
+            candidates: Vec::with_capacity(candidates.len()),
+            path: Vec::new(),
+        };
+        for node in candidates {
+            settling.is_candidate.set(node, true);
+            settling.candidates.push((graph.generation(node)?, node));
+        }
+        settling.candidates.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(settling)
+    }
+
+    /// The generation of the lowest candidate that is not settled: nothing at or below it can have
+    /// a candidate in its auth chain.
+    fn floor(&mut self) -> Option<u64> {
+        while let Some((generation, node)) = self.candidates.last() {
+            if !self.reached.is_full(*node) {
+                return Some(*generation);
+            }
+            self.candidates.pop();
+        }
+        None
+    }
+
+    fn unsettled(self) -> Vec<Node> {
+        let reached = self.reached;
+        self.candidates.into_iter().map(|(_, node)| node).filter(|node| !reached.is_full(*node)).collect()
+    }
+
+    fn run<S: EventSource, F: Forks<S::Id>>(
+        &mut self,
+        graph: &mut Graph<'_, S>,
+        forks: &F,
+    ) -> Result<(), ResolveError<S::Id>> {
+        let Some(mut floor) = self.floor() else { return Ok(()) };
+        for entry in forks.unconflicted_above(floor) {
+            let entry = entry?;
+            let id = entry.event.borrow();
+            let generation = entry.generation.or_else(|| graph.source_generation(id));
+            if generation.is_some_and(|generation| generation <= floor) {
+                continue;
+            }
+            let node = graph.enter(id)?;
+            if !self.reached.is_full(node) {
+                self.path.push(node);
+                self.settle_below(graph, floor)?;
+            }
+            match self.floor() {
+                Some(higher) => floor = higher,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks everything below the events on the path as common to all forks.
+    fn settle_below<S: EventSource>(
+        &mut self,
+        graph: &mut Graph<'_, S>,
+        floor: u64,
+    ) -> Result<(), ResolveError<S::Id>> {
+        while let Some(node) = self.path.pop() {
+            for position in graph.links(node)? {
+                let auth_event = graph.link(position);
+                if self.reached.is_full(auth_event) {
+                    continue;
+                }
+                self.reached.add_all_forks(auth_event);
+                if graph.known_generation(auth_event).is_none_or(|generation| generation > floor) {
+                    self.path.push(auth_event);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,298 @@
+//! The part of the auth graph that a resolution has met, read once from the source.
+
+use std::{collections::HashMap, ops::Range};
+
+use freehold_event::{EventSource, EventView};
+
+use crate::{
+    ResolveBudget, ResolveError,
+    budget::{BudgetLine, Meter},
+    node_map::{Node, NodeMap},
+};
+
+/// The events met so far and their links, numbered as they come.
+///
+/// The numbers depend on the order in which events are met; nothing in the result may.
+///
+/// An event that the source lacks is noted and has no links; [`Graph::complete`] ends the step with
+/// everything noted, so that a caller can fetch in bulk.
+pub(crate) struct Graph<'a, S: EventSource> {
+    source: &'a S,
+    // Only ever asked for single keys, never iterated.
+    index: HashMap<&'a S::Id, Node>,
+    slots: Vec<Slot<'a, S::Id>>,
+    links: Vec<Node>,
+    /// The links of the event before: events of one room mostly cite the same few events.
+    previous: Option<(&'a [S::Id], usize)>,
+    missing: Vec<S::Id>,
+    /// The events between the one whose generation is computed and the one at hand.
+    on_path: NodeMap<bool>,
+    meter: Meter,
+}
+
+struct Slot<'a, Id> {
+    id: Option<&'a Id>,
+    loaded: bool,
+    view: Option<EventView<'a, Id>>,
+    links: Option<(usize, usize)>,
+    generation: Option<u64>,
+}
+
+impl<'a, S: EventSource> Graph<'a, S> {
+    pub(crate) fn new(source: &'a S, budget: &ResolveBudget) -> Self {
+        Self {
+            source,
+            index: HashMap::new(),
+            slots: Vec::new(),
+            links: Vec::new(),
+            previous: None,
+            missing: Vec::new(),
+            on_path: NodeMap::new(),
+            meter: Meter::new(*budget),
+        }
+    }
+
+    pub(crate) fn spend(&mut self, line: BudgetLine, amount: usize) -> Result<(), ResolveError<S::Id>> {
+        Ok(self.meter.spend(line, amount)?)
+    }
+
+    pub(crate) const fn spent(&self) -> ResolveBudget {
+        self.meter.spent()
+    }
+
+    /// Ends a step: an error when an event was missing in it.
+    pub(crate) fn complete(&mut self) -> Result<(), ResolveError<S::Id>> {
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        let mut events = std::mem::take(&mut self.missing);
+        events.sort_unstable();
+        events.dedup();
+        Err(ResolveError::MissingEvents { events })
+    }
+
+    /// The node of an event whose key the caller owns; reads the event.
+    pub(crate) fn enter(&mut self, id: &S::Id) -> Result<Node, ResolveError<S::Id>> {
+        if let Some(node) = self.index.get(id) {
+            let node = *node;
+            self.view(node)?;
+            return Ok(node);
+        }
+        let view = self.read(id)?;
+        let node = self.push(Slot {
+            id: view.map(|view| view.id),
+            loaded: true,
+            view,
+            links: None,
+            generation: None,
+        });
+        if let Some(view) = view {
+            self.index.insert(view.id, node);
+        }
+        Ok(node)
+    }
+
+    /// The event, read from the source when it was not yet; `None` when the source lacks it.
+    pub(crate) fn view(&mut self, node: Node) -> Result<Option<EventView<'a, S::Id>>, ResolveError<S::Id>> {
+        let Some(slot) = self.slots.get(node.position()) else { return Ok(None) };
+        if slot.loaded {
+            return Ok(slot.view);
+        }
+        let view = match slot.id {
+            Some(id) => self.read(id)?,
+            None => None,
+        };
+        if let Some(slot) = self.slots.get_mut(node.position()) {
+            slot.loaded = true;
+            slot.view = view;
+        }
+        Ok(view)
+    }
+
+    /// The event, when it was read before.
+    pub(crate) fn loaded(&self, node: Node) -> Option<&EventView<'a, S::Id>> {
+        self.slots.get(node.position()).and_then(|slot| slot.view.as_ref())
+    }
+
+    /// The links of an event to its `auth_events`, to be read with [`Graph::link`].
+    pub(crate) fn links(&mut self, node: Node) -> Result<Range<usize>, ResolveError<S::Id>> {
+        if let Some((from, to)) = self.slots.get(node.position()).and_then(|slot| slot.links) {
+            return Ok(from..to);
+        }
+        let auth_events = self.view(node)?.map_or(&[][..], |view| view.auth_events);
+        self.spend(BudgetLine::AuthEdges, auth_events.len())?;
+        let from = self.links.len();
+        for (position, id) in auth_events.iter().enumerate() {
+            let link = match self.as_before(position, id) {
+                Some(link) => link,
+                None => self.meet(id),
+            };
+            self.links.push(link);
+        }
+        self.previous = Some((auth_events, from));
+        let to = self.links.len();
+        if let Some(slot) = self.slots.get_mut(node.position()) {
+            slot.links = Some((from, to));
+        }
+        Ok(from..to)
+    }
+
+    /// Where the link leads.
+    pub(crate) fn link(&self, position: usize) -> Node {
+        self.links.get(position).copied().unwrap_or(Node::NONE)
+    }
+
+    /// The generation that is known without walking: from the source, or computed before.
+    pub(crate) fn known_generation(&mut self, node: Node) -> Option<u64> {
+        let slot = self.slots.get_mut(node.position())?;
+        if slot.generation.is_none() {
+            slot.generation = self.source.generation(slot.id?);
+        }
+        slot.generation
+    }
+
+    /// The generation of an event that has not been met, when the source knows it.
+    pub(crate) fn source_generation(&self, id: &S::Id) -> Option<u64> {
+        self.source.generation(id)
+    }
+
+    pub(crate) fn set_generation(&mut self, node: Node, generation: u64) {
+        if let Some(slot) = self.slots.get_mut(node.position()) {
+            slot.generation = Some(generation);
+        }
+    }
+
+    /// The generation, computed over the auth chain when the source does not know it.
+    pub(crate) fn generation(&mut self, node: Node) -> Result<u64, ResolveError<S::Id>> {
+        match self.known_generation(node) {
+            Some(generation) => Ok(generation),
+            None => self.compute_generation(node),
+        }
+    }
+
+    /// The generation of an auth event, which must be smaller than that of the event.
+    pub(crate) fn generation_below(
+        &mut self,
+        node: Node,
+        auth_event: Node,
+    ) -> Result<u64, ResolveError<S::Id>> {
+        let (generation, auth_generation) = (self.generation(node)?, self.generation(auth_event)?);
+        if auth_generation < generation {
+            return Ok(auth_generation);
+        }
+        match (self.id(node), self.id(auth_event)) {
+            (Some(event), Some(auth)) => Err(ResolveError::WrongGeneration {
+                event: event.clone(),
+                generation,
+                auth_event: auth.clone(),
+                auth_generation,
+            }),
+            // Only an event that the source lacks has no key; it is already noted as missing.
+            _ => Ok(auth_generation),
+        }
+    }
+
+    pub(crate) fn id(&self, node: Node) -> Option<&'a S::Id> {
+        self.slots.get(node.position()).and_then(|slot| slot.id)
+    }
+
+    /// The error for an event that is in its own auth chain.
+    pub(crate) fn cycle_at(&self, node: Node) -> ResolveError<S::Id> {
+        match self.id(node) {
+            Some(id) => ResolveError::AuthCycle { event: id.clone() },
+            None => ResolveError::MissingEvents { events: self.missing.clone() },
+        }
+    }
+
+    fn read(&mut self, id: &S::Id) -> Result<Option<EventView<'a, S::Id>>, ResolveError<S::Id>> {
+        self.spend(BudgetLine::Events, 1)?;
+        match self.source.event(id) {
+            Some(view) if view.id == id => Ok(Some(view)),
+            Some(view) => Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() }),
+            None => {
+                self.missing.push(id.clone());
+                Ok(None)
+            }
+        }
+    }
+
+    fn meet(&mut self, id: &'a S::Id) -> Node {
+        if let Some(node) = self.index.get(id) {
+            return *node;
+        }
+        let node = self.push(Slot { id: Some(id), loaded: false, view: None, links: None, generation: None });
+        self.index.insert(id, node);
+        node
+    }
+
+    fn as_before(&self, position: usize, id: &S::Id) -> Option<Node> {
+        let (auth_events, from) = self.previous?;
+        (auth_events.get(position)? == id).then(|| self.link(from + position))
+    }
+
+    fn push(&mut self, slot: Slot<'a, S::Id>) -> Node {
+        // The budget for events and links keeps the number of nodes far below `u32::MAX`, or the
+        // machine's memory does.
+        let node = Node(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        self.slots.push(slot);
+        node
+    }
+
+    /// Walks down with a stack of its own: chains are as long as a stranger makes them.
+    fn compute_generation(&mut self, node: Node) -> Result<u64, ResolveError<S::Id>> {
+        let mut path = vec![(node, self.links(node)?)];
+        self.on_path.set(node, true);
+        while let Some((node, links)) = path.last_mut() {
+            let node = *node;
+            let Some(position) = links.next() else {
+                let generation = self.one_above_links(node)?;
+                self.set_generation(node, generation);
+                self.on_path.set(node, false);
+                path.pop();
+                continue;
+            };
+            let auth_event = self.link(position);
+            if self.on_path.get(auth_event) {
+                return Err(self.cycle_at(auth_event));
+            }
+            if self.known_generation(auth_event).is_none() {
+                self.on_path.set(auth_event, true);
+                path.push((auth_event, self.links(auth_event)?));
+            }
+        }
+        Ok(self.known_generation(node).unwrap_or(0))
+    }
+
+    fn one_above_links(&mut self, node: Node) -> Result<u64, ResolveError<S::Id>> {
+        let links = self.links(node)?;
+        let mut generation = 0;
+        for position in links {
+            let below = self.known_generation(self.link(position)).unwrap_or(0);
+            generation = generation.max(below.saturating_add(1));
+        }
+        Ok(generation)
+    }
+}
+
+impl<'a, S: EventSource> Graph<'a, S> {
+    /// The `m.room.power_levels` event in the `auth_events` of an event.
+    pub(crate) fn power_levels_cited(&mut self, node: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
+        self.cited(node, "m.room.power_levels", "")
+    }
+
+    /// The first event in the `auth_events` of an event that has this type and state key.
+    pub(crate) fn cited(
+        &mut self,
+        node: Node,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<Node>, ResolveError<S::Id>> {
+        for position in self.links(node)? {
+            let auth_event = self.link(position);
+            if self.view(auth_event)?.is_some_and(|event| event.is_state(event_type, state_key)) {
+                return Ok(Some(auth_event));
+            }
+        }
+        Ok(None)
+    }
+}

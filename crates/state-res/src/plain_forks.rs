@@ -1,0 +1,256 @@
+//! Forks given as maps of any kind.
+
+use std::collections::BTreeMap;
+
+use freehold_state_map::LoadError;
+
+use crate::{
+    Resolution,
+    forks::{ConflictedEntry, Forks, UnconflictedEntry},
+};
+
+/// Forks given as maps from `(event_type, state_key)` to the caller's key for the event.
+///
+/// Finding the conflict takes one walk over all maps side by side, so a resolution from plain maps costs the
+/// room, if only a comparison per entry; see [`SnapshotForks`](crate::SnapshotForks) for one that
+/// does not.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use freehold_state_res::PlainForks;
+///
+/// let ours = BTreeMap::from([(("m.room.topic", ""), 7_u64), (("m.room.name", ""), 5)]);
+/// let theirs = BTreeMap::from([(("m.room.topic", ""), 8_u64), (("m.room.name", ""), 5)]);
+/// let forks: PlainForks<u64> = PlainForks::new([&ours, &theirs]);
+/// assert_eq!(forks.unconflicted().collect::<Vec<_>>(), [("m.room.name", "", &5)]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct PlainForks<'a, Id> {
+    count: usize,
+    conflicted: Vec<ConflictedEntry<&'a Id>>,
+    /// In the order of keys.
+    unconflicted: Vec<Entry<'a, Id>>,
+    /// Where the entries of `m.room.member` are in `unconflicted`.
+    members: std::ops::Range<usize>,
+}
+
+type Entry<'a, Id> = (&'a str, &'a str, &'a Id);
+
+impl<'a, Id: Eq> PlainForks<'a, Id> {
+    /// The forks that these maps are.
+    ///
+    /// Maps that iterate in the order of keys (such as `BTreeMap`) are taken as they come; others
+    /// (such as `HashMap`) are sorted first. When a map gives a key twice, the last one counts.
+    pub fn new<Map, Key>(maps: impl IntoIterator<Item = Map>) -> Self
+    where
+        Map: IntoIterator<Item = (Key, &'a Id)>,
+        Key: StateKey<'a>,
+    {
+        let forks: Vec<Vec<Entry<'a, Id>>> = maps.into_iter().map(sorted).collect();
+        let mut built =
+            Self { count: forks.len(), conflicted: Vec::new(), unconflicted: Vec::new(), members: 0..0 };
+        built.divide(&forks);
+        let before_members = built.unconflicted.partition_point(|entry| entry.0 < "m.room.member");
+        let with_members = built.unconflicted.partition_point(|entry| entry.0 <= "m.room.member");
+        built.members = before_members..with_members;
+        built
+    }
+
+    /// The unconflicted state map in the order of keys.
+    pub fn unconflicted(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str, &'a Id)> {
+        self.unconflicted.iter().copied()
+    }
+
+    /// The resolved state in the order of keys: the unconflicted state map with what was resolved put over it.
+    pub fn state(&self, resolution: &Resolution<'a, Id>) -> BTreeMap<(&'a str, &'a str), &'a Id> {
+        let mut state: BTreeMap<_, _> = self
+            .unconflicted
+            .iter()
+            .map(|(event_type, state_key, id)| ((*event_type, *state_key), *id))
+            .collect();
+        for key in &resolution.resolved {
+            state.extend(key.event.map(|id| ((key.event_type, key.state_key), id)));
+        }
+        state
+    }
+
+    /// Walks all forks side by side, key by key.
+    ///
+    /// > If a given key K is present in every Si with the same value V in each state map, then the
+    /// > pair (K, V) belongs to the unconflicted state map. Otherwise, V belongs to the conflicted
+    /// > state set.
+    fn divide(&mut self, forks: &[Vec<Entry<'a, Id>>]) {
+        let mut rest: Vec<&[Entry<'a, Id>]> = forks.iter().map(Vec::as_slice).collect();
+        self.unconflicted.reserve(rest.first().map_or(0, |fork| fork.len()));
+        let mut keys = 0;
+        loop {
+            if let Some(entry) = take_if_unconflicted(&mut rest) {
+                self.unconflicted.push(entry);
+                continue;
+            }
+            let heads = rest.iter().filter_map(|fork| fork.first());
+            let Some((event_type, state_key)) = heads.map(|entry| (entry.0, entry.1)).min() else {
+                return;
+            };
+            for (fork, entries) in rest.iter_mut().enumerate() {
+                if let Some((first, behind)) = entries.split_first()
+                    && (first.0, first.1) == (event_type, state_key)
+                {
+                    let event = first.2;
+                    self.conflicted.push(ConflictedEntry { key: keys, fork, event, generation: None });
+                    *entries = behind;
+                }
+            }
+            keys += 1;
+        }
+    }
+}
+
+/// Takes the next entry of every fork when they are all the same.
+fn take_if_unconflicted<'a, Id: Eq>(rest: &mut [&[Entry<'a, Id>]]) -> Option<Entry<'a, Id>> {
+    let (first, others) = rest.split_first()?;
+    let entry = *first.first()?;
+    // The events first: keys that begin alike are dearer to compare.
+    if others.iter().any(|fork| {
+        fork.first().is_none_or(|other| other.2 != entry.2 || other.1 != entry.1 || other.0 != entry.0)
+    }) {
+        return None;
+    }
+    for fork in rest {
+        *fork = fork.get(1..).unwrap_or_default();
+    }
+    Some(entry)
+}
+
+fn sorted<'a, Id, Key: StateKey<'a>>(map: impl IntoIterator<Item = (Key, &'a Id)>) -> Vec<Entry<'a, Id>> {
+    let mut entries: Vec<Entry<'a, Id>> = map
+        .into_iter()
+        .map(|(key, event)| {
+            let (event_type, state_key) = key.parts();
+            (event_type, state_key, event)
+        })
+        .collect();
+    let key = |entry: &Entry<'a, Id>| (entry.0, entry.1);
+    if !entries.is_sorted_by(|a, b| key(a) < key(b)) {
+        // Stable, so that the last one of a key is behind the others.
+        entries.sort_by_key(key);
+        entries.reverse();
+        entries.dedup_by_key(|entry| key(entry));
+        entries.reverse();
+    }
+    entries
+}
+
+impl<'a, Id: Eq> Forks<Id> for PlainForks<'a, Id> {
+    type Event = &'a Id;
+
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn conflicted(&self) -> impl Iterator<Item = ConflictedEntry<&'a Id>> {
+        self.conflicted.iter().copied()
+    }
+
+    fn unconflicted(&self, event_type: &str, state_key: &str) -> Result<Option<&'a Id>, LoadError> {
+        let found =
+            self.unconflicted.binary_search_by(|entry| (entry.0, entry.1).cmp(&(event_type, state_key)));
+        Ok(found.ok().and_then(|position| self.unconflicted.get(position)).map(|entry| entry.2))
+    }
+
+    /// Members last: the few other events usually have every event that matters in their chains.
+    fn unconflicted_above(
+        &self,
+        _above: u64,
+    ) -> impl Iterator<Item = Result<UnconflictedEntry<&'a Id>, LoadError>> {
+        let before = self.unconflicted.iter().take(self.members.start);
+        let behind = self.unconflicted.iter().skip(self.members.end);
+        let members = self.unconflicted.get(self.members.clone()).unwrap_or_default();
+        before
+            .chain(behind)
+            .chain(members)
+            .map(|entry| Ok(UnconflictedEntry { event: entry.2, generation: None }))
+    }
+}
+
+/// A key of a state map: anything that holds an event type and a state key.
+pub trait StateKey<'a> {
+    /// The event type and the state key.
+    fn parts(self) -> (&'a str, &'a str);
+}
+
+impl<'a> StateKey<'a> for (&'a str, &'a str) {
+    fn parts(self) -> (&'a str, &'a str) {
+        self
+    }
+}
+
+impl<'a, Type: AsRef<str>, Key: AsRef<str>> StateKey<'a> for &'a (Type, Key) {
+    fn parts(self) -> (&'a str, &'a str) {
+        (self.0.as_ref(), self.1.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use super::*;
+
+    type Map = BTreeMap<(String, String), u32>;
+
+    fn map(entries: &[(&str, u32)]) -> Map {
+        entries.iter().map(|(key, event)| (("t".to_owned(), (*key).to_owned()), *event)).collect()
+    }
+
+    fn conflicted(forks: &PlainForks<'_, u32>) -> Vec<(usize, usize, u32)> {
+        forks.conflicted().map(|entry| (entry.key, entry.fork, *entry.event)).collect()
+    }
+
+    fn unconflicted(forks: &PlainForks<'_, u32>) -> Vec<u32> {
+        forks.unconflicted().map(|entry| *entry.2).collect()
+    }
+
+    #[test]
+    fn a_key_is_unconflicted_when_every_fork_has_the_same_event() {
+        let forks = [
+            map(&[("a", 1), ("b", 2), ("d", 4)]),
+            map(&[("a", 1), ("b", 3), ("c", 5), ("d", 4)]),
+            map(&[("a", 1), ("b", 2), ("d", 4), ("e", 6)]),
+        ];
+        let forks = PlainForks::new(&forks);
+        assert_eq!(unconflicted(&forks), [1, 4]);
+        assert_eq!(conflicted(&forks), [(0, 0, 2), (0, 1, 3), (0, 2, 2), (1, 1, 5), (2, 2, 6)]);
+        assert_eq!(Forks::unconflicted(&forks, "t", "d").unwrap(), Some(&4));
+        assert_eq!(Forks::unconflicted(&forks, "t", "b").unwrap(), None);
+        assert_eq!(Forks::unconflicted(&forks, "t", "z").unwrap(), None);
+    }
+
+    #[test]
+    fn one_fork_or_none_has_no_conflict() {
+        let one = [map(&[("a", 1), ("b", 2)])];
+        let forks = PlainForks::new(&one);
+        assert_eq!((unconflicted(&forks), conflicted(&forks)), (vec![1, 2], vec![]));
+        let none: [Map; 0] = [];
+        let forks = PlainForks::new(&none);
+        assert_eq!((unconflicted(&forks), conflicted(&forks)), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_empty_fork_makes_every_key_conflicted() {
+        let forks = [map(&[("a", 1), ("b", 2)]), map(&[])];
+        let forks = PlainForks::new(&forks);
+        assert_eq!((unconflicted(&forks), conflicted(&forks)), (vec![], vec![(0, 0, 1), (1, 0, 2)]));
+    }
+
+    #[test]
+    fn hash_maps_and_lists_are_put_in_order_and_the_last_of_a_key_counts() {
+        let hashed: HashMap<(String, String), u32> =
+            map(&[("c", 3), ("a", 1), ("b", 2)]).into_iter().collect();
+        let forks = PlainForks::new([&hashed]);
+        assert_eq!(unconflicted(&forks), [1, 2, 3]);
+        let list = [(("t", "b"), 2), (("t", "a"), 9), (("t", "a"), 1)];
+        let forks = PlainForks::new([list.iter().map(|(key, event)| (*key, event))]);
+        assert_eq!(unconflicted(&forks), [1, 2]);
+    }
+}

@@ -1,0 +1,263 @@
+//! Authorisation checks against the state that is being built.
+
+use std::cell::RefCell;
+
+use freehold_event::{EventSource, EventView, RoomVersion};
+use freehold_event_auth::{
+    AuthState, Denial, Fact, JoinRule, Membership, NamedAuthEvents, Power, PowerLevels, PreparedState,
+    RoomCreate, ThirdPartyInvite, check, check_auth_events,
+};
+
+use crate::{
+    ResolveError,
+    budget::BudgetLine,
+    forks::Forks,
+    lookup::Lookup,
+    node_map::{Node, NodeMap},
+};
+
+/// What has been read from the contents of events, each once.
+pub(crate) struct Facts {
+    version: &'static RoomVersion,
+    contents: Contents,
+    memberships: NodeMap<Option<Membership>>,
+}
+
+/// Power levels and create events.
+struct Contents {
+    version: &'static RoomVersion,
+    levels: Vec<PowerLevels>,
+    creates: Vec<RoomCreate>,
+    /// One more than the place in `levels` or `creates`.
+    places: NodeMap<u32>,
+}
+
+/// The create event or the power levels of a state: the event, and where in [`Facts`] its content
+/// is.
+type Known = Option<(Node, u32)>;
+
+impl Facts {
+    pub(crate) const fn new(version: &'static RoomVersion) -> Self {
+        let contents = Contents { version, levels: Vec::new(), creates: Vec::new(), places: NodeMap::new() };
+        Self { version, contents, memberships: NodeMap::new() }
+    }
+}
+
+impl Contents {
+    fn know_levels<Id>(&mut self, node: Node, event: &EventView<'_, Id>) -> u32 {
+        let known = self.places.get(node);
+        if known > 0 {
+            return known;
+        }
+        self.levels.push(PowerLevels::read(event.content, self.version));
+        self.know(node, self.levels.len())
+    }
+
+    fn know_create<Id>(&mut self, node: Node, event: &EventView<'_, Id>) -> u32 {
+        let known = self.places.get(node);
+        if known > 0 {
+            return known;
+        }
+        self.creates.push(RoomCreate::new(event, self.version));
+        self.know(node, self.creates.len())
+    }
+
+    fn know(&mut self, node: Node, place: usize) -> u32 {
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        self.places.set(node, place);
+        place
+    }
+
+    fn levels(&self, known: Known) -> Option<&PowerLevels> {
+        self.levels.get((known?.1 as usize).checked_sub(1)?)
+    }
+
+    fn create(&self, known: Known) -> Option<&RoomCreate> {
+        self.creates.get((known?.1 as usize).checked_sub(1)?)
+    }
+}
+
+/// The power of the sender of an event, "when looking at [its] auth_events".
+pub(crate) fn power_of_sender<S: EventSource, F: Forks<S::Id>>(
+    lookup: &mut Lookup<'_, '_, S, F>,
+    facts: &mut Facts,
+    node: Node,
+) -> Result<Power, ResolveError<S::Id>> {
+    let Some(event) = lookup.graph.view(node)? else { return Ok(Power::Level(0)) };
+    let levels = lookup.graph.power_levels_cited(node)?;
+    let create = if names_room_by_create(facts.version) {
+        lookup.create_of_room(event.room_id)
+    } else {
+        lookup.graph.cited(node, "m.room.create", "")?
+    };
+    let levels = know_levels(lookup, &mut facts.contents, levels)?;
+    let create = know_create(lookup, &mut facts.contents, create)?;
+    Ok(Power::of_user(event.sender, facts.contents.create(create), facts.contents.levels(levels)))
+}
+
+/// Whether room ids are made from create events, which are then not among `auth_events`.
+pub(crate) fn names_room_by_create(version: &RoomVersion) -> bool {
+    version.rules().authorization.room_create_event_id_as_room_id
+}
+
+/// Checks an event against the state that has been built so far.
+pub(crate) fn check_in_state<S: EventSource, F: Forks<S::Id>>(
+    lookup: &mut Lookup<'_, '_, S, F>,
+    facts: &mut Facts,
+    node: Node,
+) -> Result<Result<(), Denial>, ResolveError<S::Id>> {
+    lookup.graph.spend(BudgetLine::AuthChecks, 1)?;
+    let Some(event) = lookup.graph.view(node)? else { return Ok(Ok(())) };
+    let create = if names_room_by_create(facts.version) {
+        lookup.create_of_room(event.room_id)
+    } else {
+        lookup.find(node, "m.room.create", "")?
+    };
+    let create = know_create(lookup, &mut facts.contents, create)?;
+    let levels = lookup.find(node, "m.room.power_levels", "")?;
+    let levels = know_levels(lookup, &mut facts.contents, levels)?;
+    let event_id =
+        |known: Known| known.and_then(|(node, _)| lookup.graph.loaded(node)).map(|event| event.event_id);
+    let (create_id, levels_id) = (event_id(create), event_id(levels));
+    let (known_create, known_levels) = (facts.contents.create(create), facts.contents.levels(levels));
+    let standing = Standing {
+        node,
+        create: known_create.zip(create_id).map(|(value, event_id)| Fact { value, event_id }),
+        create_id: create.and_then(|(node, _)| lookup.graph.id(node)),
+        power_levels: known_levels.zip(levels_id).map(|(value, event_id)| Fact { value, event_id }),
+        rest: RefCell::new(Rest { lookup, memberships: &mut facts.memberships, failure: None }),
+    };
+    let verdict = check(&event, &standing, facts.version);
+    match standing.rest.into_inner().failure {
+        Some(failure) => Err(failure),
+        None => Ok(verdict),
+    }
+}
+
+/// Why an event that was rejected on receipt stays out, if its own `auth_events` do not allow it.
+///
+/// > Events that have been rejected due to failing auth based on the state at the event (rather
+/// > than based on their auth chain) are handled as usual by the algorithm, unless otherwise
+/// > specified. Note that no events rejected due to failure to auth against their auth chain should
+/// > appear in the process, as they should not appear in state.
+///
+/// A snapshot may contain one all the same: then it does not get any further.
+pub(crate) fn rejected_by_its_auth_events<S: EventSource, F: Forks<S::Id>>(
+    lookup: &mut Lookup<'_, '_, S, F>,
+    version: &'static RoomVersion,
+    node: Node,
+) -> Result<Option<Denial>, ResolveError<S::Id>> {
+    let Some(event) = lookup.graph.view(node)?.filter(|event| event.rejected) else { return Ok(None) };
+    let mut auth_events = Vec::with_capacity(event.auth_events.len());
+    for position in lookup.graph.links(node)? {
+        let auth_event = lookup.graph.link(position);
+        auth_events.extend(lookup.graph.view(auth_event)?);
+    }
+    let create = lookup.create_of_room(event.room_id).filter(|_| names_room_by_create(version));
+    let create = create.and_then(|create| lookup.graph.loaded(create)).copied();
+    let named = NamedAuthEvents { auth_events: &auth_events, create };
+    if let Err(denial) = check_auth_events(&event, &named, version) {
+        return Ok(Some(denial));
+    }
+    let state = PreparedState::from_events(version, auth_events.into_iter().chain(create));
+    Ok(check(&event, &state, version).err())
+}
+
+fn know_levels<S: EventSource, F: Forks<S::Id>>(
+    lookup: &mut Lookup<'_, '_, S, F>,
+    contents: &mut Contents,
+    node: Option<Node>,
+) -> Result<Known, ResolveError<S::Id>> {
+    let Some(node) = node else { return Ok(None) };
+    Ok(lookup.graph.view(node)?.map(|event| (node, contents.know_levels(node, &event))))
+}
+
+fn know_create<S: EventSource, F: Forks<S::Id>>(
+    lookup: &mut Lookup<'_, '_, S, F>,
+    contents: &mut Contents,
+    node: Option<Node>,
+) -> Result<Known, ResolveError<S::Id>> {
+    let Some(node) = node else { return Ok(None) };
+    Ok(lookup.graph.view(node)?.map(|event| (node, contents.know_create(node, &event))))
+}
+
+/// The state that one event is checked against.
+struct Standing<'s, 'r, 'a, S: EventSource, F> {
+    node: Node,
+    create: Option<Fact<'s, &'s RoomCreate>>,
+    create_id: Option<&'a S::Id>,
+    power_levels: Option<Fact<'s, &'s PowerLevels>>,
+    rest: RefCell<Rest<'s, 'r, 'a, S, F>>,
+}
+
+/// What is looked up when a rule asks for it.
+struct Rest<'s, 'r, 'a, S: EventSource, F> {
+    lookup: &'s mut Lookup<'r, 'a, S, F>,
+    memberships: &'s mut NodeMap<Option<Membership>>,
+    /// Rules cannot fail for want of an event or of budget: it is kept here, and the verdict is void.
+    failure: Option<ResolveError<S::Id>>,
+}
+
+impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
+    fn find(
+        &mut self,
+        node: Node,
+        event_type: &str,
+        state_key: &str,
+    ) -> Option<(Node, EventView<'a, S::Id>)> {
+        let found = self.lookup.find(node, event_type, state_key);
+        let view = found.and_then(|found| match found {
+            Some(found) => Ok(self.lookup.graph.view(found)?.map(|view| (found, view))),
+            None => Ok(None),
+        });
+        view.unwrap_or_else(|failure| {
+            self.failure.get_or_insert(failure);
+            None
+        })
+    }
+
+    fn membership(&mut self, node: Node, user_id: &str) -> Option<(Membership, &'a str)> {
+        let (member, view) = self.find(node, "m.room.member", user_id)?;
+        let membership = match self.memberships.get(member) {
+            Some(membership) => membership,
+            None => {
+                let membership = Membership::of_content(view.content);
+                self.memberships.set(member, Some(membership));
+                membership
+            }
+        };
+        Some((membership, view.event_id))
+    }
+}
+
+impl<S: EventSource, F: Forks<S::Id>> AuthState for Standing<'_, '_, '_, S, F> {
+    type Id = S::Id;
+
+    fn create(&self) -> Option<Fact<'_, &RoomCreate>> {
+        self.create
+    }
+
+    fn is_create(&self, id: &S::Id) -> bool {
+        self.create_id == Some(id)
+    }
+
+    fn power_levels(&self) -> Option<Fact<'_, &PowerLevels>> {
+        self.power_levels
+    }
+
+    fn join_rule(&self) -> Option<Fact<'_, JoinRule>> {
+        let (_, event) = self.rest.borrow_mut().find(self.node, "m.room.join_rules", "")?;
+        Some(Fact { value: JoinRule::of_content(event.content), event_id: event.event_id })
+    }
+
+    fn membership(&self, user_id: &str) -> Option<Fact<'_, Membership>> {
+        let (value, event_id) = self.rest.borrow_mut().membership(self.node, user_id)?;
+        Some(Fact { value, event_id })
+    }
+
+    fn third_party_invite(&self, token: &str) -> Option<Fact<'_, ThirdPartyInvite<'_>>> {
+        let (_, event) = self.rest.borrow_mut().find(self.node, "m.room.third_party_invite", token)?;
+        let value = ThirdPartyInvite { sender: event.sender, content: event.content };
+        Some(Fact { value, event_id: event.event_id })
+    }
+}
