@@ -8,7 +8,7 @@ use crate::{
     event::{Events, RoomEvent, StateMap},
     rng::Rng,
     room::Room,
-    seal::{Sealing, ServerKeys, plain_id, server_of},
+    seal::{Sealer, Sealing, plain_id, server_of},
     twin::{self, Differences, History, Verdict, selection},
 };
 
@@ -112,7 +112,7 @@ pub struct RoomBuilder {
     order: Vec<String>,
     heads: Vec<String>,
     history: History,
-    keys: ServerKeys,
+    sealer: Sealer,
     rng: Rng,
     clock: Clock,
 }
@@ -142,7 +142,7 @@ impl RoomBuilder {
             order: Vec::new(),
             heads: Vec::new(),
             history: History::new(differences),
-            keys: ServerKeys::new(),
+            sealer: Sealer::new(version, Rng::new(seed).fork("server keys")),
             rng: Rng::new(seed),
             clock: Clock::new(),
         }
@@ -207,10 +207,17 @@ impl RoomBuilder {
         event
     }
 
+    /// Gives an event its id, and in a signed room its hashes and signatures. What cannot be a
+    /// well-formed event, such as one that cites an event that is none, gets a plain id.
     fn seal(&mut self, event: &mut RoomEvent) {
         let ids_in_events = self.version.rules().event_format.require_event_id;
-        event.event_id = plain_id(event, ids_in_events, self.order.len());
-        let _ = (self.sealing, &self.keys);
+        let plain_id = plain_id(event, ids_in_events, self.order.len());
+        if ids_in_events {
+            event.event_id.clone_from(&plain_id);
+        }
+        if self.sealing == Sealing::Plain || self.sealer.seal(event).is_none() {
+            event.event_id = plain_id;
+        }
     }
 
     fn keep(&mut self, event: RoomEvent, before: &StateMap) {
@@ -283,7 +290,7 @@ impl RoomBuilder {
             states: self.order.iter().map(|id| (id.clone(), self.state_after(id))).collect(),
             events: self.events,
             order: self.order,
-            keys: self.keys,
+            keys: self.sealer.keys,
         }
     }
 }

@@ -77,4 +77,23 @@ mod tests {
             known.insert(event.event_id.clone(), event.clone());
         }
     }
+
+    #[test]
+    fn signed_rooms_hold_complete_pdus() {
+        for version in RoomVersion::ALL {
+            let config = GenerateConfig {
+                version: Some(version),
+                sealing: crate::Sealing::Signed,
+                ..GenerateConfig::default()
+            };
+            let room = generate(11, &config);
+            assert!(!room.keys.is_empty());
+            for event in room.events_in_order() {
+                let text = event.pdu.as_ref().unwrap_or_else(|| panic!("{version}: {event:?}"));
+                let pdu = freehold_event::Pdu::parse(text.as_bytes(), version).unwrap();
+                assert_eq!(pdu.event_id().as_str(), event.event_id);
+                assert_eq!(pdu.content(), event.content);
+            }
+        }
+    }
 }
