@@ -19,14 +19,6 @@ pub(crate) fn elements_of<'a>(object: &'a str, key: &str) -> impl Iterator<Item 
     raw_member(object, key).and_then(|value| value.as_array()).into_iter().flatten().map_while(Result::ok)
 }
 
-/// The members of an object, up to the first that cannot be read.
-///
-/// What reaches the rules has been parsed before, when its format was checked; text that is not
-/// JSON can only be a caller's mistake, and then less is found.
-pub(crate) fn members(object: &str) -> impl Iterator<Item = (Cow<'_, str>, RawValue<'_>)> {
-    fields(object).map_while(Result::ok)
-}
-
 /// The members of an `m.room.member` event's content that the rules look at, found in one pass.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct MemberContent<'a> {
@@ -36,9 +28,14 @@ pub(crate) struct MemberContent<'a> {
 }
 
 impl<'a> MemberContent<'a> {
+    /// What reaches the rules was parsed when its format was checked; text that is not JSON can
+    /// only be a caller's mistake, and says nothing.
     pub(crate) fn read(content: &'a str) -> Self {
         let mut found = Self::default();
-        for (key, value) in members(content) {
+        for field in fields(content) {
+            let Ok((key, value)) = field else {
+                return Self::default();
+            };
             match &*key {
                 "membership" => found.membership = Some(value),
                 "third_party_invite" => found.third_party_invite = Some(value),

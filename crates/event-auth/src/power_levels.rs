@@ -1,6 +1,6 @@
 //! The `m.room.power_levels` event, read once and looked up often.
 
-use freehold_canonical_json::RawValue;
+use freehold_canonical_json::{RawValue, fields};
 use freehold_event::RoomVersion;
 
 use crate::{AuthRule, NamedLevel, Power, RoomCreate, content, level::LevelFormat, level_map::LevelMap};
@@ -53,7 +53,10 @@ impl PowerLevels {
         let rules = &version.rules().authorization;
         let format = LevelFormat::of(rules);
         let mut levels = Self::default();
-        for (key, value) in content::members(content) {
+        for field in fields(content) {
+            let Ok((key, value)) = field else {
+                return Self::unreadable();
+            };
             match &*key {
                 "users" => levels.users = read_map(value, format, &mut levels.faults.users),
                 "events" => levels.events = read_map(value, format, &mut levels.faults.events),
@@ -66,6 +69,11 @@ impl PowerLevels {
             }
         }
         levels
+    }
+
+    /// Of a content that is no JSON object, or holds a number that no double is near.
+    fn unreadable() -> Self {
+        Self { faults: Faults { named: [true; 7], ..Faults::default() }, ..Self::default() }
     }
 
     fn read_named(&mut self, name: &str, value: RawValue<'_>, format: LevelFormat) {
@@ -129,9 +137,9 @@ fn read_map(value: RawValue<'_>, format: LevelFormat, fault: &mut bool) -> Level
         return map;
     };
     map = LevelMap::with_text_len(value.text().len());
-    for (name, value) in fields.map_while(Result::ok) {
-        match format.read(value) {
-            Some(level) => map.push(&name, level),
+    for field in fields {
+        match field.ok().and_then(|(name, value)| Some((name, format.read(value)?))) {
+            Some((name, level)) => map.push(&name, level),
             None => *fault = true,
         }
     }

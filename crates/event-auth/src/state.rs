@@ -98,7 +98,7 @@ pub enum JoinRule {
     Restricted,
     /// `knock_restricted`, which means something from room version 10 on.
     KnockRestricted,
-    /// Any other value, such as `private`, or none: nobody can join.
+    /// Any other value, such as `private`: nobody can join.
     Other,
 }
 
@@ -115,10 +115,13 @@ impl JoinRule {
         }
     }
 
-    /// Reads the content of an `m.room.join_rules` event.
+    /// Reads the content of an `m.room.join_rules` event. One that names no rule says `invite`, as
+    /// no event does; Synapse takes both so.
     pub fn of_content(content: &str) -> Self {
-        crate::content::string_member(content, "join_rule")
-            .map_or(Self::Other, |join_rule| Self::parse(&join_rule))
+        let Some(join_rule) = crate::content::raw_member(content, "join_rule") else {
+            return Self::Invite;
+        };
+        join_rule.as_str().map_or(Self::Other, |join_rule| Self::parse(&join_rule))
     }
 }
 
