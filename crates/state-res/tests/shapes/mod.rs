@@ -9,13 +9,13 @@ use freehold_state_res::{PlainForks, Resolution, ResolveBudget, SnapshotForks, g
 use freehold_testkit::{Events, MemoryEvents, RoomEvent, StateKey, StateMap};
 
 /// The whole resolved state, with keys of its own.
-pub fn plain_state(forks: &PlainForks<'_, String>, resolution: &Resolution<'_, String>) -> StateMap {
+pub(crate) fn plain_state(forks: &PlainForks<'_, String>, resolution: &Resolution<'_, String>) -> StateMap {
     let state = forks.state(resolution).into_iter();
     state.map(|((kind, key), id)| ((kind.to_owned(), key.to_owned()), id.clone())).collect()
 }
 
 /// A room whose events and keys are numbered, with the generation of each event.
-pub struct Indexed {
+pub(crate) struct Indexed {
     events: Vec<Numbered>,
     numbers: BTreeMap<String, u64>,
     keys: Vec<StateKey>,
@@ -31,7 +31,7 @@ struct Numbered {
 
 impl Indexed {
     /// Numbers events by the order of their ids, which has nothing to do with their order in time.
-    pub fn new(events: &Events) -> Self {
+    pub(crate) fn new(events: &Events) -> Self {
         let source = MemoryEvents(events);
         let generations = generations(&source, events.keys(), &ResolveBudget::UNLIMITED).unwrap();
         let numbers: BTreeMap<String, u64> = events.keys().cloned().zip(1_000..).collect();
@@ -51,12 +51,13 @@ impl Indexed {
         Self { events, numbers, keys: keys.into_iter().rev().collect() }
     }
 
-    pub fn key(&self, event_type: &str, state_key: &str) -> Option<u64> {
-        let found = self.keys.iter().position(|key| (key.0.as_str(), key.1.as_str()) == (event_type, state_key));
+    pub(crate) fn key(&self, event_type: &str, state_key: &str) -> Option<u64> {
+        let found =
+            self.keys.iter().position(|key| (key.0.as_str(), key.1.as_str()) == (event_type, state_key));
         found.map(|position| position as u64)
     }
 
-    pub fn snapshot(&self, state: &StateMap) -> Snapshot {
+    pub(crate) fn snapshot(&self, state: &StateMap) -> Snapshot {
         let entry = |(key, id): (&StateKey, &String)| {
             let numbered = &self.events[(self.numbers[id] - 1_000) as usize];
             let key = self.key(&key.0, &key.1).unwrap();
@@ -65,16 +66,18 @@ impl Indexed {
         state.iter().map(entry).collect()
     }
 
-    pub fn resolve_plain(&self, version: &'static RoomVersion, states: &[StateMap]) -> StateMap {
-        let states: Vec<BTreeMap<&StateKey, u64>> =
-            states.iter().map(|state| state.iter().map(|(key, id)| (key, self.numbers[id])).collect()).collect();
+    pub(crate) fn resolve_plain(&self, version: &'static RoomVersion, states: &[StateMap]) -> StateMap {
+        let states: Vec<BTreeMap<&StateKey, u64>> = states
+            .iter()
+            .map(|state| state.iter().map(|(key, id)| (key, self.numbers[id])).collect())
+            .collect();
         let forks = PlainForks::new(states.iter().map(|state| state.iter().map(|(key, id)| (*key, id))));
         let resolution = resolve(version, &forks, self, &ResolveBudget::default()).unwrap();
         let state = forks.state(&resolution).into_iter();
         state.map(|((kind, key), id)| ((kind.to_owned(), key.to_owned()), self.event_id(*id))).collect()
     }
 
-    pub fn resolve_snapshots(&self, version: &'static RoomVersion, states: &[StateMap]) -> StateMap {
+    pub(crate) fn resolve_snapshots(&self, version: &'static RoomVersion, states: &[StateMap]) -> StateMap {
         let snapshots: Vec<Snapshot> = states.iter().map(|state| self.snapshot(state)).collect();
         let snapshots: Vec<&Snapshot> = snapshots.iter().collect();
         let number = |kind: &str, key: &str| self.key(kind, key);

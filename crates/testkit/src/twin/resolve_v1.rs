@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha1::{Digest, Sha1};
 
 use super::{
-    Differences,
-    resolve::{Dropped, Resolved, check_in_state},
+    Differences, State, check,
+    resolve::{Dropped, Resolved},
+    selection,
 };
 use crate::event::{Events, RoomEvent, StateKey, StateMap};
 
@@ -104,8 +105,16 @@ impl Passes<'_> {
         }
     }
 
+    /// "Allowed by the authorisation rules for a room in state *R*": by that state alone. Falling
+    /// back on the event's own `auth_events` came with version 2.0.
     fn allows(&mut self, event: &RoomEvent, room: &StateMap) -> bool {
-        match check_in_state(self.version, event, room, self.events) {
+        let mut needed = State::new();
+        for key in selection(event, self.version) {
+            if let Some(found) = room.get(&key).and_then(|id| self.events.get(id)) {
+                needed.insert(key, found);
+            }
+        }
+        match check(event, &needed, self.version) {
             Ok(()) => true,
             Err(denied) => {
                 self.resolved.dropped.push(Dropped { event_id: event.event_id.clone(), denied });
