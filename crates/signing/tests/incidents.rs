@@ -1,7 +1,5 @@
 //! What went wrong in other homeservers, each as a test under the name it was published by.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
 mod support;
 
 use freehold_event::{EventHash, HashedPdu, MembershipTemplate, Pdu, RoomVersion};
