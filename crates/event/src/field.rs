@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use freehold_canonical_json::{CanonicalMember, CanonicalObject};
+
 /// A top-level member of a PDU with a meaning in some room version.
 ///
 /// Whatever else a PDU carries is kept, hashed and forwarded untouched, but never looked at.
+// INVARIANT: in the order of their names, which is the order of canonical JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Field {
     /// `auth_events`: the events that authorise this one.
@@ -44,8 +47,26 @@ pub enum Field {
 }
 
 impl Field {
-    /// How many fields there are.
-    pub(crate) const COUNT: usize = Self::Unsigned as usize + 1;
+    /// Every field, in the order of canonical JSON.
+    pub const ALL: [Self; 17] = [
+        Self::AuthEvents,
+        Self::Content,
+        Self::Depth,
+        Self::EventId,
+        Self::Hashes,
+        Self::Membership,
+        Self::Origin,
+        Self::OriginServerTs,
+        Self::PrevEvents,
+        Self::PrevState,
+        Self::Redacts,
+        Self::RoomId,
+        Self::Sender,
+        Self::Signatures,
+        Self::StateKey,
+        Self::Type,
+        Self::Unsigned,
+    ];
 
     /// The name of the member in JSON.
     pub const fn name(self) -> &'static str {
@@ -98,5 +119,52 @@ impl Field {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// The fields of one event, found in one pass over its members.
+pub(crate) struct FieldMap<'t> {
+    /// By [`Field`] as a number.
+    members: [Option<CanonicalMember<'t>>; Field::ALL.len()],
+}
+
+impl<'t> FieldMap<'t> {
+    pub(crate) fn of(object: &'t CanonicalObject) -> Self {
+        let mut members = [None; Field::ALL.len()];
+        for member in object.iter() {
+            let slot = Field::find(&member.key()).and_then(|field| members.get_mut(field as usize));
+            if let Some(slot) = slot {
+                *slot = Some(member);
+            }
+        }
+        Self { members }
+    }
+
+    pub(crate) fn get(&self, field: Field) -> Option<CanonicalMember<'t>> {
+        self.members.get(field as usize).copied().flatten()
+    }
+
+    /// The fields that are there, in the order of canonical JSON.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Field, CanonicalMember<'t>)> {
+        let members = Field::ALL.iter().zip(&self.members);
+        members.filter_map(|(field, member)| member.map(|member| (*field, member)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_in_the_order_of_canonical_json_and_found_by_their_names() {
+        assert!(Field::ALL.is_sorted_by_key(|field| field.name()));
+        for (index, field) in Field::ALL.into_iter().enumerate() {
+            assert_eq!(field as usize, index);
+            assert_eq!(Field::find(field.name()), Some(field));
+            assert_eq!(field.to_string(), field.name());
+        }
+        for name in ["", "Type", "types", "org.example.type"] {
+            assert_eq!(Field::find(name), None);
+        }
     }
 }

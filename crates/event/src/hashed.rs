@@ -1,11 +1,10 @@
 //! The stage after the content hash was checked.
 
-use freehold_canonical_json::{Limits, Object, ObjectWriter, Value, member, parse};
+use freehold_canonical_json::{Limits, Object, ObjectWriter, Value, parse};
 
 use crate::{
     error::FormatError,
     field::Field,
-    hash::EventHash,
     pdu::{Pdu, ReferenceLimits},
 };
 
@@ -42,17 +41,10 @@ impl Pdu {
     /// the signatures, which come first there, are the same on both copies.)
     #[must_use]
     pub fn check_content_hash(self) -> HashedPdu {
-        if self.claims(&self.content_hash()) {
+        if self.claimed_content_hash() == Some(self.content_hash()) {
             return HashedPdu::intact(self);
         }
         HashedPdu { pdu: self.redacted(), verdict: ContentHashVerdict::Redacted }
-    }
-
-    /// Whether `hashes.sha256` is this hash, in whatever spelling.
-    fn claims(&self, hash: &EventHash) -> bool {
-        let claimed = member(self.hashes(), "sha256").ok().flatten();
-        let Some(claimed) = claimed.and_then(|claimed| claimed.as_str()) else { return false };
-        EventHash::from_base64(&claimed).as_ref() == Some(hash)
     }
 
     /// The same event with one signature more.

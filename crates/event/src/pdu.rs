@@ -5,7 +5,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserI
 
 use crate::{
     error::FormatError,
-    field::Field,
+    field::{Field, FieldMap},
     hash::{EventHash, HashSink, hash_bytes, in_content_hash},
     read::{self, Reader},
     redaction::{Redaction, write_redacted},
@@ -95,6 +95,8 @@ pub(crate) struct Parts {
     pub(crate) given_event_id: Option<OwnedEventId>,
     pub(crate) content: Span,
     pub(crate) hashes: Span,
+    /// What stands under `hashes.sha256`.
+    pub(crate) content_hash: Text,
     pub(crate) signatures: Span,
     pub(crate) origin_server_ts: i64,
     pub(crate) depth: i64,
@@ -129,10 +131,12 @@ impl Pdu {
         if object.as_str().len() > MAX_PDU_BYTES {
             return Err(FormatError::TooLarge { bytes: object.as_str().len() });
         }
-        let mut parts = Reader::of(&object, version).parts(limits)?;
+        let fields = FieldMap::of(&object);
+        let reader = Reader { text: object.as_str(), fields: &fields, version };
+        let mut parts = reader.parts(limits)?;
         let redaction = Redaction::new(version, parts.event_type.of(object.as_str()));
         let mut signed = Vec::with_capacity(object.as_str().len());
-        write_redacted(&object, redaction, Some(Field::Signatures), &mut signed);
+        write_redacted(&fields, redaction, Some(Field::Signatures), &mut signed);
         let event_id = match parts.given_event_id.take() {
             Some(event_id) => event_id,
             None => read::computed_id(version, &hash_bytes(&signed))?,
@@ -253,6 +257,13 @@ impl Pdu {
         sink.finish()
     }
 
+    /// The [content
+    /// hash](https://spec.matrix.org/v1.19/server-server-api/#calculating-the-content-hash-for-an-event)
+    /// that the event claims, `None` when what stands there is no hash.
+    pub fn claimed_content_hash(&self) -> Option<EventHash> {
+        EventHash::from_base64(self.parts.content_hash.of(self.object.as_str()))
+    }
+
     /// The field that is over the limit in bytes although not in the unit that the room version
     /// counts, if there is one. Such an event must be rejected (not dropped), see
     /// [`LengthUnit`](crate::LengthUnit).
@@ -266,7 +277,7 @@ impl Pdu {
     pub fn redacted(&self) -> Self {
         let mut json = Vec::with_capacity(self.object.as_str().len());
         let redaction = Redaction::new(self.version, self.event_type());
-        write_redacted(&self.object, redaction, None, &mut json);
+        write_redacted(&FieldMap::of(&self.object), redaction, None, &mut json);
         // Redaction takes nothing away that the format asks for, so there is no error to be had.
         Self::parse_with(&json, self.version, ReferenceLimits::BACKFILL).unwrap_or_else(|_| self.clone())
     }

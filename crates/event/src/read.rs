@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use freehold_canonical_json::{CanonicalObject, Kind, RawValue, member};
+use freehold_canonical_json::{Kind, RawValue, member};
 use ruma_common::{
     EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName,
     room_version_rules::{EventsReferenceFormatVersion, RoomIdFormatVersion},
@@ -10,7 +10,7 @@ use ruma_common::{
 
 use crate::{
     error::{Expected, FormatError},
-    field::Field,
+    field::{Field, FieldMap},
     hash::{EventHash, HashedId},
     pdu::{MAX_FIELD_LENGTH, Parts, ReferenceLimits},
     room_version::{LengthUnit, RoomVersion},
@@ -18,26 +18,15 @@ use crate::{
     view::server_name_of,
 };
 
-/// The fields of an event that is canonical JSON, about to be checked.
+/// An event that is canonical JSON, about to be checked.
 pub(crate) struct Reader<'t> {
-    text: &'t str,
-    version: &'static RoomVersion,
-    /// The value of every field, by [`Field`] as a number.
-    values: [Option<RawValue<'t>>; Field::COUNT],
+    /// The whole event.
+    pub(crate) text: &'t str,
+    pub(crate) fields: &'t FieldMap<'t>,
+    pub(crate) version: &'static RoomVersion,
 }
 
 impl<'t> Reader<'t> {
-    pub(crate) fn of(object: &'t CanonicalObject, version: &'static RoomVersion) -> Self {
-        let mut values = [None; Field::COUNT];
-        for member in object.iter() {
-            let slot = Field::find(&member.key()).and_then(|field| values.get_mut(field as usize));
-            if let Some(slot) = slot {
-                *slot = Some(member.value());
-            }
-        }
-        Self { text: object.as_str(), version, values }
-    }
-
     /// Checks everything but the size.
     pub(crate) fn parts(&self, limits: ReferenceLimits) -> Result<Parts, FormatError> {
         let event_type = self.string(Field::Type)?;
@@ -54,7 +43,8 @@ impl<'t> Reader<'t> {
             room_id: self.room_id(event_type_text)?,
             given_event_id: self.event_id()?,
             content: self.object(Field::Content)?,
-            hashes: self.hashes()?,
+            hashes: self.object(Field::Hashes)?,
+            content_hash: self.content_hash()?,
             signatures: self.object(Field::Signatures)?,
             origin_server_ts: self.integer(Field::OriginServerTs)?,
             depth: self.depth()?,
@@ -106,14 +96,10 @@ impl<'t> Reader<'t> {
         Ok(Some(text))
     }
 
-    fn hashes(&self) -> Result<Span, FormatError> {
+    fn content_hash(&self) -> Result<Text, FormatError> {
         let wrong_type = FormatError::WrongType { field: Field::Hashes, expected: Expected::Hashes };
-        let span = self.object(Field::Hashes)?;
-        let hash = member(span.of(self.text), "sha256").ok().flatten();
-        match hash.map(|hash| hash.kind()) {
-            Some(Kind::String) => Ok(span),
-            _ => Err(wrong_type),
-        }
+        let hash = member(self.value(Field::Hashes)?.text(), "sha256").ok().flatten();
+        hash.and_then(|hash| Text::within(self.text, hash)).ok_or(wrong_type)
     }
 
     /// Must be below the limit or at it, where it is clamped.
@@ -184,7 +170,7 @@ impl<'t> Reader<'t> {
     }
 
     fn find(&self, field: Field) -> Option<RawValue<'t>> {
-        self.values.get(field as usize).copied().flatten()
+        self.fields.get(field).map(|member| member.value())
     }
 
     /// Checks the length of a string in the unit of the room version; returns the field when it is

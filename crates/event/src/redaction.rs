@@ -8,10 +8,13 @@
 //! 11](https://spec.matrix.org/v1.19/rooms/v11/#redactions)). The lists are here once, in terms of
 //! the switches of [`RedactionRules`], and they are applied to trees and to canonical text.
 
-use freehold_canonical_json::{CanonicalObject, Object, ObjectWriter, Sink, Value, fields};
+use freehold_canonical_json::{Object, ObjectWriter, Sink, Value, fields};
 use ruma_common::room_version_rules::RedactionRules;
 
-use crate::{field::Field, room_version::RoomVersion};
+use crate::{
+    field::{Field, FieldMap},
+    room_version::RoomVersion,
+};
 
 /// Redacts an event given as an object, as the room version says.
 ///
@@ -55,20 +58,20 @@ pub fn redact<'a>(event: &Object<'a>, version: &RoomVersion) -> Object<'a> {
 ///
 /// Everything that is written is a slice of the text.
 pub(crate) fn write_redacted(
-    event: &CanonicalObject,
+    event: &FieldMap<'_>,
     redaction: Redaction<'_>,
     omitted: Option<Field>,
     sink: &mut impl Sink,
 ) {
     let mut writer = ObjectWriter::new(sink);
-    for member in event.iter() {
-        match Field::find(&member.key()) {
-            Some(Field::Content) => {
+    for (field, member) in event.iter() {
+        match field {
+            Field::Content => {
                 let mut content = writer.object(Field::Content.name());
                 redaction.write_content(member.value().text(), &mut content);
                 content.finish();
             }
-            Some(field) if Some(field) != omitted && keeps_field(field, redaction.rules) => {
+            field if Some(field) != omitted && keeps_field(field, redaction.rules) => {
                 writer.members(member.text());
             }
             _ => {}

@@ -6,7 +6,7 @@ use ruma_common::{OwnedRoomId, OwnedUserId, room_version_rules::EventsReferenceF
 use crate::{
     build::{EventReference, ProtoEvent},
     error::FormatError,
-    field::Field,
+    field::{Field, FieldMap},
     hash::EventHash,
     pdu::ReferenceLimits,
     read::Reader,
@@ -41,7 +41,8 @@ impl MembershipTemplate {
     /// A part that is needed is missing or wrong; the fault is with the other server.
     pub fn parse(json: &[u8], version: &'static RoomVersion) -> Result<Self, FormatError> {
         let object = CanonicalObject::parse(json, version.json_limits())?;
-        let reader = Reader::of(&object, version);
+        let fields = FieldMap::of(&object);
+        let reader = Reader { text: object.as_str(), fields: &fields, version };
         let limits = ReferenceLimits::STRICT;
         let prev_events = reader.references(Field::PrevEvents, limits.prev_events)?;
         let auth_events = reader.references(Field::AuthEvents, limits.auth_events)?;
