@@ -5,20 +5,30 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod certificates;
+mod check;
+mod export;
 mod failure;
 mod http;
 mod link;
+mod resident;
 mod scenario;
+mod server;
 mod synapse;
 mod user;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use certificates::Authority;
 use clap::Parser;
-use failure::{Context, Result};
+use export::Export;
+use failure::{Context, Failure, Result};
 use http::Client;
+use resident::{Resident, key_document};
 use scenario::World;
+use server::Reserved;
 use synapse::{Setting, Synapse};
 
 #[derive(Parser)]
@@ -59,10 +69,42 @@ fn run(arguments: &Arguments) -> Result<()> {
     let first = Synapse::start(&setting, "first")?;
     let second = Synapse::start(&setting, "second")?;
     println!("servers {} and {}", first.server_name(), second.server_name());
+    let resident = start_resident(&authority, &client, &first)?;
+    let keys = write_keys(folder, &client, &resident, [&first, &second])?;
+    let mut findings = 0;
     for version in &arguments.versions {
         let world = World::populate(&client, &first, &second, version)?;
         let room = world.make_room(version)?;
-        println!("room {} version {} {}", room.room_id, room.version, world.state(&room)?.len());
+        let graph = resident.export(&room.room_id, room.version)?;
+        let export = Export::write(folder, &graph, &room, &world, &resident)?;
+        findings += check::room(&arguments.roomlab, &keys, &export)?;
+    }
+    if findings > 0 {
+        return Err(Failure::new(format!("{findings} differences from Synapse")));
     }
     Ok(())
+}
+
+/// A server of our own with a new key, whose key document the others can fetch.
+fn start_resident<'a>(authority: &Authority, client: &'a Client, peer: &Synapse) -> Result<Resident<'a>> {
+    let reserved = Reserved::take()?;
+    let resident = Resident::create(client, reserved.server_name(), peer.server_name())?;
+    reserved.serve(authority, resident.key_document()?)?;
+    Ok(resident)
+}
+
+/// The key documents of all servers, one in a line.
+fn write_keys(
+    folder: &Path,
+    client: &Client,
+    resident: &Resident<'_>,
+    servers: [&Synapse; 2],
+) -> Result<PathBuf> {
+    let mut lines = resident.key_document()? + "\n";
+    for server in servers {
+        lines += &(key_document(client, server.server_name())? + "\n");
+    }
+    let file = folder.join("keys.jsonl");
+    std::fs::write(&file, lines).context("write the key documents")?;
+    Ok(file)
 }

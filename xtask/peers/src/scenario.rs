@@ -5,10 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use freehold_event::RoomVersion;
 use serde_json::json;
 
 use crate::{
-    failure::{Failure, Result},
+    failure::{Context, Failure, Result},
     http::Client,
     synapse::Synapse,
     user::User,
@@ -29,7 +30,7 @@ pub(crate) struct World<'a> {
 
 /// A room whose history is made and on whose state both servers agree.
 pub(crate) struct Room {
-    pub(crate) version: String,
+    pub(crate) version: &'static RoomVersion,
     pub(crate) room_id: String,
 }
 
@@ -60,17 +61,18 @@ impl<'a> World<'a> {
 
     /// Makes a room and its history.
     pub(crate) fn make_room(&self, version: &str) -> Result<Room> {
-        let room_id = self.create(version)?;
+        let version = RoomVersion::find(version).context(format!("room version {version}"))?;
+        let room_id = self.create(version.id())?;
         self.gather(&room_id)?;
         self.quarrel(&room_id)?;
-        if !["1", "2", "3", "4", "5", "6", "7"].contains(&version) {
+        if version.rules().authorization.restricted_join_rule {
             self.join_restricted(&room_id)?;
         }
         self.fork_over_power(&room_id)?;
         self.fork_over_membership(&room_id)?;
         self.alice.set(&room_id, "m.room.join_rules", &json!({"join_rule": "public"}))?;
         self.converge(&room_id)?;
-        Ok(Room { version: version.to_owned(), room_id })
+        Ok(Room { version, room_id })
     }
 
     fn create(&self, version: &str) -> Result<String> {

@@ -68,11 +68,6 @@ impl Synapse {
         &self.client_url
     }
 
-    /// Where other servers reach it.
-    pub(crate) fn federation_url(&self) -> String {
-        format!("https://{}", self.server_name)
-    }
-
     /// The wire over which other servers reach it.
     pub(crate) fn link(&self) -> &Link {
         &self.link
