@@ -1,7 +1,5 @@
 //! A compact map from names to power levels.
 
-use std::borrow::Cow;
-
 /// Levels by name, sorted by name, with all names in one buffer: two allocations however many
 /// entries there are.
 ///
@@ -32,7 +30,7 @@ impl LevelMap {
     /// Adds an entry; call [`LevelMap::finish`] before anything is looked up.
     ///
     /// A name beyond 4 GiB of names is dropped; no event is that long.
-    pub(crate) fn push(&mut self, name: &Cow<'_, str>, level: i64) {
+    pub(crate) fn push(&mut self, name: &str, level: i64) {
         let start = self.names.len();
         self.names.push_str(name);
         if let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(self.names.len())) {
@@ -115,7 +113,7 @@ mod tests {
     fn map_of(entries: &[(String, i64)]) -> LevelMap {
         let mut map = LevelMap::with_text_len(0);
         for (name, level) in entries {
-            map.push(&Cow::Borrowed(name), *level);
+            map.push(name, *level);
         }
         map.finish();
         map

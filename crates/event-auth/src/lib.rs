@@ -70,7 +70,8 @@
 //! | 6 [`check`] | the current state | soft-failed |
 //! | 7 [`PolicyServer::recommends`] | the room's policy server | soft-failed |
 //!
-//! [`ReceiptCheck`] is this table as a total function.
+//! [`ReceiptCheck`] is this table as a total function. [`AuthorizedPdu`] is the type of an event that
+//! passed checks 1 to 5; there is no way to one around them.
 //!
 //! # Where the text is silent
 //!
@@ -86,6 +87,7 @@
 //! * A `m.room.member` event whose state key is no user ID counts as one without state key.
 //! * `m.federate` closes a room only when it is the JSON value `false`.
 
+mod authorized;
 mod check;
 mod content;
 mod denial;
@@ -103,10 +105,11 @@ mod selection;
 mod state;
 mod third_party_invite;
 
+pub use authorized::{AuthorizedPdu, Refusal, SoftFailure, UnauthorizedPdu};
 pub use check::check;
 pub use denial::Denial;
 pub use level::{NamedLevel, Power};
-pub use policy_server::{POLICY_SERVER_KEY_ID, PolicyServer};
+pub use policy_server::PolicyServer;
 pub use power_levels::PowerLevels;
 pub use prepared::PreparedState;
 pub use receipt::{Consequence, ReceiptCheck};

@@ -1,12 +1,9 @@
 //! Policy servers: whether a room has one, and whether it recommends an event.
 
-use freehold_event::{EventView, server_name_of};
-use freehold_signing::{Signature, VerifyingKey};
+use freehold_event::{EventView, Pdu, server_name_of};
+use freehold_signing::{VerifyingKey, verify_policy_signature};
 
 use crate::content;
-
-/// The key id under which a policy server signs events, "always" this one.
-pub const POLICY_SERVER_KEY_ID: &str = "ed25519:policy_server";
 
 /// The [policy server](https://spec.matrix.org/v1.19/server-server-api/#policy-servers) that a room
 /// uses.
@@ -45,30 +42,28 @@ impl PolicyServer {
         &self.server_name
     }
 
+    /// The key to verify the server's signatures with, which is never one that the server publishes;
+    /// `None` when what the room has in its place is none.
+    pub fn key(&self) -> Option<&VerifyingKey> {
+        self.key.as_ref()
+    }
+
     /// Whether an event needs the signature of a policy server: every event does but
     /// "`m.room.policy` state events with empty string `state_key`s".
     pub fn concerns<Id>(event: &EventView<'_, Id>) -> bool {
         !event.is_state("m.room.policy", "")
     }
 
-    /// Whether the policy server recommends an event "for inclusion": it is exempt, or `signature`,
-    /// found in the event under [`PolicyServer::server_name`] and [`POLICY_SERVER_KEY_ID`], is the
-    /// server's on the bytes that event signatures cover.
+    /// Whether the policy server recommends an event "for inclusion": it is exempt, or has the
+    /// server's signature.
     ///
     /// When the answer is no, the server should be asked for a new signature before the event is
     /// soft-failed: its key may have changed in between.
-    pub fn recommends<Id>(
-        &self,
-        event: &EventView<'_, Id>,
-        signed_bytes: &[u8],
-        signature: Option<&Signature>,
-    ) -> bool {
-        if !Self::concerns(event) {
+    pub fn recommends(&self, pdu: &Pdu) -> bool {
+        if !Self::concerns(&pdu.view()) {
             return true;
         }
-        let (Some(key), Some(signature)) = (&self.key, signature) else {
-            return false;
-        };
-        key.verify(signed_bytes, signature).is_ok()
+        let verified = |key| verify_policy_signature(pdu, &self.server_name, key).is_ok();
+        self.key().is_some_and(verified)
     }
 }

@@ -3,7 +3,7 @@
 use freehold_canonical_json::{RawValue, fields};
 use freehold_event::RoomVersion;
 
-use crate::{AuthRule, NamedLevel, Power, RoomCreate, content, level::LevelFormat, level_map::LevelMap};
+use crate::{AuthRule, NamedLevel, Power, RoomCreate, level::LevelFormat, level_map::LevelMap};
 
 /// The content of an
 /// [`m.room.power_levels`](https://spec.matrix.org/v1.19/client-server-api/#mroompower_levels) event

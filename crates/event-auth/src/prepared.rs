@@ -44,7 +44,14 @@ pub struct PreparedState<Id> {
     power_levels: Option<Said<Arc<PowerLevels>>>,
     join_rule: Option<Said<JoinRule>>,
     members: BTreeMap<Box<str>, Said<Membership>>,
-    third_party_invites: BTreeMap<Box<str>, Said<(Box<str>, Box<str>)>>,
+    third_party_invites: BTreeMap<Box<str>, Said<OwnedInvite>>,
+}
+
+/// A [`ThirdPartyInvite`] that is kept.
+#[derive(Clone, Debug)]
+struct OwnedInvite {
+    sender: Box<str>,
+    content: Box<str>,
 }
 
 /// A fact that is kept.
@@ -113,7 +120,7 @@ impl<Id: Clone> PreparedState<Id> {
                 self.members.insert(user_id.into(), Said::by(event, membership));
             }
             ("m.room.third_party_invite", Some(token)) => {
-                let invite = (event.sender.into(), event.content.into());
+                let invite = OwnedInvite { sender: event.sender.into(), content: event.content.into() };
                 self.third_party_invites.insert(token.into(), Said::by(event, invite));
             }
             _ => {}
@@ -166,8 +173,8 @@ impl<Id: PartialEq> AuthState for PreparedState<Id> {
     }
 
     fn third_party_invite(&self, token: &str) -> Option<Fact<'_, ThirdPartyInvite<'_>>> {
-        self.third_party_invites
-            .get(token)
-            .map(|said| said.fact(|(sender, content)| ThirdPartyInvite { sender, content }))
+        self.third_party_invites.get(token).map(|said| {
+            said.fact(|invite| ThirdPartyInvite { sender: &invite.sender, content: &invite.content })
+        })
     }
 }

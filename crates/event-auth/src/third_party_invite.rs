@@ -1,16 +1,10 @@
 //! Rule 4.4.1 (5.3.1 and 5.4.1 in others): invites of people who had no Matrix ID when they were
 //! invited.
 
-use freehold_canonical_json::{Limits, Object, RawValue, Value};
-use freehold_signing::{Signature, VerifyingKey};
+use freehold_canonical_json::RawValue;
+use freehold_signing::verify_third_party_invite;
 
 use crate::{AuthRule, AuthState, Denial, Membership, check::is, content, member::MemberAttempt};
-
-/// How many pairs of signature and key are tried for one invite.
-///
-/// An event of 64 KiB has room for some 500 of each, a quarter of a million verifications. Real
-/// invites have one signature and two keys.
-const VERIFICATIONS_MAX: usize = 1024;
 
 pub(crate) fn check_third_party_invite<S: AuthState>(
     member: &MemberAttempt<'_, S>,
@@ -46,49 +40,9 @@ pub(crate) fn check_third_party_invite<S: AuthState>(
     }
     // 4.4.1.7 "If any signature in `signed` matches any public key in the
     // `m.room.third_party_invite` event, allow."
-    if is_signed(signed, &public_keys(issued.value.content)) {
+    if verify_third_party_invite(signed.text(), issued.value.content).is_ok() {
         return Ok(());
     }
     // 4.4.1.8 "Otherwise, reject."
     attempt.deny(AuthRule::ThirdPartyInviteSignature, Some(issued.event_id))
-}
-
-/// "The public keys are in `content` of `m.room.third_party_invite` as: 1. A single public key in
-/// the `public_key` property. 2. A list of public keys in the `public_keys` property."
-///
-/// Identity servers write them in standard or URL-safe base64. What is no key is passed over.
-fn public_keys(content: &str) -> Vec<VerifyingKey> {
-    let single = content::raw_member(content, "public_key");
-    let listed = content::elements_of(content, "public_keys")
-        .filter_map(|key| content::raw_member(key.text(), "public_key"));
-    single
-        .into_iter()
-        .chain(listed)
-        .filter_map(|key| VerifyingKey::from_base64(&key.as_str()?).ok())
-        .collect()
-}
-
-fn is_signed(signed: RawValue<'_>, keys: &[VerifyingKey]) -> bool {
-    let Ok(Value::Object(mut signed)) = signed.parse(&Limits::RELAXED) else {
-        return false;
-    };
-    let Some(Value::Object(signatures)) = signed.remove("signatures") else {
-        return false;
-    };
-    signed.remove("unsigned");
-    let message = signed.to_canonical_vec();
-    ed25519_signatures(&signatures)
-        .flat_map(|signature| keys.iter().map(move |key| (signature, key)))
-        .take(VERIFICATIONS_MAX)
-        .any(|(signature, key)| key.verify(&message, &signature).is_ok())
-}
-
-/// Every signature of an algorithm that the specification has, whoever made it.
-fn ed25519_signatures(signatures: &Object<'_>) -> impl Iterator<Item = Signature> {
-    signatures
-        .iter()
-        .filter_map(|(_, by_key)| by_key.as_object())
-        .flat_map(|by_key| by_key.iter())
-        .filter(|(key_id, _)| key_id.starts_with("ed25519:"))
-        .filter_map(|(_, signature)| Signature::from_base64(signature.as_str()?))
 }

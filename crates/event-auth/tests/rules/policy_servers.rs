@@ -2,16 +2,10 @@
 
 use freehold_event::RoomVersion;
 use freehold_event_auth::PolicyServer;
-use freehold_signing::SigningKey;
 
 use crate::scene::*;
 
 const JOINED: [&str; 2] = [ALICE, "@bot:policy.org"];
-
-fn content(key: &SigningKey) -> String {
-    let key = key.verifying_key().to_base64();
-    format!(r#"{{"public_keys":{{"ed25519":"{key}"}},"via":"policy.org"}}"#)
-}
 
 #[test]
 fn room_uses_a_policy_server_only_when_all_conditions_hold() {
@@ -33,33 +27,6 @@ fn room_uses_a_policy_server_only_when_all_conditions_hold() {
     ] {
         assert_eq!(used(content, joined), None, "{content} with {joined:?}");
     }
-}
-
-#[test]
-fn policy_server_recommends_what_it_has_signed() {
-    let key = SigningKey::from_seed(&[1; 32]);
-    let server = PolicyServer::of_room(&content(&key), JOINED).unwrap();
-    let scene = Scene::ordinary(RoomVersion::V11);
-    let event = scene.event.view();
-    let signature = key.sign(b"event");
-    assert!(server.recommends(&event, b"event", Some(&signature)));
-    assert!(!server.recommends(&event, b"other", Some(&signature)));
-    assert!(!server.recommends(&event, b"event", None));
-    let other = SigningKey::from_seed(&[2; 32]).sign(b"event");
-    assert!(!server.recommends(&event, b"event", Some(&other)));
-}
-
-/// The room uses a policy server all the same; nothing has a valid signature until the key is
-/// mended.
-#[test]
-fn policy_server_with_an_unusable_key_recommends_nothing() {
-    let content = r#"{"public_keys":{"ed25519":"key"},"via":"policy.org"}"#;
-    let server = PolicyServer::of_room(content, JOINED).unwrap();
-    let signature = SigningKey::from_seed(&[1; 32]).sign(b"event");
-    let scene = Scene::ordinary(RoomVersion::V11);
-    assert!(!server.recommends(&scene.event.view(), b"event", Some(&signature)));
-    let exempt = scene.sets(ALICE, "m.room.policy", "", "{}");
-    assert!(server.recommends(&exempt.event.view(), b"event", None));
 }
 
 #[test]

@@ -1,0 +1,148 @@
+//! The last stage of a received event: authorised.
+
+use freehold_event::{EventView, Pdu, RoomVersion};
+use freehold_signing::SignedPdu;
+use ruma_common::OwnedEventId;
+
+use crate::{
+    AuthState, Denial, NamedAuthEvents, PolicyServer, PreparedState, ReceiptCheck, check, check_auth_events,
+};
+
+/// An event that passed checks 1 to 5 of the
+/// [checks performed on receipt](https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu):
+/// well-formed, signed, and allowed by its auth events and by the state before it.
+///
+/// [`AuthorizedPdu::check`] is the only way to one, for one's own events as for everybody's. Only
+/// such an event may be stored as accepted; one that did not get here is stored as rejected, if at
+/// all.
+#[derive(Clone, Debug)]
+pub struct AuthorizedPdu {
+    pdu: SignedPdu,
+}
+
+impl AuthorizedPdu {
+    /// Checks 4 and 5: an event against the events it names in `auth_events`, and against the state
+    /// before it.
+    ///
+    /// # Errors
+    ///
+    /// The event comes back, with what is wrong. A [`Refusal::Denied`] is a
+    /// [rejection](https://spec.matrix.org/v1.19/server-server-api/#rejection);
+    /// [`Refusal::OtherAuthEvents`] is the caller's mistake and says nothing about the event.
+    pub fn check<S: AuthState<Id = OwnedEventId>>(
+        pdu: SignedPdu,
+        named: &NamedAuthEvents<'_, OwnedEventId>,
+        state_before: &S,
+    ) -> Result<Self, Box<UnauthorizedPdu>> {
+        match refusal(pdu.pdu(), named, state_before) {
+            None => Ok(Self { pdu }),
+            Some(refusal) => Err(Box::new(UnauthorizedPdu { pdu, refusal })),
+        }
+    }
+
+    /// Checks 6 and 7: the event against the current state of the room, and by its policy server if
+    /// it uses one.
+    ///
+    /// # Errors
+    ///
+    /// Why the event is [soft-failed](https://spec.matrix.org/v1.19/server-server-api/#soft-failure). It
+    /// stays authorised: it is stored and takes part in state resolution.
+    pub fn check_current<S: AuthState<Id = OwnedEventId>>(
+        &self,
+        current_state: &S,
+        policy_server: Option<&PolicyServer>,
+    ) -> Result<(), SoftFailure> {
+        let pdu = self.pdu.pdu();
+        check(&pdu.view(), current_state, pdu.version()).map_err(SoftFailure::Denied)?;
+        match policy_server {
+            Some(server) if !server.recommends(pdu) => {
+                Err(SoftFailure::NotRecommended { policy_server: server.server_name().into() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The event.
+    pub fn pdu(&self) -> &Pdu {
+        self.pdu.pdu()
+    }
+
+    /// The event, back at the stage before.
+    pub fn into_signed(self) -> SignedPdu {
+        self.pdu
+    }
+}
+
+/// An event that is not authorised, and why.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("event {} is not authorised", .pdu.pdu().event_id())]
+pub struct UnauthorizedPdu {
+    /// The event.
+    pub pdu: SignedPdu,
+    /// What is wrong.
+    #[source]
+    pub refusal: Refusal,
+}
+
+/// Why an event is not authorised.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A rule rejects the event; its sender's server is at fault.
+    #[error("rejected by check {check:?}")]
+    Denied {
+        /// The check in which the rule was applied: 4 or 5.
+        check: ReceiptCheck,
+        /// The rule.
+        #[source]
+        denial: Denial,
+    },
+    /// The events given are not the ones that the event names in `auth_events`; the caller is at
+    /// fault, who must fetch what is missing before anything can be said.
+    #[error("the events given are not the auth events of the event")]
+    OtherAuthEvents,
+}
+
+/// Why an authorised event is soft-failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SoftFailure {
+    /// The current state of the room does not allow it.
+    #[error("the current state does not allow the event")]
+    Denied(#[source] Denial),
+    /// The room's policy server does not recommend it.
+    #[error("policy server `{policy_server}` does not recommend the event")]
+    NotRecommended {
+        /// The server that would have had to sign.
+        policy_server: Box<str>,
+    },
+}
+
+fn refusal<S: AuthState<Id = OwnedEventId>>(
+    pdu: &Pdu,
+    named: &NamedAuthEvents<'_, OwnedEventId>,
+    state_before: &S,
+) -> Option<Refusal> {
+    let event = pdu.view();
+    let version = pdu.version();
+    let is_given = |id| named.auth_events.iter().any(|entry| entry.id == id);
+    if named.auth_events.len() != event.auth_events.len() || !event.auth_events.iter().all(is_given) {
+        return Some(Refusal::OtherAuthEvents);
+    }
+    check_against_auth_events(&event, named, version)
+        .map_err(|denial| (ReceiptCheck::AuthEvents, denial))
+        .and_then(|()| {
+            check(&event, state_before, version).map_err(|denial| (ReceiptCheck::StateBefore, denial))
+        })
+        .err()
+        .map(|(check, denial)| Refusal::Denied { check, denial })
+}
+
+/// Check 4: the rules on the list, and those on the state that the list makes.
+fn check_against_auth_events(
+    event: &EventView<'_, OwnedEventId>,
+    named: &NamedAuthEvents<'_, OwnedEventId>,
+    version: &'static RoomVersion,
+) -> Result<(), Denial> {
+    check_auth_events(event, named, version)?;
+    let events = named.auth_events.iter().copied().chain(named.create);
+    check(event, &PreparedState::from_events(version, events), version)
+}
