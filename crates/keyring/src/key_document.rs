@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use freehold_canonical_json::Object;
-use freehold_signing::{Signer, SigningKey};
+use freehold_signing::{KeyId, Signature, Signer, SigningKey, sign_json};
+use ruma_common::ServerName;
 
 use crate::{
-    master_key::MasterKeys, open_tenants::OpenTenant, seal::OpenError, signed_json, tenant_keys::TenantKeys,
+    keyring::SignerError, master_key::MasterKeys, open_tenants::OpenTenant, tenant_keys::TenantKeys,
 };
 
 /// A signed key document, good to serve until it is renewed.
@@ -38,12 +39,12 @@ impl KeyDocument {
 /// Makes the document of a tenant, signed with every key under `verify_keys`.
 ///
 /// `lifetime_ms` is at least twice [`REMAINING_MIN_MS`].
-pub(crate) fn make(
+pub(crate) fn make<E>(
     tenant: &OpenTenant,
     masters: &MasterKeys,
     now_ts: i64,
     lifetime_ms: i64,
-) -> Result<KeyDocument, OpenError> {
+) -> Result<KeyDocument, SignerError<E>> {
     let record = &tenant.record;
     let next_expiry_ts = record.next_expiry_ts(now_ts).unwrap_or(i64::MAX);
     // A document that outlives one of its keys would keep that key in use elsewhere. One that ends
@@ -58,7 +59,7 @@ pub(crate) fn make(
     let mut object = publish(record, now_ts, valid_until_ts);
     for (index, key) in record.keys.iter().enumerate().filter(|(_, key)| !key.is_expired(now_ts)) {
         if let Some(signing_key) = tenant.signing_key(index, masters)? {
-            signed_json::sign(&mut object, &KeyOf { record, key_id: &key.key_id, signing_key });
+            sign_json(&mut object, &KeyOf { record, key_id: &key.key_id, signing_key })?;
         }
     }
     Ok(KeyDocument { json: object.to_canonical_vec(), valid_until_ts, renew_ts })
@@ -89,20 +90,20 @@ fn publish(record: &TenantKeys, now_ts: i64, valid_until_ts: i64) -> Object<'sta
 /// One key of a record as a signer, for the document only.
 struct KeyOf<'a> {
     record: &'a TenantKeys,
-    key_id: &'a freehold_signing::KeyId,
+    key_id: &'a KeyId,
     signing_key: Arc<SigningKey>,
 }
 
 impl Signer for KeyOf<'_> {
-    fn server_name(&self) -> &ruma_common::ServerName {
+    fn server_name(&self) -> &ServerName {
         &self.record.tenant
     }
 
-    fn key_id(&self) -> &freehold_signing::KeyId {
+    fn key_id(&self) -> &KeyId {
         self.key_id
     }
 
-    fn sign(&self, message: &[u8]) -> freehold_signing::Signature {
+    fn sign(&self, message: &[u8]) -> Signature {
         self.signing_key.sign(message)
     }
 }

@@ -22,7 +22,7 @@ pub trait Blob {
     /// # Errors
     ///
     /// The blob's own.
-    fn len(&self) -> Result<u64, Self::Error>;
+    fn size(&self) -> Result<u64, Self::Error>;
 
     /// Reads exactly `buffer.len()` bytes from `offset` on.
     ///
@@ -60,7 +60,7 @@ impl<B: Blob> KeyLog<B> {
     /// last entry was never acknowledged, but whether it is one is for the operator to say
     /// ([`KeyLogError::Damaged`] tells the offset up to which all is well).
     pub fn open(blob: B) -> Result<Self, KeyLogError<B::Error>> {
-        let end = blob.len().map_err(KeyLogError::Blob)?;
+        let end = blob.size().map_err(KeyLogError::Blob)?;
         let mut state = State { blob, index: BTreeMap::new(), end: 0 };
         while state.end < end {
             let offset = state.end;
@@ -111,7 +111,7 @@ impl<B: Blob> SealedStore for KeyLog<B> {
         let entry =
             encode_entry(tenant.as_bytes(), next).ok_or(KeyLogError::TooLong { bytes: next.len() })?;
         // A failed append may have left a part behind; the length says where the next entry begins.
-        if state.blob.len().map_err(KeyLogError::Blob)? != offset {
+        if state.blob.size().map_err(KeyLogError::Blob)? != offset {
             return Err(KeyLogError::Damaged { offset });
         }
         state.blob.append(&entry).map_err(KeyLogError::Blob)?;
@@ -232,8 +232,8 @@ fn fingerprint(tenant: &[u8]) -> u64 {
 impl Blob for Vec<u8> {
     type Error = OutOfRange;
 
-    fn len(&self) -> Result<u64, OutOfRange> {
-        Ok(self.as_slice().len() as u64)
+    fn size(&self) -> Result<u64, OutOfRange> {
+        Ok(self.len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), OutOfRange> {

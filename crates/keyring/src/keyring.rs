@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use freehold_signing::{KeyId, Signature, Signer, SigningKey, VerifyingKey};
+use freehold_signing::{KeyId, MalformedSignatures, Signature, Signer, SigningKey, VerifyingKey};
 use ruma_common::ServerName;
 use thiserror::Error;
 
@@ -227,6 +227,9 @@ pub enum SignerError<E> {
     /// The key cannot be unsealed; it is kept as it is.
     #[error("the key cannot be opened: {0}")]
     Seal(#[from] OpenError),
+    /// The document does not take a signature; does not happen.
+    #[error(transparent)]
+    Document(#[from] MalformedSignatures),
     /// The store failed.
     #[error("the store of sealed keys failed: {0}")]
     Store(E),

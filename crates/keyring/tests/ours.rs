@@ -1,5 +1,13 @@
 //! The keys of tenants: laws and incidents.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test stops at what it did not expect"
+)]
+
 use std::{
     collections::BTreeMap,
     convert::Infallible,

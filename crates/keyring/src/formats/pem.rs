@@ -202,12 +202,12 @@ mod tests {
             (block(mmr, "Key-ID: ed25519:a\n"), PemError::Version),
             (block(mmr, "Key-ID: ed25519:a\nVersion: 2\n"), PemError::Version),
             (good.replace(SEED, ""), PemError::Seed { bytes: 0 }),
-            (good.replace(SEED, &SEED[..40]), PemError::Seed { bytes: 30 }),
+            (good.replace(SEED, SEED.get(..40).unwrap()), PemError::Seed { bytes: 30 }),
             (good.repeat(2), PemError::KeyIdTwice { key_id: KeyId::ed25519("a").unwrap() }),
         ] {
             let error = parse(&text).unwrap_err();
             assert_eq!(error, expected, "{text}");
-            assert!(!format!("{error:?} {error}").contains(&SEED[..8]));
+            assert!(!format!("{error:?} {error}").contains(SEED.get(..8).unwrap()));
         }
     }
 }

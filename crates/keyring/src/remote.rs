@@ -1,0 +1,18 @@
+//! The keys of other servers: what they publish, what is remembered, what is to be fetched.
+
+mod batch;
+mod known;
+mod machine;
+mod notary;
+mod policy;
+mod server_keys;
+mod walk;
+
+pub use known::{Finding, KeyIdReuse, StoredKeysError, Via};
+pub use machine::{
+    Action, Fetch, FetchFailure, FetchId, FetchRequest, Needed, Outcome, Refusal, RemoteKeys, Route, WaitId,
+    Want,
+};
+pub use notary::{NotaryQuery, NotaryQueryError, notary_answer};
+pub use policy::{FetchPolicy, Notary};
+pub use server_keys::{DocumentError, ServerKeys};
