@@ -57,28 +57,36 @@ pub fn canonicalize_to(bytes: &[u8], limits: &Limits, sink: &mut impl Sink) -> R
 /// Returns where and why the text is not JSON within the limits.
 pub fn canonical_text<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Cow<'a, str>, ParseError> {
     let text = text_of(bytes, limits)?;
-    rewrite(text, limits).map(|(text, _)| text)
-}
-
-/// The canonical text and, when it is an object, its members in their final places.
-pub(crate) fn rewrite<'a>(text: &'a str, limits: &Limits) -> Result<(Cow<'a, str>, Vec<Member>), ParseError> {
-    // Members of real events take some thirty bytes; a text of nothing but tiny ones grows the list.
-    let members = Vec::with_capacity((text.len() / 32).min(1024));
-    let watch = Rewriter { members, ..Rewriter::default() };
-    let mut walk = Walk::new(Lexer::new(text), watch, limits);
+    let mut walk = Walk::new(Lexer::new(text), Rewriter::new(text), limits);
     match walk.whole() {
         Ok(()) => Ok(walk.watch.finish(&walk.lexer)),
         Err(fault) => Err(fault.into_parse_error(&walk.lexer, limits)),
     }
 }
 
+/// The canonical text and, when it is an object, where in it each of the members starts.
+pub(crate) fn canonical_members<'a>(
+    text: &'a str,
+    limits: &Limits,
+) -> Result<(Cow<'a, str>, Vec<usize>), ParseError> {
+    let watch = Rewriter { index: true, ..Rewriter::new(text) };
+    let mut walk = Walk::new(Lexer::new(text), watch, limits);
+    match walk.whole() {
+        Ok(()) => {
+            let starts = std::mem::take(&mut walk.watch.starts);
+            Ok((walk.watch.finish(&walk.lexer), starts))
+        }
+        Err(fault) => Err(fault.into_parse_error(&walk.lexer, limits)),
+    }
+}
+
 /// A member of an object that is still open.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Member {
+struct Member {
     key: Key,
     /// Where it starts in the output. It ends at the comma before the next one, or where the object
     /// ends.
-    pub(crate) start: usize,
+    start: usize,
 }
 
 #[derive(Default)]
@@ -93,9 +101,18 @@ struct Rewriter {
     depth: usize,
     /// Where an object is put together anew.
     scratch: String,
+    /// Whether `starts` is wanted.
+    index: bool,
+    /// Where the members of the object that ended last start, the outermost one in the end.
+    starts: Vec<usize>,
 }
 
 impl Rewriter {
+    fn new(text: &str) -> Self {
+        // Members of real events take some thirty bytes.
+        Self { members: Vec::with_capacity(text.len() / 32), ..Self::default() }
+    }
+
     /// Writes the run up to `end`; the next one starts at `next`.
     fn flush(&mut self, lexer: &Lexer<'_>, end: usize, next: usize) {
         if self.out.capacity() == 0 {
@@ -105,51 +122,143 @@ impl Rewriter {
         self.pending = next;
     }
 
-    fn finish<'a>(mut self, lexer: &Lexer<'a>) -> (Cow<'a, str>, Vec<Member>) {
+    fn finish<'a>(mut self, lexer: &Lexer<'a>) -> Cow<'a, str> {
         let end = lexer.pos();
         if self.out.is_empty() {
-            return (Cow::Borrowed(lexer.slice(self.pending, end)), self.members);
+            return Cow::Borrowed(lexer.slice(self.pending, end));
         }
         self.flush(lexer, end, end);
-        (Cow::Owned(self.out), self.members)
+        Cow::Owned(self.out)
     }
 
-    /// Moves the members from `mark` on into the order of their keys.
+    /// Moves the members from `mark` on, those of the object that ends here, into the order of
+    /// their keys.
     fn sort(&mut self, lexer: &Lexer<'_>, mark: usize) {
-        self.flush(lexer, lexer.pos(), lexer.pos());
-        let members = self.members.get_mut(mark..).unwrap_or_default();
-        let Some(body) = members.first().map(|member| member.start) else { return };
-        let mut order = Vec::with_capacity(members.len());
-        let ends = members.iter().skip(1).map(|next| next.start.wrapping_sub(1));
-        for (member, end) in members.iter().zip(ends.chain([self.out.len()])) {
-            order.push((*member, end));
+        let all = std::mem::take(&mut self.members);
+        let members = all.get(mark..).unwrap_or_default();
+        if let Some(body) = members.first().map(|member| member.start) {
+            let end = self.out.len().wrapping_add(lexer.pos()).wrapping_sub(self.pending);
+            let pieces = Pieces { members, end, order: sorted(members, lexer) };
+            self.starts.clear();
+            if body >= self.out.len() {
+                self.sort_from_input(lexer, &pieces, body);
+            } else {
+                self.flush(lexer, lexer.pos(), lexer.pos());
+                self.sort_from_output(&pieces, body);
+            }
         }
-        // A stable sort leaves duplicates in the order of the text.
-        order.sort_by(|(a, _), (b, _)| a.key.compare(&b.key, lexer));
-
-        self.scratch.clear();
-        self.scratch.reserve(self.out.len().wrapping_sub(body));
-        let mut kept = 0;
-        let mut rest = order.iter();
-        while let Some((member, end)) = rest.next() {
-            let next = rest.as_slice().first();
-            if next.is_some_and(|(next, _)| next.key.compare(&member.key, lexer).is_eq()) {
-                continue;
-            }
-            if kept > 0 {
-                self.scratch.push(',');
-            }
-            let start = body.wrapping_add(self.scratch.len());
-            if let Some(slot) = members.get_mut(kept) {
-                *slot = Member { key: member.key, start };
-            }
-            self.scratch.push_str(self.out.get(member.start..*end).unwrap_or_default());
-            kept = kept.wrapping_add(1);
-        }
-        self.members.truncate(mark.wrapping_add(kept));
-        self.out.truncate(body);
-        self.out.push_str(&self.scratch);
+        self.members = all;
     }
+
+    /// Nothing of the object was written yet: its members are copied from the input.
+    fn sort_from_input(&mut self, lexer: &Lexer<'_>, pieces: &Pieces<'_>, body: usize) {
+        let shift = self.pending.wrapping_sub(self.out.len());
+        self.flush(lexer, body.wrapping_add(shift), lexer.pos());
+        for (start, end) in pieces.iter() {
+            let text = lexer.slice(start.wrapping_add(shift), end.wrapping_add(shift));
+            append(text, body, &mut self.out, &mut self.starts);
+        }
+    }
+
+    /// Some of the object was written already, and the rest is now.
+    fn sort_from_output(&mut self, pieces: &Pieces<'_>, body: usize) {
+        self.scratch.clear();
+        self.scratch.reserve(self.out.len());
+        // A short text before the object is cheaper to copy than the object itself.
+        let whole = body < self.out.len() / 4;
+        let before = if whole { body } else { 0 };
+        self.scratch.push_str(self.out.get(..before).unwrap_or_default());
+        for (start, end) in pieces.iter() {
+            let text = self.out.get(start..end).unwrap_or_default();
+            append(text, before, &mut self.scratch, &mut self.starts);
+        }
+        if whole {
+            std::mem::swap(&mut self.out, &mut self.scratch);
+        } else {
+            self.out.truncate(body);
+            self.out.push_str(&self.scratch);
+        }
+    }
+}
+
+/// Appends a member to an object whose first one starts at `body`.
+#[inline]
+fn append(text: &str, body: usize, out: &mut String, starts: &mut Vec<usize>) {
+    if out.len() > body {
+        out.push(',');
+    }
+    starts.push(out.len());
+    out.push_str(text);
+}
+
+/// The members of an object that has ended.
+struct Pieces<'m> {
+    members: &'m [Member],
+    end: usize,
+    /// Places in `members`, in the lower half.
+    order: Vec<u128>,
+}
+
+impl Pieces<'_> {
+    /// Where each member starts and ends, in the order of the keys.
+    fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.order.iter().filter_map(|&number| {
+            let place = place(number);
+            let next = self.members.get(place.wrapping_add(1));
+            let end = next.map_or(self.end, |next| next.start.wrapping_sub(1));
+            Some((self.members.get(place)?.start, end))
+        })
+    }
+}
+
+/// The order of members by their keys, of duplicates only the last; see [`Pieces::order`].
+fn sorted(members: &[Member], lexer: &Lexer<'_>) -> Vec<u128> {
+    let common = common_length(members, lexer);
+    let word = |member: &Member| u128::from(member.key.word_after(common, lexer)) << 64;
+    // Plain numbers are sorted without a branch to mispredict; the place in the text makes each one
+    // unique and keeps the order of duplicates.
+    let mut order: Vec<u128> =
+        members.iter().zip(0_u128..).map(|(member, place)| word(member) | place).collect();
+    order.sort_unstable();
+    if order.iter().zip(order.iter().skip(1)).any(|(a, b)| a >> 64 == b >> 64) {
+        sort_alike(&mut order, members, lexer);
+    }
+    order
+}
+
+/// Finishes the order where the words of the keys were the same.
+#[cold]
+fn sort_alike(order: &mut Vec<u128>, members: &[Member], lexer: &Lexer<'_>) {
+    let compare = |a: u128, b: u128| match (members.get(place(a)), members.get(place(b))) {
+        (Some(a), Some(b)) if a.start != b.start => a.key.compare(&b.key, lexer),
+        _ => Ordering::Equal,
+    };
+    order.sort_by(|&a, &b| compare(a, b));
+    order.dedup_by(|later, earlier| {
+        let same = compare(*later, *earlier).is_eq();
+        if same {
+            *earlier = *later;
+        }
+        same
+    });
+}
+
+fn place(number: u128) -> usize {
+    usize::try_from(number & u128::from(u64::MAX)).unwrap_or(usize::MAX)
+}
+
+/// How many bytes all keys have in common: those of large objects are user or room ids, alike in
+/// their first bytes.
+fn common_length(members: &[Member], lexer: &Lexer<'_>) -> usize {
+    let Some((first, rest)) = members.split_first() else { return 0 };
+    let mut common = usize::MAX;
+    for member in rest {
+        if common == 0 {
+            break;
+        }
+        common = common.min(first.key.common(&member.key, lexer));
+    }
+    common
 }
 
 impl Watch for Rewriter {
@@ -204,10 +313,11 @@ impl Watch for Rewriter {
             self.sort(lexer, mark);
         }
         self.depth = self.depth.wrapping_sub(1);
-        // The members of the outermost object are what the index is made of.
-        if self.depth > 0 {
-            self.members.truncate(mark);
+        if self.depth == 0 && self.index && in_order {
+            self.starts.clear();
+            self.starts.extend(self.members.iter().map(|member| member.start));
         }
+        self.members.truncate(mark);
     }
 }
 

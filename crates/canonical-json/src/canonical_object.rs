@@ -4,7 +4,7 @@ use std::{borrow::Cow, cmp::Ordering, fmt};
 
 use crate::{
     Limits, ParseError, RawValue, Sink,
-    canonical::rewrite,
+    canonical::canonical_members,
     error::ParseErrorKind,
     lexer::Lexer,
     string::{unescape, write_string},
@@ -49,12 +49,12 @@ impl CanonicalObject {
     /// ([`ParseErrorKind::Unexpected`]).
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, ParseError> {
         let text = text_of(bytes, limits)?;
-        let (canonical, members) = rewrite(text, limits)?;
+        let (canonical, starts) = canonical_members(text, limits)?;
         if let Some(&byte) = canonical.as_bytes().first().filter(|&&byte| byte != b'{') {
             let offset = bytes.iter().position(|&own| own == byte).unwrap_or_default();
             return Err(ParseError { offset, kind: ParseErrorKind::Unexpected { byte } });
         }
-        let members = spans(&canonical, members.iter().map(|member| member.start));
+        let members = spans(&canonical, &starts);
         Ok(Self { text: canonical.into_owned(), members })
     }
 
@@ -138,16 +138,16 @@ struct Span {
 }
 
 /// The members of an object, given where each one starts.
-fn spans(text: &str, starts: impl ExactSizeIterator<Item = usize> + Clone) -> Vec<Span> {
-    let ends = starts.clone().skip(1).chain([text.len()]).map(|next| next.wrapping_sub(1));
-    let span = |(start, end)| {
+fn spans(text: &str, starts: &[usize]) -> Vec<Span> {
+    let ends = starts.iter().copied().skip(1).chain([text.len()]);
+    let span = |(&start, next): (&usize, usize)| {
         let mut lexer = Lexer::new(text);
         lexer.set_pos(start);
         // A key of canonical text is a string and is followed by a colon.
         let key = lexer.string().map_or(start, |key| key.end);
-        Span { start, value: key.wrapping_add(2), end }
+        Span { start, value: key.wrapping_add(2), end: next.wrapping_sub(1) }
     };
-    starts.zip(ends).map(span).collect()
+    starts.iter().zip(ends).map(span).collect()
 }
 
 /// A member of a [`CanonicalObject`].

@@ -51,7 +51,7 @@ impl Key {
     }
 
     /// How two keys are ordered whose first eight bytes are the same.
-    fn compare_rest(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
+    pub(crate) fn compare_rest(&self, other: &Self, lexer: &Lexer<'_>) -> Ordering {
         if (self.length | other.length) & 1 == 1 {
             return self.value(lexer).cmp(&other.value(lexer));
         }
@@ -59,12 +59,32 @@ impl Key {
         // have ended.
         let longest = self.len().max(other.len());
         for skipped in (8..longest).step_by(8) {
-            let [ours, theirs] = [self, other].map(|key| key.word(lexer, skipped));
+            let (ours, theirs) = (self.word(lexer, skipped), other.word(lexer, skipped));
             if ours != theirs {
                 return ours.cmp(&theirs);
             }
         }
         Ordering::Equal
+    }
+
+    /// How many bytes two keys have in common at their start; 0 if one has escapes.
+    pub(crate) fn common(&self, other: &Self, lexer: &Lexer<'_>) -> usize {
+        if (self.length | other.length) & 1 == 1 {
+            return 0;
+        }
+        let shortest = self.len().min(other.len());
+        for skipped in (0..shortest).step_by(8) {
+            let differ = self.word(lexer, skipped) ^ other.word(lexer, skipped);
+            if differ != 0 {
+                return skipped.wrapping_add((differ.leading_zeros() >> 3) as usize).min(shortest);
+            }
+        }
+        shortest
+    }
+
+    /// Eight bytes of what the key stands for after the first `common`, padded with zeros.
+    pub(crate) fn word_after(&self, common: usize, lexer: &Lexer<'_>) -> u64 {
+        if common == 0 { self.prefix } else { self.word(lexer, common) }
     }
 
     /// Eight bytes of a key without escapes.

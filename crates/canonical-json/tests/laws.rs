@@ -18,7 +18,7 @@ fn canonical(text: &[u8], limits: &Limits) -> Option<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn parse_after_print_is_identity(value in value()) {
