@@ -7,6 +7,7 @@ use base64::{
         general_purpose::{GeneralPurpose, GeneralPurposeConfig},
     },
 };
+use zeroize::Zeroizing;
 
 /// Writes [unpadded base64](https://spec.matrix.org/v1.19/appendices/#unpadded-base64).
 pub(crate) fn encode(bytes: &[u8]) -> String {
@@ -20,19 +21,25 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 /// the same event: either alphabet, also mixed, padding or none, and any value in the unused last
 /// bits. Unlike Python's decoder it does not skip characters outside the alphabet.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    // Longer input cannot be N bytes; refusing it here bounds the work.
-    if text.len() > N.div_ceil(3) * 4 {
-        return None;
-    }
     let mut out = [0; N];
-    let decoded = if text.bytes().any(|byte| matches!(byte, b'-' | b'_')) {
-        let standard: Vec<u8> = text.bytes().map(to_standard).collect();
-        STANDARD.decode_slice(standard, &mut out)
-    } else {
-        STANDARD.decode_slice(text, &mut out)
-    };
-    (decoded == Ok(N)).then_some(out)
+    decode_into(text, &mut out).then_some(out)
 }
+
+/// Like [`decode`], but leaves no copy behind: for secrets.
+pub(crate) fn decode_into<const N: usize>(text: &str, out: &mut [u8; N]) -> bool {
+    let mut standard = Zeroizing::new([0; TEXT_BYTES_MAX]);
+    // Longer input cannot be a key or a signature; refusing it here bounds the work.
+    let Some(standard) = standard.get_mut(..text.len()) else {
+        return false;
+    };
+    for (to, from) in standard.iter_mut().zip(text.bytes()) {
+        *to = to_standard(from);
+    }
+    STANDARD.decode_slice(&*standard, out) == Ok(N)
+}
+
+/// The length of the longest thing that is read, a padded signature of 64 bytes.
+const TEXT_BYTES_MAX: usize = 88;
 
 fn to_standard(byte: u8) -> u8 {
     match byte {

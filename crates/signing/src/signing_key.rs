@@ -34,8 +34,8 @@ impl SigningKey {
     ///
     /// `None` unless it is 32 bytes. The error says nothing about the text, which is a secret.
     pub fn from_base64_seed(text: &str) -> Option<Self> {
-        let seed = Zeroizing::new(encoding::decode::<{ Self::SEED_BYTES }>(text)?);
-        Some(Self::from_seed(&seed))
+        let mut seed = Zeroizing::new([0; Self::SEED_BYTES]);
+        encoding::decode_into(text, &mut seed).then(|| Self::from_seed(&seed))
     }
 
     /// The public half.
