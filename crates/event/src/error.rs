@@ -85,6 +85,8 @@ pub enum Expected {
     Object,
     /// An object with a string under `sha256`.
     Hashes,
+    /// An object of objects of strings.
+    Signatures,
 }
 
 impl std::fmt::Display for Expected {
@@ -95,6 +97,7 @@ impl std::fmt::Display for Expected {
             Self::Array => "an array",
             Self::Object => "an object",
             Self::Hashes => "an object with a string under `sha256`",
+            Self::Signatures => "an object of objects of strings",
         })
     }
 }

@@ -135,7 +135,9 @@ impl Pdu {
         let reader = Reader { text: object.as_str(), fields: &fields, version };
         let mut parts = reader.parts(limits)?;
         let redaction = Redaction::new(version, parts.event_type.of(object.as_str()));
-        let mut signed = Vec::with_capacity(object.as_str().len());
+        // Exact for all events whose content is emptied, but for the signatures.
+        let kept = object.as_str().len().saturating_sub(parts.content.len());
+        let mut signed = Vec::with_capacity(kept);
         write_redacted(&fields, redaction, Some(Field::Signatures), &mut signed);
         let event_id = match parts.given_event_id.take() {
             Some(event_id) => event_id,

@@ -45,7 +45,7 @@ impl<'t> Reader<'t> {
             content: self.object(Field::Content)?,
             hashes: self.object(Field::Hashes)?,
             content_hash: self.content_hash()?,
-            signatures: self.object(Field::Signatures)?,
+            signatures: self.signatures()?,
             origin_server_ts: self.integer(Field::OriginServerTs)?,
             depth: self.depth()?,
             prev_events: self.references(Field::PrevEvents, limits.prev_events)?,
@@ -96,6 +96,19 @@ impl<'t> Reader<'t> {
         Ok(Some(text))
     }
 
+    /// Names of servers, below them key ids, below them strings. The strings need not be signatures.
+    fn signatures(&self) -> Result<Span, FormatError> {
+        let expected = Expected::Signatures;
+        let wrong_type = FormatError::WrongType { field: Field::Signatures, expected };
+        let value = self.value(Field::Signatures)?;
+        let mut servers = value.as_object().ok_or(wrong_type.clone())?.flatten();
+        let well_formed = servers.all(|(_, keys)| {
+            keys.as_object()
+                .is_some_and(|keys| keys.flatten().all(|(_, signature)| signature.kind() == Kind::String))
+        });
+        if well_formed { Ok(Span::within(self.text, value.text())) } else { Err(wrong_type) }
+    }
+
     fn content_hash(&self) -> Result<Text, FormatError> {
         let wrong_type = FormatError::WrongType { field: Field::Hashes, expected: Expected::Hashes };
         let hash = member(self.value(Field::Hashes)?.text(), "sha256").ok().flatten();
@@ -126,16 +139,14 @@ impl<'t> Reader<'t> {
         Ok(ids)
     }
 
-    /// The target of a redaction. Before room version 11 the format says that it is a string; from
-    /// then on it is content, which has no format here.
+    /// The target of a redaction. Before room version 11 the event format has it, from then on it
+    /// is content, which has no format here. It has a meaning on redactions only.
     fn redacts(&self, event_type: &str) -> Result<Option<Text>, FormatError> {
-        let in_content = self.version.rules().redaction.content_field_redacts;
-        let top_level = if in_content { None } else { self.optional_string(Field::Redacts)? };
         if event_type != "m.room.redaction" {
             return Ok(None);
         }
-        if !in_content {
-            return Ok(top_level);
+        if !self.version.rules().redaction.content_field_redacts {
+            return self.optional_string(Field::Redacts);
         }
         let target = member(self.value(Field::Content)?.text(), "redacts").ok().flatten();
         Ok(target.and_then(|target| Text::within(self.text, target)))

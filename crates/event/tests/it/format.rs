@@ -95,7 +95,7 @@ fn every_field_has_its_type() {
     let wrong = [json!(null), json!(true), json!(1), json!("x"), json!([]), json!({})];
     for (field, right, expected) in [
         (Field::Content, 5, Expected::Object),
-        (Field::Signatures, 5, Expected::Object),
+        (Field::Signatures, 5, Expected::Signatures),
         (Field::Unsigned, 5, Expected::Object),
         (Field::Sender, 3, Expected::String),
         (Field::Type, 3, Expected::String),
@@ -121,6 +121,26 @@ fn hashes_must_hold_a_string_under_sha256() {
         check(everywhere, "hashes", &hashes, wrong_type(Field::Hashes, Expected::Hashes));
     }
     check(everywhere, "hashes", &json!([]), wrong_type(Field::Hashes, Expected::Object));
+}
+
+#[test]
+fn signatures_are_objects_of_objects_of_strings() {
+    for signatures in [
+        json!({}),
+        json!({"a.example": {}}),
+        json!({"a.example": {"ed25519:1": "", "x": "y"}, "": {"": "not a signature"}}),
+    ] {
+        check(everywhere, "signatures", &signatures, Ok(()));
+    }
+    for signatures in [
+        json!({"a.example": "c2ln"}),
+        json!({"a.example": null}),
+        json!({"a.example": {"ed25519:1": "c2ln"}, "b.example": {"ed25519:1": 7}}),
+        json!({"a.example": {"ed25519:1": {}}}),
+    ] {
+        let refused = wrong_type(Field::Signatures, Expected::Signatures);
+        check(everywhere, "signatures", &signatures, refused);
+    }
 }
 
 #[test]
@@ -376,13 +396,15 @@ fn redacts_is_read_from_where_the_version_puts_it() {
         assert_eq!(pdu.redacts(), Some(expected), "{version}");
         assert_eq!(pdu.view().redacts, Some(expected), "{version}");
 
-        event["type"] = json!("m.room.message");
-        assert_eq!(parse(&event, version).unwrap().redacts(), None, "{version}");
-
         event["redacts"] = json!(7);
         event["content"]["redacts"] = json!(7);
-        let expected = if in_content { Ok(()) } else { wrong_type(Field::Redacts, Expected::String) };
-        assert_eq!(parse(&event, version).map(|_| ()), expected, "{version}");
+        let expected =
+            if in_content { Ok(None) } else { wrong_type(Field::Redacts, Expected::String).map(|()| None) };
+        let found = parse(&event, version).map(|pdu| pdu.redacts().map(str::to_owned));
+        assert_eq!(found, expected, "{version}");
+
+        event["type"] = json!("m.room.message");
+        assert_eq!(parse(&event, version).unwrap().redacts(), None, "{version}");
     }
 }
 
