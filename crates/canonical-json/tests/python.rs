@@ -2,6 +2,12 @@
 //!
 //! The recorded table stands without Python; where Python and the package are there, generated
 //! texts are compared as well. `FREEHOLD_PYTHON` names an interpreter other than `python3`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test"
+)]
 
 mod generate;
 

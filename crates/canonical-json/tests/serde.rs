@@ -1,4 +1,10 @@
 //! Values go into and come out of serde's data model.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test"
+)]
 
 mod generate;
 

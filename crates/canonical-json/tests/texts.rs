@@ -1,4 +1,10 @@
 //! Tables of nasty texts: what is accepted, what is refused, where and why.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test"
+)]
 
 use freehold_canonical_json::ParseErrorKind::*;
 use freehold_canonical_json::{
