@@ -1,2 +1,68 @@
-//! The researcher's bench.
-fn main() {}
+//! The researcher's bench for Matrix rooms.
+//!
+//! One file for each command; what they share is in `room` (files and the event graph), `replay` (the verdict on each event and
+//! the states) and `output`.
+
+mod cli;
+mod failure;
+mod generate;
+mod graph;
+mod keys;
+mod manual;
+mod minimise;
+mod output;
+mod progress;
+mod replay;
+mod resolver;
+mod room;
+mod states;
+mod verify;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::failure::{Failure, chain};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => code,
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure, cli.json);
+            failure.code()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Failure> {
+    match &cli.command {
+        Command::Generate(args) => {
+            let made = generate::run(args)?;
+            if args.writes_to_stdout() {
+                output::print_aside(&made, cli.json)
+            } else {
+                output::print(&made, cli.json)
+            }
+        }
+        Command::Verify(args) => output::print(&verify::verify(args)?, cli.json),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man { dir } => manual::man(dir.as_deref()),
+        _ => Err(Failure::BadRequest("not built yet".to_owned())),
+    }
+}
+
+/// Says on standard error why it did not work.
+fn complain(failure: &Failure, json: bool) {
+    let said = chain(failure);
+    let mut stderr = std::io::stderr().lock();
+    // When standard error is gone there is nobody to tell.
+    let _ = if json {
+        writeln!(stderr, "{}", serde_json::json!({ "error": said }))
+    } else {
+        writeln!(stderr, "roomlab: {said}")
+    };
+}

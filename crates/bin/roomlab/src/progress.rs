@@ -1,0 +1,14 @@
+//! Progress on standard error, on a terminal only.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// A bar for work of a known number of steps.
+pub(crate) fn bar(what: &'static str, steps: usize) -> ProgressBar {
+    // Hidden by indicatif when standard error is no terminal.
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{msg:>10} {bar:30} {pos}/{len} {eta:>4}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar
+}
