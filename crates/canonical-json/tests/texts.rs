@@ -53,7 +53,19 @@ fn examples_of_the_specification_are_printed_as_it_says() {
         assert_eq!(strict(text).as_deref(), Ok(expected));
         assert_eq!(relaxed(text).as_deref(), Ok(expected));
     }
-    assert_eq!(relaxed(r#"{"a": -0, "b": 1e10}"#).as_deref(), Ok(r#"{"a":0,"b":10000000000.0}"#));
+}
+
+/// The last example prints `{"a":-0,"b":1e10}` as `{"a":0,"b":10000000000}`, which contradicts the
+/// rule above it: `-0` and exponents must not appear, and room versions 6 and later must enforce
+/// that. No server prints it so: Synapse and ruma refuse the exponent where the rule is enforced,
+/// and `canonicaljson` prints a float where it is not
+/// (<https://github.com/matrix-org/matrix-spec/issues/2424>).
+#[test]
+fn the_last_example_of_the_specification_is_refused_or_printed_as_the_reference_does() {
+    let text = r#"{"a": -0, "b": 1e10}"#;
+    assert_eq!(strict(text), Err((6, NegativeZero)));
+    assert_eq!(strict(r#"{"b": 1e10}"#), Err((7, Float)));
+    assert_eq!(relaxed(text).as_deref(), Ok(r#"{"a":0,"b":10000000000.0}"#));
 }
 
 #[test]
