@@ -13,6 +13,7 @@ mod minimise;
 mod output;
 mod progress;
 mod replay;
+mod resolve;
 mod resolver;
 mod room;
 mod states;
@@ -49,6 +50,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
             }
         }
         Command::Verify(args) => output::print(&verify::verify(args)?, cli.json),
+        Command::Resolve(args) => output::print(&resolve::resolve(args)?, cli.json),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::man(dir.as_deref()),
         _ => Err(Failure::BadRequest("not built yet".to_owned())),

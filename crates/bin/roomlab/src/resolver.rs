@@ -37,3 +37,12 @@ pub(crate) fn algorithm(asked: Option<cli::Algorithm>, version: &RoomVersion) ->
         Some(cli::Algorithm::V2_1) => Algorithm::V2_1,
     }
 }
+
+/// The name of an algorithm, as on the command line.
+pub(crate) const fn algorithm_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::V1 => "v1",
+        Algorithm::V2_0 => "v2",
+        Algorithm::V2_1 => "v2.1",
+    }
+}
