@@ -16,8 +16,8 @@
 //! later ([`Limits::STRICT`]) have only integers of at most 53 bits. Room versions 1 to 5
 //! ([`Limits::RELAXED`]) also have floats and integers of any size, which are printed as the
 //! reference implementation, Python's `canonicaljson`, prints them. The last example of the
-//! specification, which turns `-0` into `0` and `1e10` into `10000000000`, contradicts its own rule
-//! and every implementation: strict parsing refuses both, relaxed parsing prints `0` and
+//! specification, which turns `-0` into `0` and `1e10` into `10000000000`, contradicts the rule
+//! above it: strict parsing refuses both, relaxed parsing prints `0` and
 //! `10000000000.0`.
 //!
 //! **Duplicate keys: the last one wins**, as everywhere on the network. Lone surrogates have no

@@ -57,7 +57,7 @@ fn examples_of_the_specification_are_printed_as_it_says() {
 
 /// The last example prints `{"a":-0,"b":1e10}` as `{"a":0,"b":10000000000}`, which contradicts the
 /// rule above it: `-0` and exponents must not appear, and room versions 6 and later must enforce
-/// that. No server prints it so: Synapse and ruma refuse the exponent where the rule is enforced,
+/// that. Synapse and ruma refuse the exponent where the rule is enforced,
 /// and `canonicaljson` prints a float where it is not
 /// (<https://github.com/matrix-org/matrix-spec/issues/2424>).
 #[test]
