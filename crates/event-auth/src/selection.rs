@@ -209,7 +209,7 @@ fn is_accepted_create<Id>(event: &EventView<'_, Id>, create: Option<&EventView<'
     let reference = event.room_id.and_then(|room_id| room_id.strip_prefix('!'));
     reference.is_some()
         && reference == create.event_id.strip_prefix('$')
-        && create.is_state("m.room.create", "")
+        && create.event_type == "m.room.create"
         && !create.rejected
 }
 
