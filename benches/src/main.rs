@@ -1,13 +1,18 @@
 //! One table: ours against the peers, measured in turn in one run, medians and ratios, with the target of each row.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
-#![expect(clippy::expect_used, reason = "a benchmark whose input is wrong must stop")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a benchmark whose input is wrong must stop"
+)]
 
 mod auth;
 mod canonical;
 mod inbound;
 mod measure;
 mod pdus;
+mod resolve;
 mod ruma_event;
 mod state_map;
 mod table;
@@ -35,6 +40,7 @@ const GROUPS: &[(&str, fn(&mut Table))] = &[
     ("canonical JSON", canonical::rows),
     ("inbound check", inbound::rows),
     ("authorisation", auth::rows),
+    ("state resolution", resolve::rows),
     ("state map", state_map::rows),
 ];
 

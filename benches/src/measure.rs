@@ -47,6 +47,33 @@ pub(crate) fn pair<A, B>(effort: Effort, mut ours: impl FnMut() -> A, mut peer: 
     }
 }
 
+/// Measures two functions in turn, of which the peer's needs an input that is made anew for each call and not timed.
+pub(crate) fn prepared_pair<A, B, I>(
+    effort: Effort,
+    mut ours: impl FnMut() -> A,
+    mut prepare: impl FnMut() -> I,
+    mut peer: impl FnMut(I) -> B,
+) -> Pair {
+    let our_calls = calls_per_round(effort, &mut ours);
+    let mut time_peer = || {
+        let input = prepare();
+        let started = Instant::now();
+        let output = black_box(peer(input));
+        let elapsed = started.elapsed().as_secs_f64();
+        drop(output);
+        elapsed
+    };
+    // Slow calls need fewer rounds for the same time in all.
+    let rounds = (effort.rounds as f64).min(3.0 + 4.0 / time_peer()) as usize;
+    let times: Vec<(f64, f64)> =
+        (0..rounds.max(1)).map(|_| (time(our_calls, &mut ours), time_peer())).collect();
+    Pair {
+        ours: median(times.iter().map(|(ours, _)| *ours)),
+        peer: median(times.iter().map(|(_, peer)| *peer)),
+        ratio: median(times.iter().map(|(ours, peer)| peer / ours)),
+    }
+}
+
 /// Measures one function: the median in seconds for one call.
 pub(crate) fn single<A>(effort: Effort, mut ours: impl FnMut() -> A) -> f64 {
     let calls = calls_per_round(effort, &mut ours);

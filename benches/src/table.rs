@@ -99,6 +99,11 @@ impl Table {
         }
     }
 
+    /// Adds a time that was measured elsewhere.
+    pub(crate) fn add_single(&mut self, name: &str, target: Target, time: f64) {
+        self.add(&Row { name, ours: seconds(time), peer: "–".into(), reached: time, target });
+    }
+
     /// Adds a figure that is no time.
     pub(crate) fn figure(&mut self, name: &str, target: Target, reached: f64) {
         if self.wants(name) {
