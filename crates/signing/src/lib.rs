@@ -68,8 +68,8 @@
 //! - R not of small order, and equal to `S·B − H(R, A, M)·A` byte for byte. An R that is not
 //!   canonically encoded is thereby refused.
 //!
-//! Keys and R with a component of small order are accepted when that equation holds. A table of 629
-//! cases holds this crate to the verdicts of libsodium 1.0.16, 1.0.18 and 1.0.20, as bundled with
+//! Keys and R with a component of small order are accepted when that equation holds. A table of more
+//! than 600 cases holds this crate to the verdicts of libsodium 1.0.16, 1.0.18 and 1.0.20, as bundled with
 //! PyNaCl 1.3 to 1.6.2, which all agree. Releases of libsodium up to 1.0.22 verify without the
 //! cofactor. Its unreleased development branch multiplies by the cofactor since November 2022, so
 //! it accepts more: exactly the signatures that are right up to a component of small order. The

@@ -14,7 +14,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use freehold_signing::{Signature, VerifyingKey};
+use freehold_signing::{InvalidKey, Signature, VerifyingKey};
 
 struct Row {
     name: &'static str,
@@ -54,13 +54,52 @@ fn keys_of_small_order_are_refused_when_they_are_read() {
 
 #[test]
 fn a_signature_right_only_up_to_the_cofactor_is_refused() {
-    let torsion = |row: &&Row| row.name.starts_with("A=a.B+T");
+    let torsion = |row: &&Row| row.name.starts_with("A=a.B+T") && row.name.contains(" R=r.B+T");
     let all = rows();
     for row in all.iter().filter(torsion) {
         assert_eq!(row.verdicts[0], row.name.ends_with("exact"), "{}", row.name);
     }
     assert!(all.iter().filter(torsion).filter(|row| row.verdicts[0]).count() >= 40);
     assert!(all.iter().filter(torsion).filter(|row| !row.verdicts[0]).count() >= 60);
+}
+
+#[test]
+fn an_r_of_small_order_is_refused_even_where_the_equation_holds() {
+    let all = rows();
+    let small = |row: &&Row| row.name.contains(" R=T") && row.name.ends_with("S=h.a exact");
+    for row in all.iter().filter(small) {
+        assert!(VerifyingKey::from_bytes(&row.key).is_ok(), "{}", row.name);
+        assert!(!row.verdicts[0], "{}", row.name);
+    }
+    assert!(all.iter().filter(small).count() >= 14);
+}
+
+#[test]
+fn keys_are_refused_by_their_fault() {
+    // y = p + n is n, spelled otherwise, whatever the sign.
+    for n in 0..19 {
+        for sign in [0x7f, 0xff] {
+            let mut key = [0xff; 32];
+            (key[0], key[31]) = (0xed + n, sign);
+            assert_eq!(VerifyingKey::from_bytes(&key), Err(InvalidKey::NotCanonical), "{n}");
+        }
+    }
+    let y = |low: u8| {
+        let mut key = [0; 32];
+        key[0] = low;
+        key
+    };
+    assert_eq!(VerifyingKey::from_bytes(&y(0)), Err(InvalidKey::SmallOrder));
+    assert_eq!(VerifyingKey::from_bytes(&y(1)), Err(InvalidKey::SmallOrder));
+    assert_eq!(VerifyingKey::from_bytes(&y(2)), Err(InvalidKey::NotOnTheCurve));
+    assert!(VerifyingKey::from_bytes(&y(3)).is_ok());
+    // The greatest canonical y is that of the point of order 2.
+    let mut greatest = [0xff; 32];
+    (greatest[0], greatest[31]) = (0xec, 0x7f);
+    assert_eq!(VerifyingKey::from_bytes(&greatest), Err(InvalidKey::SmallOrder));
+    for text in ["", "AAAA", &"A".repeat(42), &"A".repeat(44)] {
+        assert_eq!(VerifyingKey::from_base64(text), Err(InvalidKey::Base64), "{text}");
+    }
 }
 
 fn rows() -> Vec<Row> {

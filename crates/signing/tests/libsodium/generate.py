@@ -128,13 +128,16 @@ def small_rows():
 
 
 def small_r_rows():
-    """An honest key with R of small order, which its owner can make."""
+    """R of small order under a key of full order, which the key's owner can make: without and with
+    a component of small order, so that every such R is met where the exact equation holds."""
     a = scalar("honest")
-    key = encode(mul(a, BASE))
-    for r_name, r, _ in small_encodings():
-        message = b"small R"
-        s = challenge(r, key, message) * a % L
-        yield f"A=a.B R={r_name} S=h.a", key, message, signature(r, s)
+    for i in (0, 1):
+        key = encode(add(mul(a, BASE), TORSION[i]))
+        for r_name, r, point in small_encodings():
+            holds = lambda m: mul(challenge(r, key, m) % 8, TORSION[i]) == NEGATED.get(point)
+            for kind, message in pick("small R", holds):
+                s = challenge(r, key, message) * a % L
+                yield f"A=a.B+T{i} R={r_name} S=h.a {kind}", key, message, signature(r, s)
 
 
 def torsion_rows():
