@@ -6,7 +6,7 @@ use freehold_event::RoomVersion;
 use freehold_testkit::{Events, Room, RoomEvent, StateMap, twin};
 use serde_json::{Value, json};
 
-use crate::{ours, ruma::RumaRoom};
+use crate::{numbered::Numbered, ours, ruma::RumaRoom};
 
 /// What comparing rooms came to.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +71,7 @@ pub fn compare(room: &Room) -> Tally {
         room,
         differences: twin::Differences::of(room.version.id()).unwrap_or_else(twin::Differences::newest),
         ruma,
+        numbered: Numbered::new(&room.events),
         tally: Tally {
             rooms: 1,
             without_ruma: reason.into_iter().map(|reason| (reason, 1)).collect(),
@@ -126,6 +127,7 @@ struct Comparison<'a> {
     room: &'a Room,
     differences: twin::Differences,
     ruma: Option<RumaRoom>,
+    numbered: Numbered<'a>,
     tally: Tally,
 }
 
@@ -179,6 +181,12 @@ impl Comparison<'_> {
         let twin = twin::resolve(&self.differences, states, self.events());
         self.tally.conflicted += usize::from(!twin.full_conflicted_set.is_empty());
         let resolved = written(&twin.state);
+        let own = ours::resolve(self.version(), states, self.events());
+        let own = own.map_or_else(|error| error, |state| written(&state));
+        self.compare("resolution", ("twin", &resolved), ("ours", &own), states);
+        let own = self.numbered.resolve(self.version(), states);
+        let own = own.map_or_else(|error| error, |state| written(&state));
+        self.compare("resolution of snapshots", ("twin", &resolved), ("ours", &own), states);
         if let Some(Ok(ruma)) = self.ruma.as_ref().map(|ruma| ruma.resolve(states, self.events())) {
             self.tally.with_ruma += 1;
             self.compare("resolution", ("twin", &resolved), ("ruma", &written(&ruma)), states);

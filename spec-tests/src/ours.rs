@@ -2,7 +2,8 @@
 
 use freehold_event::{EventView, RoomVersion};
 use freehold_event_auth::{Denial, NamedAuthEvents, PreparedState, check, check_auth_events};
-use freehold_testkit::{Events, RoomEvent, StateMap};
+use freehold_state_res::{PlainForks, ResolveBudget, resolve as resolve_forks};
+use freehold_testkit::{Events, MemoryEvents, RoomEvent, StateMap};
 
 /// The rules that look at the event and its `auth_events` list.
 ///
@@ -56,4 +57,25 @@ fn create_by_room_id<'a>(
         return None;
     }
     events.get(&event.room_id.as_deref()?.replacen('!', "$", 1)).map(RoomEvent::view)
+}
+
+/// Resolves states.
+///
+/// # Errors
+///
+/// What went wrong, as text: with every event at hand and no bound, nothing should.
+pub(crate) fn resolve(
+    version: &'static RoomVersion,
+    states: &[StateMap],
+    events: &Events,
+) -> Result<StateMap, String> {
+    let forks = PlainForks::new(states);
+    let source = MemoryEvents(events);
+    let resolution = resolve_forks(version, &forks, &source, &ResolveBudget::UNLIMITED);
+    let resolution = resolution.map_err(|error| error.to_string())?;
+    let state = forks.state(&resolution).into_iter();
+    let owned = |((event_type, state_key), id): ((&str, &str), &String)| {
+        ((event_type.to_owned(), state_key.to_owned()), id.clone())
+    };
+    Ok(state.map(owned).collect())
 }
