@@ -177,6 +177,9 @@ impl Rewriter {
         } else {
             self.out.truncate(body);
             self.out.push_str(&self.scratch);
+            for start in &mut self.starts {
+                *start = start.wrapping_add(body);
+            }
         }
     }
 }
