@@ -158,6 +158,9 @@ impl Pdu {
     }
 
     /// The event id: computed, or as given in the room versions where events carry it.
+    ///
+    /// Elsewhere an `event_id` in the event is a member without a meaning, kept and hashed like any
+    /// other that the redaction algorithm keeps.
     pub fn event_id(&self) -> &EventId {
         &self.event_id
     }
