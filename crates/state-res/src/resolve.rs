@@ -33,6 +33,8 @@ impl Algorithm {
 /// keys are numbered. One fork resolves to itself, no fork to the empty state.
 ///
 /// An event that the authorisation rules do not allow is dropped and never makes the whole fail.
+/// In room version 12, where no event cites the create event, one of the forks must have it, as
+/// every state of such a room does.
 ///
 /// # Errors
 ///
