@@ -11,5 +11,6 @@ mod ruma;
 
 pub use self::{
     compare::{Disagreement, Tally, compare},
+    ours::resolve,
     ruma::{RumaEvent, RumaRoom},
 };

@@ -64,7 +64,7 @@ fn create_by_room_id<'a>(
 /// # Errors
 ///
 /// What went wrong, as text: with every event at hand and no bound, nothing should.
-pub(crate) fn resolve(
+pub fn resolve(
     version: &'static RoomVersion,
     states: &[StateMap],
     events: &Events,
