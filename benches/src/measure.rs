@@ -7,16 +7,16 @@ use std::{
 
 /// How long a row is measured.
 #[derive(Clone, Copy)]
-pub(crate) struct Effort {
+pub struct Effort {
     rounds: usize,
     round: Duration,
 }
 
 impl Effort {
     /// Enough for medians that repeat.
-    pub(crate) const FULL: Self = Self { rounds: 25, round: Duration::from_millis(8) };
+    pub const FULL: Self = Self { rounds: 25, round: Duration::from_millis(8) };
     /// Enough to see that a row runs.
-    pub(crate) const SMOKE: Self = Self { rounds: 1, round: Duration::from_micros(10) };
+    pub const SMOKE: Self = Self { rounds: 1, round: Duration::from_micros(10) };
 
     /// Whether only running matters.
     pub(crate) fn is_smoke(self) -> bool {

@@ -1,6 +1,6 @@
 //! State resolution: two forks of large rooms, as snapshots and as plain maps, against ruma-state-res.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hint::black_box};
 
 use freehold_event::{EventSource, EventView, RoomVersion};
 use freehold_state_map::{Entry, NoStore, StateMap};
@@ -74,6 +74,25 @@ fn measure_case(table: &mut Table, name: &str, case: &Case) -> f64 {
     );
     table.add_pair(&format!("{name}, plain maps"), case.plain_maps, plain);
     pair.ours
+}
+
+/// The heap that resolving a room of which a tenth is in conflict takes, forks as snapshots, in bytes.
+pub fn heap_of_our_resolution(members: usize, peak_of: impl Fn(&mut dyn FnMut()) -> usize) -> usize {
+    let made = bench_room(VERSION, members, members / 10);
+    let server = Server::new(&made);
+    peak_of(&mut || {
+        black_box(server.changes());
+    })
+}
+
+/// The same for ruma-state-res, without the auth chains that it is given.
+pub fn heap_of_peer_resolution(members: usize, peak_of: impl Fn(&mut dyn FnMut()) -> usize) -> usize {
+    let made = bench_room(VERSION, members, members / 10);
+    let peer = Peer::new(&made);
+    let mut input = Some(peer.prepare());
+    peak_of(&mut || {
+        black_box(input.take().map(|input| peer.resolve_only(input)));
+    })
 }
 
 type Resolved = Vec<(String, String, String)>;

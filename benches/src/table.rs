@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use crate::measure::{self, Effort, Pair};
 
 /// What the command line asked for.
-pub(crate) struct Bench {
-    pub(crate) effort: Effort,
-    pub(crate) only: String,
+pub struct Bench {
+    /// How long rows are measured.
+    pub effort: Effort,
+    /// Only rows whose name, or the name of whose group, contains this text.
+    pub only: String,
 }
 
 /// What a row must reach.
@@ -23,8 +25,6 @@ pub(crate) enum Target {
     Bytes(f64),
     /// At least this many bytes in a second.
     BytesPerSecond(f64),
-    /// At least this value.
-    AtLeast(f64),
     /// At most this value.
     AtMost(f64),
     /// Shown for comparison.
@@ -32,7 +32,7 @@ pub(crate) enum Target {
 }
 
 /// The rows measured so far.
-pub(crate) struct Table {
+pub struct Table {
     bench: Bench,
     rows: Vec<Value>,
     group: String,
@@ -48,12 +48,13 @@ struct Row<'a> {
 }
 
 impl Table {
-    pub(crate) fn new(bench: Bench) -> Self {
+    /// A table without rows.
+    pub fn new(bench: Bench) -> Self {
         Self { bench, rows: Vec::new(), group: String::new() }
     }
 
     /// Starts a group of rows.
-    pub(crate) fn begin_group(&mut self, name: &str) {
+    pub fn begin_group(&mut self, name: &str) {
         self.group = name.to_owned();
         println!(
             "\n## {name}\n\n| what | ours | peer | reached | target | verdict |\n|---|---|---|---|---|---|"
@@ -111,6 +112,17 @@ impl Table {
         }
     }
 
+    /// Adds rows that the program `memory` printed: name, bytes, and the most they may be, if there is a limit.
+    pub fn add_printed(&mut self, lines: &str) {
+        for line in lines.lines() {
+            let mut fields = line.split('\t');
+            let (name, bytes, limit) = (fields.next().unwrap_or_default(), fields.next(), fields.next());
+            let bytes = bytes.and_then(|bytes| bytes.parse().ok()).unwrap_or(f64::NAN);
+            let target = limit.and_then(|limit| limit.parse().ok()).map_or(Target::None, Target::Bytes);
+            self.figure(name, target, bytes);
+        }
+    }
+
     fn add(&mut self, row: &Row<'_>) {
         let verdict = if self.bench.effort.is_smoke() { "ran".to_owned() } else { verdict(row) };
         let (reached, wanted) = (shown(row.target, row.reached), wanted(row.target));
@@ -122,7 +134,7 @@ impl Table {
     }
 
     /// A line that counts the verdicts.
-    pub(crate) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let count = |wanted: &str| {
             let verdicts = self.rows.iter().filter_map(|row| row["verdict"].as_str());
             verdicts.filter(|verdict| verdict.starts_with(wanted)).count()
@@ -131,16 +143,14 @@ impl Table {
     }
 
     /// All rows.
-    pub(crate) fn to_json(&self) -> String {
+    pub fn to_json(&self) -> String {
         format!("{:#}\n", Value::Array(self.rows.clone()))
     }
 }
 
 fn verdict(row: &Row<'_>) -> String {
     let (enough, wanted) = match row.target {
-        Target::TimesFaster(wanted) | Target::BytesPerSecond(wanted) | Target::AtLeast(wanted) => {
-            (row.reached >= wanted, wanted)
-        }
+        Target::TimesFaster(wanted) | Target::BytesPerSecond(wanted) => (row.reached >= wanted, wanted),
         Target::TimesSlowerAtMost(wanted)
         | Target::Seconds(wanted)
         | Target::Bytes(wanted)
@@ -157,7 +167,7 @@ fn shown(target: Target, reached: f64) -> String {
         Target::Seconds(_) => seconds(reached),
         Target::Bytes(_) => format!("{reached:.0} bytes"),
         Target::BytesPerSecond(_) => format!("{:.2} GB/s", reached / 1e9),
-        Target::AtLeast(_) | Target::AtMost(_) | Target::None => format!("{reached:.2}"),
+        Target::AtMost(_) | Target::None => format!("{reached:.2}"),
     }
 }
 
@@ -168,7 +178,6 @@ fn wanted(target: Target) -> String {
         Target::Seconds(wanted) => format!("≤ {}", seconds(wanted)),
         Target::Bytes(wanted) => format!("≤ {wanted:.0} bytes"),
         Target::BytesPerSecond(wanted) => format!("≥ {:.0} GB/s", wanted / 1e9),
-        Target::AtLeast(wanted) => format!("≥ {wanted}"),
         Target::AtMost(wanted) => format!("≤ {wanted}"),
         Target::None => "–".into(),
     }

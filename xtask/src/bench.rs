@@ -1,6 +1,8 @@
 //! Benchmarks: one table of ours against the peers, measured in one run.
 
-use crate::process::{Outcome, call, cargo, target_folder};
+use std::process::Command;
+
+use crate::process::{Outcome, call, cargo, output, target_folder};
 
 /// Which table, and how much time it may take.
 #[derive(clap::Args)]
@@ -25,17 +27,22 @@ enum Table {
 /// The task `bench`.
 pub(crate) fn run(options: &Options) -> Outcome {
     let Table::Protocol = options.table;
-    let mut arguments =
-        vec!["run", "--release", "--quiet", "--locked", "--package", "freehold-benches", "--"];
-    let json = target_folder().join("bench-protocol.json").display().to_string();
-    arguments.extend(["--json", &json]);
-    if options.smoke {
-        arguments.push("--smoke");
-    }
+    let smoke: &[&str] = if options.smoke { &["--smoke"] } else { &[] };
+    let memory = target_folder().join("bench-memory.txt");
+    let printed = output(program("memory").args(smoke))?;
+    std::fs::write(&memory, printed)
+        .map_err(|error| format!("cannot write `{}`: {error}", memory.display()))?;
+    let mut protocol = program("protocol");
+    protocol.args(smoke).arg("--memory").arg(memory);
+    protocol.arg("--json").arg(target_folder().join("bench-protocol.json"));
     if let Some(only) = &options.only {
-        arguments.extend(["--only", only]);
+        protocol.args(["--only", only]);
     }
-    call(&mut cargo(&arguments))
+    call(&mut protocol)
+}
+
+fn program(name: &str) -> Command {
+    cargo(&["run", "--release", "--quiet", "--locked", "--package", "freehold-benches", "--bin", name, "--"])
 }
 
 /// What continuous integration runs: every row once.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use freehold_event::RoomVersion;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     failure::{Context, Failure, Result},
@@ -167,9 +167,9 @@ impl<'a> World<'a> {
 
     fn set_levels(&self, by: &User, room: &str, levels: &[(&User, i64)]) -> Result<()> {
         let mut content = by.get(room, "m.room.power_levels")?;
-        for (user, level) in levels {
-            content["users"][user.id()] = json!(level);
-        }
+        let users =
+            content.get_mut("users").and_then(Value::as_object_mut).context("`users` of the levels")?;
+        users.extend(levels.iter().map(|(user, level)| (user.id().to_owned(), json!(level))));
         by.set(room, "m.room.power_levels", &content).map(drop)
     }
 

@@ -45,9 +45,9 @@ impl Synapse {
         let link = Link::to_port(federation_port)?;
         let server_name = format!("127.0.0.1:{}", link.port());
         let certificate = setting.authority.issue(name)?;
-        let mut configuration = configuration(&folder, &certificate, &setting.authority.file());
-        configuration["server_name"] = json!(server_name);
-        configuration["listeners"] = listeners(client_port, federation_port);
+        let addresses =
+            [("server_name", json!(server_name)), ("listeners", listeners(client_port, federation_port))];
+        let configuration = configuration(addresses, &folder, &certificate, &setting.authority.file());
         let file = folder.join("homeserver.json");
         std::fs::write(&file, configuration.to_string()).context("write a server's configuration")?;
         generate_keys(setting.python, &file)?;
@@ -134,10 +134,15 @@ fn listeners(client_port: u16, federation_port: u16) -> Value {
     json!([listener(client_port, false, "client"), listener(federation_port, true, "federation")])
 }
 
-fn configuration(folder: &Path, certificate: &ServerCertificate, authority: &Path) -> Value {
+fn configuration(
+    addresses: [(&str, Value); 2],
+    folder: &Path,
+    certificate: &ServerCertificate,
+    authority: &Path,
+) -> Value {
     let path = |name: &str| -> PathBuf { folder.join(name) };
     let rate = json!({"per_second": 10000, "burst_count": 10000});
-    json!({
+    let rest = json!({
         "pid_file": path("pid"),
         "database": {"name": "sqlite3", "args": {"database": path("homeserver.db")}},
         "media_store_path": path("media"),
@@ -167,5 +172,7 @@ fn configuration(folder: &Path, certificate: &ServerCertificate, authority: &Pat
         "rc_federation": {
             "window_size": 1000, "sleep_limit": 100_000, "sleep_delay": 1, "reject_limit": 100_000, "concurrent": 100,
         },
-    })
+    });
+    let addresses = addresses.into_iter().map(|(name, value)| (name.to_owned(), value));
+    addresses.chain(rest.as_object().cloned().into_iter().flatten()).collect()
 }
