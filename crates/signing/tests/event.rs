@@ -132,6 +132,16 @@ fn the_authoriser_of_a_restricted_join_must_have_signed_from_room_version_8_on()
 }
 
 #[test]
+fn an_authoriser_counts_in_membership_events_only() {
+    let a = signer("a.example", "1", 1);
+    let mut proto = proto(RoomVersion::V11, "@al:a.example", "m.room.message");
+    proto.content.insert("join_authorised_via_users_server", "@bo:b.example");
+    let event = received(proto, RoomVersion::V11, &[&a]);
+    assert_eq!(required(event.pdu()), ["a.example"]);
+    assert!(verify_event(event, &Keys::of(&a), NOW_MS).is_ok());
+}
+
+#[test]
 fn an_authoriser_that_is_no_user_leaves_nobody_who_could_sign() {
     let a = signer("a.example", "1", 1);
     for authoriser in ["7", r#""bo""#, r#""@bo:not a name""#, r#""@bo""#, "{}"] {

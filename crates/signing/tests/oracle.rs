@@ -1,4 +1,7 @@
 //! The same verdict on generated events as ruma-signatures.
+//!
+//! Not generated, because there ruma differs from the specification and from Synapse: an authoriser
+//! in an event that is no membership event, for which ruma asks the authoriser's signature.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 

@@ -116,7 +116,9 @@ fn a_key_of_another_algorithm_is_never_used() {
     let request = put(server_name!("b.example"), b"{}");
     let mut signed = sign_request(&request, &signer).unwrap();
     signed.key = "rsa:1".parse().unwrap();
-    let got = verify_request(&request, &signed, &Keys::of(&signer), NOW_MS);
+    // Even when the source has a key under that name.
+    let keys = Keys::of(&signer).under("rsa:1");
+    let got = verify_request(&request, &signed, &keys, NOW_MS);
     assert!(matches!(got, Err(RequestError::UnknownKey { .. })));
 }
 

@@ -39,6 +39,12 @@ impl Keys {
         self
     }
 
+    /// The same keys under another id, which may be of an algorithm nobody knows.
+    pub fn under(self, key_id: &str) -> Self {
+        let key_id = KeyId::parse(key_id).unwrap();
+        Self(self.0.into_iter().map(|((server, _), key)| ((server, key_id.clone()), key)).collect())
+    }
+
     /// The same keys with another validity.
     pub fn valid(mut self, validity: KeyValidity) -> Self {
         self.0.values_mut().for_each(|key| key.1 = validity);
