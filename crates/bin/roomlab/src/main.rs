@@ -4,6 +4,8 @@
 //! the states) and `output`.
 
 mod cli;
+mod draw;
+mod explain;
 mod failure;
 mod generate;
 mod graph;
@@ -51,6 +53,7 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         }
         Command::Verify(args) => output::print(&verify::verify(args)?, cli.json),
         Command::Resolve(args) => output::print(&resolve::resolve(args)?, cli.json),
+        Command::Draw(args) => draw::draw(args).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::man(dir.as_deref()),
         _ => Err(Failure::BadRequest("not built yet".to_owned())),

@@ -206,7 +206,6 @@ impl Findings {
     }
 
     fn authorisation(&mut self, event: &Event, replay: &Replay<'_>) {
-        let denied = |denial: &dyn std::error::Error| denial.to_string();
         match replay.verdict(event.number) {
             None => {}
             Some(Verdict::Accepted) => {
@@ -214,12 +213,12 @@ impl Findings {
                 self.passed(Check::StateBefore);
             }
             Some(Verdict::DeniedByAuthEvents(denial)) => {
-                let message = with_evidence(denied(denial), denial.against.as_deref());
+                let message = crate::explain::denial(denial);
                 self.add(event, Check::AuthEvents, Severity::Error, message);
             }
             Some(Verdict::DeniedByState(denial)) => {
                 self.passed(Check::AuthEvents);
-                let message = with_evidence(denied(denial), denial.against.as_deref());
+                let message = crate::explain::denial(denial);
                 self.add(event, Check::StateBefore, Severity::Error, message);
             }
             Some(Verdict::AuthEventsMissing { event: missing }) => {
@@ -237,10 +236,6 @@ impl Findings {
     fn errors(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity == Severity::Error).count()
     }
-}
-
-fn with_evidence(said: String, against: Option<&str>) -> String {
-    against.map_or_else(|| said.clone(), |event| format!("{said}, held against {event}"))
 }
 
 impl Report for Findings {
