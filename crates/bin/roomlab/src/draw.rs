@@ -89,7 +89,7 @@ impl Picture {
     fn of(replay: &Replay<'_>, args: &DrawArgs) -> Result<Picture, Failure> {
         let room = replay.room;
         let standings = standings(replay)?;
-        let extremities: BTreeSet<u64> = room.extremities().into_iter().collect();
+        let extremities: BTreeSet<u64> = replay.extremities().into_iter().collect();
         let servers: BTreeSet<&str> =
             room.events.iter().map(|event| event.pdu().sender().server_name().as_str()).collect();
         let servers: Vec<String> = servers.into_iter().map(str::to_owned).collect();
@@ -187,7 +187,7 @@ fn notes(event: &Event, replay: &Replay<'_>, marks: Marks) -> Vec<String> {
 /// What became of the state events, over all merges and the end of the room.
 fn standings(replay: &Replay<'_>) -> Result<BTreeMap<u64, Standing>, Failure> {
     let mut standings: BTreeMap<u64, Standing> = BTreeMap::new();
-    let end = replay.room.extremities();
+    let end = replay.extremities();
     let merges = replay.merges().map(|event| event.prev_events.as_slice());
     for forks in merges.chain([end.as_slice()]) {
         let Ok(states) = replay.states_after(forks) else { continue };

@@ -1,6 +1,6 @@
 //! A room from its first event to its last: the verdict on each event and the state before and after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_event::{EventSource, EventView};
 use freehold_event_auth::{
@@ -89,6 +89,16 @@ impl Replay<'_> {
     /// The verdict on an event of the file.
     pub(crate) fn verdict(&self, number: u64) -> Option<&Verdict> {
         self.step(number).map(|step| &step.verdict)
+    }
+
+    /// The events at the end of the room: those that were not rejected and that no other such event has
+    /// among its `prev_events`.
+    pub(crate) fn extremities(&self) -> Vec<u64> {
+        let is_rejected = |number| self.verdict(number).is_some_and(Verdict::is_rejected);
+        let accepted = || self.room.events.iter().filter(|event| !is_rejected(event.number));
+        let continued: BTreeSet<u64> =
+            accepted().flat_map(|event| event.prev_events.iter().copied()).collect();
+        accepted().map(|event| event.number).filter(|number| !continued.contains(number)).collect()
     }
 
     /// The events at which several different states meet.

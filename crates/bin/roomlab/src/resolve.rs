@@ -41,7 +41,7 @@ struct Row {
 pub(crate) fn resolve(args: &ResolveArgs) -> Result<ResolvedState, Failure> {
     let room = room::load(&args.file)?;
     let replay = replay(&room, args.algorithm)?;
-    let forks = forks(&room, &args.at)?;
+    let forks = forks(&replay, &args.at)?;
     let states = known_states(&replay, &forks)?;
     let resolved = resolver::resolve(&replay, &states).map_err(|source| Failure::Resolve {
         event_id: forks.iter().map(|fork| room.name(*fork)).collect::<Vec<_>>().join(", "),
@@ -63,10 +63,11 @@ pub(crate) fn resolve(args: &ResolveArgs) -> Result<ResolvedState, Failure> {
 }
 
 /// The events with these ids, or those at the end of the room.
-pub(crate) fn forks(room: &Room, at: &[String]) -> Result<Vec<u64>, Failure> {
+pub(crate) fn forks(replay: &Replay<'_>, at: &[String]) -> Result<Vec<u64>, Failure> {
     if at.is_empty() {
-        return Ok(room.extremities());
+        return Ok(replay.extremities());
     }
+    let room = replay.room;
     let number = |event_id: &String| {
         let number = room.number(event_id).filter(|number| room.event(*number).is_some());
         let missing = || Failure::NoSuchEvent { file: room.file.clone(), event_id: event_id.clone() };

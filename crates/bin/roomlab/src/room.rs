@@ -335,17 +335,6 @@ impl Room {
         usize::try_from(number).ok().and_then(|index| self.names.get(index)).map_or("?", String::as_str)
     }
 
-    /// The events that no other event has among its `prev_events`.
-    pub(crate) fn extremities(&self) -> Vec<u64> {
-        let mut has_child = vec![false; self.events.len()];
-        for number in self.events.iter().flat_map(|event| &event.prev_events) {
-            if let Some(seen) = usize::try_from(*number).ok().and_then(|index| has_child.get_mut(index)) {
-                *seen = true;
-            }
-        }
-        (0..).zip(has_child).filter(|(_, has_child)| !has_child).map(|(number, _)| number).collect()
-    }
-
     /// What authorisation and resolution see of an event.
     pub(crate) fn view(&self, number: u64, rejected: bool) -> Option<EventView<'_, u64>> {
         let event = self.event(number)?;

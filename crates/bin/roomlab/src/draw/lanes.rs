@@ -1,19 +1,29 @@
-//! Which lane each event stands in.
+//! Which lane and which layer each event stands in.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use crate::draw::Node;
 
-/// The lanes of a picture.
+/// The places of the events of a picture.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Lanes {
+pub(super) struct Places {
     /// By event.
     pub(super) lane: Vec<usize>,
-    /// By event: the stretch of a lane it belongs to, counted from 0; what is coloured alike.
+    /// By event.
+    pub(super) layer: Vec<usize>,
+    /// By event: what is coloured alike.
     pub(super) strand: Vec<usize>,
-    pub(super) count: usize,
+    /// By event: whether its strand begins with it.
+    pub(super) begins: Vec<bool>,
+    pub(super) lanes: usize,
 }
 
-/// Which event comes how far down: the longest path over `prev_events`. Parents come before their children.
-pub(super) fn layers(nodes: &[Node]) -> Vec<usize> {
+/// How many layers an event that nothing comes after may stand below its own, where that saves a lane.
+const SLIDE_MAX: usize = 5;
+
+/// Layers: the longest path over `prev_events`. Parents come before their children.
+fn layers(nodes: &[Node]) -> Vec<usize> {
     let mut layers: Vec<usize> = Vec::with_capacity(nodes.len());
     for node in nodes {
         let above = node.prev_events.iter().filter_map(|prev| layers.get(*prev)).max();
@@ -22,97 +32,149 @@ pub(super) fn layers(nodes: &[Node]) -> Vec<usize> {
     layers
 }
 
-/// The last event of a lane, and how far down the lane is taken.
-#[derive(Clone, Copy)]
-struct Tip {
-    event: usize,
-    strand: usize,
-    until: usize,
-}
-
-/// A lane for every fork: an event goes on in the lane of a parent that nobody else went on in, or begins
-/// a new strand in the first lane that is free from its parent down.
-pub(super) fn by_fork(nodes: &[Node], layers: &[usize]) -> Lanes {
-    let reach = reach(nodes, layers);
-    let mut tips: Vec<Tip> = Vec::new();
-    let mut strands = 0;
-    let mut lanes = Lanes { lane: vec![0; nodes.len()], strand: vec![0; nodes.len()], count: 0 };
-    for event in top_down(layers) {
-        let Some(node) = nodes.get(event) else { continue };
-        let (layer, until) = (at(layers, event), at(&reach, event));
-        let continued = tips.iter().position(|tip| node.prev_events.contains(&tip.event));
-        let lane = continued.unwrap_or_else(|| {
-            // The line from the parent comes down in the new lane.
-            let parent = node.prev_events.iter().map(|prev| at(layers, *prev)).min();
-            let from = parent.map_or(layer, |parent| parent + 1);
-            tips.iter().position(|tip| tip.until < from).unwrap_or(tips.len())
-        });
-        let strand = match continued.and_then(|lane| tips.get(lane)) {
-            Some(tip) => tip.strand,
-            None => {
-                strands += 1;
-                strands - 1
-            }
-        };
-        let tip = Tip { event, strand, until };
-        match tips.get_mut(lane) {
-            Some(place) => *place = tip,
-            None => tips.push(tip),
+/// A lane for every fork. The room is taken apart into strands, the longest path first; a strand stands in the first lane in
+/// which nothing is in its way.
+pub(super) fn by_fork(nodes: &[Node]) -> Places {
+    let children = children(nodes);
+    let strands = strands(&children);
+    let mut places = Places {
+        lane: vec![0; nodes.len()],
+        layer: layers(nodes),
+        strand: vec![0; nodes.len()],
+        begins: vec![false; nodes.len()],
+        lanes: 0,
+    };
+    for (number, strand) in strands.iter().enumerate() {
+        strand.iter().for_each(|event| set(&mut places.strand, *event, number));
+        if let Some(first) = strand.first() {
+            set(&mut places.begins, *first, true);
         }
-        set(&mut lanes.lane, event, lane);
-        set(&mut lanes.strand, event, strand);
     }
-    lanes.count = tips.len();
-    lanes
+    let mut taken = BTreeSet::new();
+    for strand in &strands {
+        let (Some(first), Some(last)) = (strand.first(), strand.last()) else { continue };
+        let from = line_begins(nodes, &places, *first);
+        let can_slide = strand.len() == 1 && children.get(*first).is_some_and(Vec::is_empty);
+        let until = if can_slide { at(&places.layer, *last) } else { lane_ends(strand, &children, &places) };
+        let most = if can_slide { SLIDE_MAX } else { 0 };
+        let (lane, slide) = first_free(&taken, from, until, most);
+        taken.extend((from..=until + slide).map(|layer| (lane, layer)));
+        for event in strand {
+            set(&mut places.lane, *event, lane);
+            let layer = at(&places.layer, *event) + slide;
+            set(&mut places.layer, *event, layer);
+        }
+        places.lanes = places.lanes.max(lane + 1);
+    }
+    places
 }
 
 /// One lane for every server, and more where a server forked with itself.
-pub(super) fn by_server(nodes: &[Node], layers: &[usize], servers: usize) -> Lanes {
-    let depth = layers.iter().max().map_or(0, |deepest| deepest + 1);
+pub(super) fn by_server(nodes: &[Node], servers: usize) -> Places {
+    let layer = layers(nodes);
+    let depth = layer.iter().max().map_or(0, |deepest| deepest + 1);
     // For each server and layer, how many events stand there.
     let mut taken = vec![vec![0usize; depth]; servers];
-    let mut place = vec![0; nodes.len()];
+    let mut beside = vec![0; nodes.len()];
     for (event, node) in nodes.iter().enumerate() {
-        let here = taken.get_mut(node.server).and_then(|layers_of| layers_of.get_mut(at(layers, event)));
+        let here = taken.get_mut(node.server).and_then(|layers_of| layers_of.get_mut(at(&layer, event)));
         if let Some(here) = here {
-            set(&mut place, event, *here);
+            set(&mut beside, event, *here);
             *here += 1;
         }
     }
     let widths: Vec<usize> =
         taken.iter().map(|of_server| of_server.iter().copied().max().unwrap_or(0).max(1)).collect();
     let before = |server: usize| widths.iter().take(server).sum::<usize>();
-    Lanes {
-        lane: nodes.iter().zip(&place).map(|(node, place)| before(node.server) + place).collect(),
+    Places {
+        lane: nodes.iter().zip(&beside).map(|(node, beside)| before(node.server) + beside).collect(),
+        layer,
         strand: nodes.iter().map(|node| node.server).collect(),
-        count: widths.iter().sum(),
+        begins: vec![true; nodes.len()],
+        lanes: widths.iter().sum(),
     }
 }
 
-/// How far down the lane below each event is needed: to its last child.
-fn reach(nodes: &[Node], layers: &[usize]) -> Vec<usize> {
-    let mut reach = layers.to_vec();
+fn children(nodes: &[Node]) -> Vec<Vec<usize>> {
+    let mut children = vec![Vec::new(); nodes.len()];
     for (event, node) in nodes.iter().enumerate() {
         for prev in &node.prev_events {
-            let further = at(&reach, *prev).max(at(layers, event));
-            set(&mut reach, *prev, further);
+            if let Some(children) = children.get_mut(*prev) {
+                children.push(event);
+            }
         }
     }
-    reach
+    children
 }
 
-/// The events layer by layer.
-fn top_down(layers: &[usize]) -> Vec<usize> {
-    let mut events: Vec<usize> = (0..layers.len()).collect();
-    events.sort_by_key(|event| (at(layers, *event), *event));
-    events
+/// The longest path of the graph, then the longest of what is left, and so on.
+fn strands(children: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let mut height = vec![0usize; children.len()];
+    for (event, below) in children.iter().enumerate().rev() {
+        let highest = below.iter().map(|child| at(&height, *child)).max();
+        set(&mut height, event, highest.map_or(1, |highest| highest + 1));
+    }
+    let mut by_height: Vec<usize> = (0..children.len()).collect();
+    by_height.sort_by_key(|event| (Reverse(at(&height, *event)), *event));
+    let mut is_taken = vec![false; children.len()];
+    let mut strands = Vec::new();
+    for start in by_height {
+        let mut strand = Vec::new();
+        let mut next = Some(start).filter(|event| is_taken.get(*event) == Some(&false));
+        while let Some(event) = next {
+            set(&mut is_taken, event, true);
+            strand.push(event);
+            let free = children.get(event).into_iter().flatten().copied();
+            next = free
+                .filter(|child| is_taken.get(*child) == Some(&false))
+                .max_by_key(|child| (at(&height, *child), Reverse(*child)));
+        }
+        if !strand.is_empty() {
+            strands.push(strand);
+        }
+    }
+    strands
+}
+
+/// Where the line to the first event of a strand comes into the lane: below the highest of its parents.
+fn line_begins(nodes: &[Node], places: &Places, first: usize) -> usize {
+    let prev_events = nodes.get(first).map(|node| node.prev_events.as_slice()).unwrap_or_default();
+    let parent = prev_events.iter().map(|prev| at(&places.layer, *prev)).min();
+    let own = at(&places.layer, first);
+    parent.map_or(own, |parent| (parent + 1).min(own))
+}
+
+/// How far down the lane of a strand is needed: to its last event, and to where its lines leave it.
+fn lane_ends(strand: &[usize], children: &[Vec<usize>], places: &Places) -> usize {
+    let below = strand.iter().filter_map(|event| children.get(*event)).flatten();
+    let merges = below.filter(|child| places.begins.get(**child) == Some(&false));
+    let last = strand.iter().chain(merges).map(|event| at(&places.layer, *event)).max();
+    last.unwrap_or(0)
+}
+
+/// The lane and the slide that cost least: a lane to the right costs as much as a layer down.
+fn first_free(
+    taken: &BTreeSet<(usize, usize)>,
+    from: usize,
+    until: usize,
+    slide_max: usize,
+) -> (usize, usize) {
+    let is_free = |lane, until| taken.range((lane, from)..=(lane, until)).next().is_none();
+    let mut cost = 0;
+    loop {
+        let places = (0..=slide_max.min(cost)).map(|slide| (cost - slide, slide));
+        if let Some(found) = places.into_iter().find(|(lane, slide)| is_free(*lane, until + slide)) {
+            return found;
+        }
+        cost += 1;
+    }
 }
 
 pub(super) fn at(values: &[usize], index: usize) -> usize {
     values.get(index).copied().unwrap_or(0)
 }
 
-fn set(values: &mut [usize], index: usize, value: usize) {
+fn set<T>(values: &mut [T], index: usize, value: T) {
     if let Some(place) = values.get_mut(index) {
         *place = value;
     }

@@ -20,6 +20,8 @@ pub(super) struct Layout {
     pub(super) corners: Vec<(usize, usize)>,
     /// What is coloured alike, by event.
     pub(super) strands: Vec<usize>,
+    /// Whether the strand of an event begins with it.
+    begins: Vec<bool>,
     /// Where each layer begins.
     pub(super) layers: Vec<usize>,
     pub(super) edges: Vec<Edge>,
@@ -45,22 +47,22 @@ pub(super) enum EdgeKind {
 impl Layout {
     /// A picture at least `width` wide.
     pub(super) fn of(nodes: &[Node], wanted: cli::Lanes, width: usize) -> Layout {
-        let layers = lanes::layers(nodes);
         let servers = nodes.iter().map(|node| node.server + 1).max().unwrap_or(0);
-        let lanes = match wanted {
-            cli::Lanes::Forks => lanes::by_fork(nodes, &layers),
-            cli::Lanes::Servers => lanes::by_server(nodes, &layers, servers),
+        let places = match wanted {
+            cli::Lanes::Forks => lanes::by_fork(nodes),
+            cli::Lanes::Servers => lanes::by_server(nodes, servers),
         };
-        let depth = layers.iter().max().map_or(0, |deepest| deepest + 1);
+        let depth = places.layer.iter().max().map_or(0, |deepest| deepest + 1);
         let top = |layer: usize| MARGIN_TOP + layer * (BOX_HEIGHT + LAYER_GAP);
         let left = |lane: usize| MARGIN_LEFT + lane * (BOX_WIDTH + LANE_GAP);
         let corners: Vec<(usize, usize)> =
-            lanes.lane.iter().zip(&layers).map(|(lane, layer)| (left(*lane), top(*layer))).collect();
+            places.lane.iter().zip(&places.layer).map(|(lane, layer)| (left(*lane), top(*layer))).collect();
         let mut layout = Layout {
-            width: left(lanes.count).max(width) + MARGIN,
+            width: left(places.lanes).max(width) + MARGIN,
             height: top(depth) + MARGIN,
             corners,
-            strands: lanes.strand,
+            strands: places.strand,
+            begins: places.begins,
             layers: (0..depth).map(top).collect(),
             edges: Vec::new(),
         };
@@ -89,7 +91,11 @@ impl Layout {
 
     /// A line belongs to the fork that begins or ends with it.
     fn strand_of_edge(&self, from: usize, to: usize) -> usize {
-        at(&self.strands, from).max(at(&self.strands, to))
+        at(&self.strands, if self.begins(from) { from } else { to })
+    }
+
+    fn begins(&self, event: usize) -> bool {
+        self.begins.get(event) == Some(&true)
     }
 
     fn corner(&self, event: usize) -> (usize, usize) {
@@ -105,8 +111,7 @@ impl Layout {
         if x1 == x2 {
             return format!("M{x1} {y1}V{y2}");
         }
-        let begins = at(&self.strands, child) > at(&self.strands, parent);
-        if begins {
+        if self.begins(child) {
             let turned = y1 + LAYER_GAP;
             let middle = y1 + LAYER_GAP / 2;
             format!("M{x1} {y1}C{x1} {middle} {x2} {middle} {x2} {turned}V{y2}")
