@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod names;
+mod past_failures;
 mod sizes;
 mod sources;
 mod spec_links;
@@ -16,6 +17,7 @@ pub(crate) fn run() -> Outcome {
     let sources = sources::read()?;
     let mut findings = dependencies::check()?;
     findings.extend(names::check(&sources));
+    findings.extend(past_failures::check(&sources));
     findings.extend(spec_links::check(&sources));
     findings.extend(sizes::check(&sources)?);
     for finding in &findings {
