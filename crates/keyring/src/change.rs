@@ -1,6 +1,6 @@
 //! Changes to the keys of a tenant: create, rotate, import, export, expire, reseal.
 
-use freehold_signing::{KeyId, VerifyingKey};
+use freehold_signing::KeyId;
 use rand_core::TryCryptoRng;
 use ruma_common::ServerName;
 use thiserror::Error;
@@ -119,7 +119,7 @@ impl<S: SealedStore> Keyring<S> {
         }
         self.change(tenant, |record| {
             secrets.iter().try_for_each(|secret| {
-                if is_there(record, secret.key_id(), secret.verifying_key())? {
+                if is_there(record, secret.key_id(), secret.verifying_key().as_bytes())? {
                     return restore_secret(record, secret, |secret| {
                         Ok(seal::seal(secret, tenant, &self.masters, rng)?)
                     });
@@ -180,7 +180,7 @@ impl<S: SealedStore> Keyring<S> {
         for key in &record.keys {
             let expired_ts = key.expired_ts.filter(|expired_ts| *expired_ts <= now_ts);
             if let Some(expired_ts) = expired_ts {
-                export.old.push(OldKey { key_id: key.key_id.clone(), key: key.key.clone(), expired_ts });
+                export.old.push(OldKey { key_id: key.key_id.clone(), key: key.verifying_key()?, expired_ts });
             }
             if let Some(secret) = self.unseal(tenant, key)? {
                 export.secrets.push(secret);
@@ -227,7 +227,11 @@ impl<S: SealedStore> Keyring<S> {
         let owner = Owner { tenant, key_id: &key.key_id, key: &key.key };
         let seed = seal::open_seed(sealed, owner, &self.masters)?;
         let secret = SecretKey::new(key.key_id.clone(), &seed).map_err(|_| OpenError::OtherKey)?;
-        if *secret.verifying_key() == key.key { Ok(Some(secret)) } else { Err(OpenError::OtherKey) }
+        if *secret.verifying_key().as_bytes() == key.key {
+            Ok(Some(secret))
+        } else {
+            Err(OpenError::OtherKey)
+        }
     }
 
     /// Loads, edits and stores a record; starts over when somebody else was faster.
@@ -378,7 +382,7 @@ fn generate(rng: &mut impl TryCryptoRng) -> Result<SecretKey, GenerateError> {
 fn fresh(secret: &SecretKey, signs_from_ts: i64, sealed: seal::Sealed) -> TenantKey {
     TenantKey {
         key_id: secret.key_id().clone(),
-        key: secret.verifying_key().clone(),
+        key: *secret.verifying_key().as_bytes(),
         signs_from_ts,
         expired_ts: None,
         sealed: Some(sealed),
@@ -386,7 +390,7 @@ fn fresh(secret: &SecretKey, signs_from_ts: i64, sealed: seal::Sealed) -> Tenant
 }
 
 /// Whether the record has the key. One identifier, one key; one key, one identifier.
-fn is_there<E>(record: &TenantKeys, key_id: &KeyId, key: &VerifyingKey) -> Result<bool, ChangeError<E>> {
+fn is_there<E>(record: &TenantKeys, key_id: &KeyId, key: &[u8; 32]) -> Result<bool, ChangeError<E>> {
     match record.find(key_id) {
         Some(known) if known.key == *key => return Ok(true),
         Some(_) => return Err(ChangeError::KeyIdReused { key_id: key_id.clone() }),
@@ -413,7 +417,7 @@ fn add<E>(record: &mut TenantKeys, key: TenantKey) -> Result<(), ChangeError<E>>
 }
 
 fn add_old<E>(record: &mut TenantKeys, old: &OldKey) -> Result<(), ChangeError<E>> {
-    if is_there(record, &old.key_id, &old.key)? {
+    if is_there(record, &old.key_id, old.key.as_bytes())? {
         return match record.find(&old.key_id).and_then(|known| known.expired_ts) {
             Some(_) => Ok(()),
             None => Err(ChangeError::InUse { key_id: old.key_id.clone() }),
@@ -423,7 +427,7 @@ fn add_old<E>(record: &mut TenantKeys, old: &OldKey) -> Result<(), ChangeError<E
         record,
         TenantKey {
             key_id: old.key_id.clone(),
-            key: old.key.clone(),
+            key: *old.key.as_bytes(),
             signs_from_ts: i64::MIN,
             expired_ts: Some(old.expired_ts),
             sealed: None,

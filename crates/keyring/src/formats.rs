@@ -17,3 +17,5 @@ mod encoding;
 pub mod pem;
 pub mod synapse;
 pub mod synapse_config;
+
+pub(crate) use encoding::encode_unpadded;

@@ -9,7 +9,8 @@ use freehold_signing::{KeyId, Signature, Signer, SigningKey, sign_json};
 use ruma_common::ServerName;
 
 use crate::{
-    keyring::SignerError, master_key::MasterKeys, open_tenants::OpenTenant, tenant_keys::TenantKeys,
+    formats::encode_unpadded, keyring::SignerError, master_key::MasterKeys, open_tenants::OpenTenant,
+    tenant_keys::TenantKeys,
 };
 
 /// A signed key document, good to serve until it is renewed.
@@ -68,7 +69,8 @@ pub(crate) fn make<E>(
 fn publish(record: &TenantKeys, now_ts: i64, valid_until_ts: i64) -> Object<'static> {
     let (mut current, mut old) = (Object::new(), Object::new());
     for key in &record.keys {
-        let mut published: Object<'static> = [("key", key.key.to_base64())].into_iter().collect();
+        let mut published: Object<'static> =
+            [("key", encode_unpadded(&key.key).to_string())].into_iter().collect();
         match key.expired_ts {
             Some(expired_ts) if expired_ts <= now_ts => {
                 published.insert("expired_ts", expired_ts);

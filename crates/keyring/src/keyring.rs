@@ -115,15 +115,17 @@ impl<S: SealedStore> Keyring<S> {
         };
         let record = &open.record;
         let phases = (0..record.keys.len()).filter_map(|index| record.phase(index, now_ts));
-        let infos = record.keys.iter().zip(phases).map(|(key, phase)| KeyInfo {
-            key_id: key.key_id.clone(),
-            key: key.key.clone(),
-            phase,
-            signs_from_ts: key.signs_from_ts,
-            expired_ts: key.expired_ts,
-            has_secret: key.sealed.is_some(),
+        let infos = record.keys.iter().zip(phases).map(|(key, phase)| {
+            Ok(KeyInfo {
+                key_id: key.key_id.clone(),
+                key: key.verifying_key()?,
+                phase,
+                signs_from_ts: key.signs_from_ts,
+                expired_ts: key.expired_ts,
+                has_secret: key.sealed.is_some(),
+            })
         });
-        Ok(infos.collect())
+        infos.collect()
     }
 
     /// Wipes the open keys of a tenant from memory; the next use loads them again.

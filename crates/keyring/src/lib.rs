@@ -94,6 +94,9 @@ mod tenant_keys;
 #[cfg(test)]
 mod test_rng;
 
+/// The traits of generators, in the version the keyring takes them in.
+pub use rand_core;
+
 pub use change::{ChangeError, Export, GenerateError, Rotation};
 pub use formats::synapse_config::OldKey;
 pub use key_document::{KeyDocument, REMAINING_MIN_MS};

@@ -1,7 +1,7 @@
 //! Secret keys at rest: XChaCha20-Poly1305 under a master key.
 
 use chacha20poly1305::{AeadInOut as _, KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
-use freehold_signing::{KeyId, SigningKey, VerifyingKey};
+use freehold_signing::{KeyId, SigningKey};
 use rand_core::TryCryptoRng;
 use ruma_common::ServerName;
 use thiserror::Error;
@@ -26,7 +26,7 @@ pub(crate) struct Sealed {
 pub(crate) struct Owner<'a> {
     pub(crate) tenant: &'a ServerName,
     pub(crate) key_id: &'a KeyId,
-    pub(crate) key: &'a VerifyingKey,
+    pub(crate) key: &'a [u8; 32],
 }
 
 /// Seals under the current master key with a fresh nonce. `Err` when the generator fails.
@@ -36,7 +36,7 @@ pub(crate) fn seal(
     masters: &MasterKeys,
     rng: &mut impl TryCryptoRng,
 ) -> Result<Sealed, SealError> {
-    let owner = Owner { tenant, key_id: secret.key_id(), key: secret.verifying_key() };
+    let owner = Owner { tenant, key_id: secret.key_id(), key: secret.verifying_key().as_bytes() };
     let mut nonce = [0; 24];
     rng.try_fill_bytes(&mut nonce).map_err(|_| SealError::Generator)?;
     let master = masters.current();
@@ -69,7 +69,7 @@ pub(crate) fn open_seed(
 /// Opens a seal into a key that can sign.
 pub(crate) fn open(sealed: &Sealed, owner: Owner<'_>, masters: &MasterKeys) -> Result<SigningKey, OpenError> {
     let key = SigningKey::from_seed(&*open_seed(sealed, owner, masters)?);
-    if key.verifying_key() == owner.key { Ok(key) } else { Err(OpenError::OtherKey) }
+    if key.verifying_key().as_bytes() == owner.key { Ok(key) } else { Err(OpenError::OtherKey) }
 }
 
 /// Why a key cannot be sealed.
@@ -109,7 +109,7 @@ fn associated_data(owner: Owner<'_>) -> Vec<u8> {
         data.extend_from_slice(&(part.len() as u64).to_be_bytes());
         data.extend_from_slice(part);
     }
-    data.extend_from_slice(owner.key.as_bytes());
+    data.extend_from_slice(owner.key);
     data
 }
 
@@ -135,12 +135,13 @@ mod tests {
         let tenant = ServerName::parse("example.org").unwrap();
         let stranger = ServerName::parse("example.com").unwrap();
         let sealed = seal(&secret, &tenant, &masters, &mut TestRng::new(2)).unwrap();
-        let owner = Owner { tenant: &tenant, key_id: secret.key_id(), key: secret.verifying_key() };
+        let owner =
+            Owner { tenant: &tenant, key_id: secret.key_id(), key: secret.verifying_key().as_bytes() };
         assert_eq!(*open_seed(&sealed, owner, &masters).unwrap(), *secret.seed());
         for wrong in [
             Owner { tenant: &stranger, ..owner },
             Owner { key_id: other.key_id(), ..owner },
-            Owner { key: other.verifying_key(), ..owner },
+            Owner { key: other.verifying_key().as_bytes(), ..owner },
         ] {
             assert_eq!(open_seed(&sealed, wrong, &masters).unwrap_err(), OpenError::Broken);
         }
@@ -151,7 +152,8 @@ mod tests {
         let (masters, secret) = (masters(1), secret("a"));
         let tenant = ServerName::parse("example.org").unwrap();
         let sealed = seal(&secret, &tenant, &masters, &mut TestRng::new(2)).unwrap();
-        let owner = Owner { tenant: &tenant, key_id: secret.key_id(), key: secret.verifying_key() };
+        let owner =
+            Owner { tenant: &tenant, key_id: secret.key_id(), key: secret.verifying_key().as_bytes() };
         let flips: [fn(&mut Sealed); 3] = [
             |sealed| sealed.nonce[3] ^= 1,
             |sealed| sealed.ciphertext[31] ^= 128,
@@ -170,7 +172,8 @@ mod tests {
         let secret = secret("a");
         let tenant = ServerName::parse("example.org").unwrap();
         let sealed = seal(&secret, &tenant, &old, &mut TestRng::new(2)).unwrap();
-        let owner = Owner { tenant: &tenant, key_id: secret.key_id(), key: secret.verifying_key() };
+        let owner =
+            Owner { tenant: &tenant, key_id: secret.key_id(), key: secret.verifying_key().as_bytes() };
         let master_key = old.current().id();
         assert_eq!(open_seed(&sealed, owner, &new).unwrap_err(), OpenError::NoMasterKey { master_key });
         let both = new.with_previous(MasterKey::from_bytes(old.current().bytes()).unwrap());

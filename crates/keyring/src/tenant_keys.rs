@@ -3,7 +3,7 @@
 //! Which key signs, which ones are published and which ones are old are functions of the record and
 //! the time; no job has to run for a rotation to take place.
 
-use freehold_signing::{KeyId, VerifyingKey};
+use freehold_signing::{InvalidKey, KeyId, VerifyingKey};
 use ruma_common::{OwnedServerName, ServerName};
 use thiserror::Error;
 
@@ -13,7 +13,8 @@ use crate::{MasterKeyId, seal::Sealed};
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct TenantKey {
     pub(crate) key_id: KeyId,
-    pub(crate) key: VerifyingKey,
+    /// The public half, not decompressed: a record may hold hundreds, and one of them signs.
+    pub(crate) key: [u8; 32],
     /// Signs from this time on, unless a later key has taken over.
     pub(crate) signs_from_ts: i64,
     /// Published under `old_verify_keys` from this time on.
@@ -43,6 +44,10 @@ pub(crate) struct TenantKeys {
 }
 
 impl TenantKey {
+    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, RecordError> {
+        Ok(VerifyingKey::from_bytes(&self.key)?)
+    }
+
     pub(crate) fn is_expired(&self, now_ts: i64) -> bool {
         self.expired_ts.is_some_and(|expired_ts| expired_ts <= now_ts)
     }
@@ -139,6 +144,9 @@ pub enum RecordError {
     /// The store answered with the record of somebody else.
     #[error("the record is of another tenant")]
     OtherTenant,
+    /// A public key in it is none.
+    #[error("the record holds a malformed key: {0}")]
+    Key(#[from] InvalidKey),
     /// Cut off, or changed.
     #[error("the record is damaged at byte {offset}")]
     Damaged {
@@ -155,7 +163,7 @@ fn encode_key(key: &TenantKey, bytes: &mut Vec<u8>) {
     let key_id = key.key_id.as_str().as_bytes();
     bytes.push(key_id.len() as u8);
     bytes.extend_from_slice(key_id);
-    bytes.extend_from_slice(key.key.as_bytes());
+    bytes.extend_from_slice(&key.key);
     bytes.extend_from_slice(&key.signs_from_ts.to_be_bytes());
     let expires = if key.expired_ts.is_some() { HAS_EXPIRED_TS } else { 0 };
     let sealed = if key.sealed.is_some() { HAS_SEALED } else { 0 };
@@ -174,7 +182,7 @@ fn decode_key(reader: &mut Reader<'_>) -> Result<TenantKey, RecordError> {
     let damaged = reader.damaged();
     let key_id = str::from_utf8(reader.take(length.into())?).map_err(|_| damaged)?;
     let key_id = KeyId::parse(key_id).map_err(|_| damaged)?;
-    let key = VerifyingKey::from_bytes(&reader.array()?).map_err(|_| damaged)?;
+    let key = reader.array()?;
     let signs_from_ts = i64::from_be_bytes(reader.array()?);
     let [flags] = reader.array()?;
     if flags & !(HAS_EXPIRED_TS | HAS_SEALED) != 0 {
@@ -232,7 +240,7 @@ mod tests {
             ciphertext: [3; 32],
             tag: [4; 16],
         });
-        let public = SigningKey::from_seed(&[version.len() as u8; 32]).verifying_key().clone();
+        let public = *SigningKey::from_seed(&[version.len() as u8; 32]).verifying_key().as_bytes();
         TenantKey { key_id: KeyId::ed25519(version).unwrap(), key: public, signs_from_ts, expired_ts, sealed }
     }
 
