@@ -7,6 +7,7 @@ use freehold_event::{EventSource, EventView};
 use crate::{
     ResolveBudget, ResolveError,
     budget::{BudgetLine, Meter},
+    key::{Key, Kind},
     node_map::{Node, NodeMap},
 };
 
@@ -33,6 +34,7 @@ pub(crate) struct Graph<'a, S: EventSource> {
 struct Slot<'a, Id> {
     id: Option<&'a Id>,
     loaded: bool,
+    kind: Kind,
     view: Option<EventView<'a, Id>>,
     links: Option<(usize, usize)>,
     generation: Option<u64>,
@@ -75,13 +77,14 @@ impl<'a, S: EventSource> Graph<'a, S> {
     pub(crate) fn enter(&mut self, id: &S::Id) -> Result<Node, ResolveError<S::Id>> {
         if let Some(node) = self.index.get(id) {
             let node = *node;
-            self.view(node)?;
+            self.load(node)?;
             return Ok(node);
         }
         let view = self.read(id)?;
         let node = self.push(Slot {
             id: view.map(|view| view.id),
             loaded: true,
+            kind: kind_of(view.as_ref()),
             view,
             links: None,
             generation: None,
@@ -94,9 +97,15 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// The event, read from the source when it was not yet; `None` when the source lacks it.
     pub(crate) fn view(&mut self, node: Node) -> Result<Option<EventView<'a, S::Id>>, ResolveError<S::Id>> {
-        let Some(slot) = self.slots.get(node.position()) else { return Ok(None) };
+        self.load(node)?;
+        Ok(self.loaded(node).copied())
+    }
+
+    /// Reads the event from the source when it was not yet.
+    pub(crate) fn load(&mut self, node: Node) -> Result<(), ResolveError<S::Id>> {
+        let Some(slot) = self.slots.get(node.position()) else { return Ok(()) };
         if slot.loaded {
-            return Ok(slot.view);
+            return Ok(());
         }
         let view = match slot.id {
             Some(id) => self.read(id)?,
@@ -104,9 +113,21 @@ impl<'a, S: EventSource> Graph<'a, S> {
         };
         if let Some(slot) = self.slots.get_mut(node.position()) {
             slot.loaded = true;
+            slot.kind = kind_of(view.as_ref());
             slot.view = view;
         }
-        Ok(view)
+        Ok(())
+    }
+
+    /// Whether an event that was read has this key.
+    pub(crate) fn has_key(&self, node: Node, key: Key<'_>) -> bool {
+        self.slots.get(node.position()).is_some_and(|slot| {
+            slot.kind == key.kind()
+                && match key {
+                    Key::Create | Key::PowerLevels | Key::JoinRules => true,
+                    Key::Member(_) | Key::Other(..) => slot.view.as_ref().and_then(Key::of) == Some(key),
+                }
+        })
     }
 
     /// The event, when it was read before.
@@ -119,7 +140,8 @@ impl<'a, S: EventSource> Graph<'a, S> {
         if let Some((from, to)) = self.slots.get(node.position()).and_then(|slot| slot.links) {
             return Ok(from..to);
         }
-        let auth_events = self.view(node)?.map_or(&[][..], |view| view.auth_events);
+        self.load(node)?;
+        let auth_events = self.loaded(node).map_or(&[][..], |view| view.auth_events);
         self.spend(BudgetLine::AuthEdges, auth_events.len())?;
         let from = self.links.len();
         for (position, id) in auth_events.iter().enumerate() {
@@ -220,7 +242,14 @@ impl<'a, S: EventSource> Graph<'a, S> {
         if let Some(node) = self.index.get(id) {
             return *node;
         }
-        let node = self.push(Slot { id: Some(id), loaded: false, view: None, links: None, generation: None });
+        let node = self.push(Slot {
+            id: Some(id),
+            loaded: false,
+            kind: Kind::None,
+            view: None,
+            links: None,
+            generation: None,
+        });
         self.index.insert(id, node);
         node
     }
@@ -274,25 +303,25 @@ impl<'a, S: EventSource> Graph<'a, S> {
     }
 }
 
-impl<'a, S: EventSource> Graph<'a, S> {
+impl<S: EventSource> Graph<'_, S> {
     /// The `m.room.power_levels` event in the `auth_events` of an event.
     pub(crate) fn power_levels_cited(&mut self, node: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
-        self.cited(node, "m.room.power_levels", "")
+        self.cited(node, Key::PowerLevels)
     }
 
-    /// The first event in the `auth_events` of an event that has this type and state key.
-    pub(crate) fn cited(
-        &mut self,
-        node: Node,
-        event_type: &str,
-        state_key: &str,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
+    /// The first event in the `auth_events` of an event that has this key.
+    pub(crate) fn cited(&mut self, node: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
         for position in self.links(node)? {
             let auth_event = self.link(position);
-            if self.view(auth_event)?.is_some_and(|event| event.is_state(event_type, state_key)) {
+            self.load(auth_event)?;
+            if self.has_key(auth_event, key) {
                 return Ok(Some(auth_event));
             }
         }
         Ok(None)
     }
+}
+
+fn kind_of<Id>(event: Option<&EventView<'_, Id>>) -> Kind {
+    event.and_then(Key::of).map_or(Kind::None, Key::kind)
 }

@@ -110,6 +110,7 @@ mod error;
 mod forks;
 mod generation;
 mod graph;
+mod key;
 mod lookup;
 mod mainline;
 mod node_map;

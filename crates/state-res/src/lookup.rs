@@ -2,17 +2,18 @@
 
 use std::{borrow::Borrow, collections::HashMap};
 
-use freehold_event::{EventSource, EventView};
+use freehold_event::EventSource;
 
-use crate::{ResolveError, Resolved, conflict::Conflict, forks::Forks, graph::Graph, node_map::Node};
+use crate::{
+    ResolveError, Resolved, conflict::Conflict, forks::Forks, graph::Graph, key::Key, node_map::Node,
+};
 
 /// The state built so far: what has been put into it, and what it stands on.
 pub(crate) struct Lookup<'r, 'a, S: EventSource, F> {
     pub(crate) graph: Graph<'a, S>,
     forks: &'r F,
     base: Base,
-    /// Only ever asked for single keys, never iterated.
-    held: HashMap<(&'a str, &'a str), Held>,
+    held: HeldByKey<'a>,
     /// The create events that the forks have in their state.
     creates: Vec<Node>,
 }
@@ -43,15 +44,15 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         conflict: &Conflict,
         base: Base,
     ) -> Result<Self, ResolveError<S::Id>> {
-        let mut held = HashMap::with_capacity(conflict.events.len());
+        let mut held = HeldByKey::new(conflict.events.len());
         let mut creates = Vec::new();
         if let Some(create) = forks.unconflicted("m.room.create", "")? {
             creates.push(graph.enter(create.borrow())?);
         }
         for node in &conflict.events {
-            if let Some(event) = graph.loaded(*node) {
-                held.insert(key_of(event), Held { is_conflicted: true, event: None });
-                if event.is_state("m.room.create", "") {
+            if let Some(key) = graph.loaded(*node).and_then(Key::of) {
+                held.set(key, Held { is_conflicted: true, event: None });
+                if key == Key::Create {
                     creates.push(*node);
                 }
             }
@@ -71,33 +72,31 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
 
     /// What a conflicted key comes to, given one of its events.
     pub(crate) fn resolved(&mut self, node: Node) -> Option<Resolved<'a, S::Id>> {
-        let (event_type, state_key) = key_of(self.graph.loaded(node)?);
-        let winner = self.held.get(&(event_type, state_key)).and_then(|held| held.event);
+        let key = Key::of(self.graph.loaded(node)?)?;
+        let winner = self.held.get(key).and_then(|held| held.event);
         let event = winner.and_then(|winner| self.graph.id(winner));
         let generation = winner.and_then(|winner| self.graph.known_generation(winner));
+        let (event_type, state_key) = key.names();
         Some(Resolved { event_type, state_key, event, generation })
     }
 
     /// Whether an event stands on a key that no fork has: only an auth chain led to it.
     pub(crate) fn stands_outside_forks(&self, node: Node) -> Result<bool, ResolveError<S::Id>> {
-        let Some(key) = self.graph.loaded(node).map(key_of) else { return Ok(false) };
-        let held = self.held.get(&key).copied().unwrap_or_default();
+        let Some(key) = self.graph.loaded(node).and_then(Key::of) else { return Ok(false) };
+        let held = self.held.get(key).unwrap_or_default();
         if held.is_conflicted || held.event != Some(node) {
             return Ok(false);
         }
-        Ok(self.forks.unconflicted(key.0, key.1)?.is_none())
+        let (event_type, state_key) = key.names();
+        Ok(self.forks.unconflicted(event_type, state_key)?.is_none())
     }
 
     /// What the state has for a key.
-    pub(crate) fn in_state(
-        &mut self,
-        event_type: &str,
-        state_key: &str,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
-        match self.held.get(&(event_type, state_key)) {
+    pub(crate) fn in_state(&mut self, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+        match self.held.get(key) {
             Some(held) => Ok(held.event),
             None if self.base == Base::Cited => Ok(None),
-            None => self.unconflicted(event_type, state_key),
+            None => self.unconflicted(key),
         }
     }
 
@@ -106,33 +105,26 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     /// > If a (event_type, state_key) key that is required for checking the authorisation rules is
     /// > not present in the state, then the appropriate state event from the event's auth_events
     /// > is used if the auth event is not rejected.
-    pub(crate) fn find(
-        &mut self,
-        event: Node,
-        event_type: &str,
-        state_key: &str,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
-        if let Some(node) = self.in_state(event_type, state_key)? {
+    pub(crate) fn find(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+        if let Some(node) = self.in_state(key)? {
             return Ok(Some(node));
         }
         if self.base == Base::Unconflicted {
             return Ok(None);
         }
-        self.cited_and_not_rejected(event, event_type, state_key)
+        self.cited_and_not_rejected(event, key)
     }
 
     /// The event of the unconflicted state map, remembered.
-    fn unconflicted(
-        &mut self,
-        event_type: &str,
-        state_key: &str,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
+    fn unconflicted(&mut self, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+        let (event_type, state_key) = key.names();
         let Some(id) = self.forks.unconflicted(event_type, state_key)? else { return Ok(None) };
         let node = self.graph.enter(id.borrow())?;
-        if let Some(event) = self.graph.loaded(node)
-            && event.is_state(event_type, state_key)
+        // The event's own key lives as long as the event does.
+        if let Some(own_key) = self.graph.loaded(node).and_then(Key::of)
+            && own_key == key
         {
-            self.held.insert(key_of(event), Held { is_conflicted: false, event: Some(node) });
+            self.held.set(own_key, Held { is_conflicted: false, event: Some(node) });
         }
         Ok(Some(node))
     }
@@ -147,23 +139,23 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         })
     }
 
-    fn set(&mut self, node: Node, value: Option<Node>) {
-        if let Some(event) = self.graph.loaded(node) {
-            self.held.entry(key_of(event)).or_default().event = value;
+    fn set(&mut self, node: Node, event: Option<Node>) {
+        if let Some(key) = self.graph.loaded(node).and_then(Key::of) {
+            let is_conflicted = self.held.get(key).is_some_and(|held| held.is_conflicted);
+            self.held.set(key, Held { is_conflicted, event });
         }
     }
 
     fn cited_and_not_rejected(
         &mut self,
         event: Node,
-        event_type: &str,
-        state_key: &str,
+        key: Key<'_>,
     ) -> Result<Option<Node>, ResolveError<S::Id>> {
         for position in self.graph.links(event)? {
             let auth_event = self.graph.link(position);
-            if let Some(view) = self.graph.view(auth_event)?
-                && view.is_state(event_type, state_key)
-                && !view.rejected
+            self.graph.load(auth_event)?;
+            if self.graph.has_key(auth_event, key)
+                && self.graph.loaded(auth_event).is_some_and(|event| !event.rejected)
             {
                 return Ok(Some(auth_event));
             }
@@ -172,7 +164,47 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 }
 
-/// The key of a state event. (Events without a state key are never put into a state.)
-fn key_of<'a, Id>(event: &EventView<'a, Id>) -> (&'a str, &'a str) {
-    (event.event_type, event.state_key.unwrap_or_default())
+/// What is held, by key. The maps are only ever asked for single keys, never iterated.
+struct HeldByKey<'a> {
+    create: Option<Held>,
+    power_levels: Option<Held>,
+    join_rules: Option<Held>,
+    members: HashMap<&'a str, Held>,
+    others: HashMap<(&'a str, &'a str), Held>,
+}
+
+impl<'a> HeldByKey<'a> {
+    fn new(members: usize) -> Self {
+        Self {
+            create: None,
+            power_levels: None,
+            join_rules: None,
+            members: HashMap::with_capacity(members),
+            others: HashMap::new(),
+        }
+    }
+
+    fn get(&self, key: Key<'_>) -> Option<Held> {
+        match key {
+            Key::Create => self.create,
+            Key::PowerLevels => self.power_levels,
+            Key::JoinRules => self.join_rules,
+            Key::Member(user_id) => self.members.get(user_id).copied(),
+            Key::Other(event_type, state_key) => self.others.get(&(event_type, state_key)).copied(),
+        }
+    }
+
+    fn set(&mut self, key: Key<'a>, held: Held) {
+        match key {
+            Key::Create => self.create = Some(held),
+            Key::PowerLevels => self.power_levels = Some(held),
+            Key::JoinRules => self.join_rules = Some(held),
+            Key::Member(user_id) => {
+                self.members.insert(user_id, held);
+            }
+            Key::Other(event_type, state_key) => {
+                self.others.insert((event_type, state_key), held);
+            }
+        }
+    }
 }

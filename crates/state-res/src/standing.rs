@@ -12,6 +12,7 @@ use crate::{
     ResolveError,
     budget::BudgetLine,
     forks::Forks,
+    key::Key,
     lookup::Lookup,
     node_map::{Node, NodeMap},
 };
@@ -21,6 +22,7 @@ pub(crate) struct Facts {
     version: &'static RoomVersion,
     contents: Contents,
     memberships: NodeMap<Option<Membership>>,
+    join_rules: NodeMap<Option<JoinRule>>,
 }
 
 /// Power levels and create events.
@@ -39,7 +41,7 @@ type Known = Option<(Node, u32)>;
 impl Facts {
     pub(crate) const fn new(version: &'static RoomVersion) -> Self {
         let contents = Contents { version, levels: Vec::new(), creates: Vec::new(), places: NodeMap::new() };
-        Self { version, contents, memberships: NodeMap::new() }
+        Self { version, contents, memberships: NodeMap::new(), join_rules: NodeMap::new() }
     }
 }
 
@@ -88,7 +90,7 @@ pub(crate) fn power_of_sender<S: EventSource, F: Forks<S::Id>>(
     let create = if names_room_by_create(facts.version) {
         lookup.create_of_room(event.room_id)
     } else {
-        lookup.graph.cited(node, "m.room.create", "")?
+        lookup.graph.cited(node, Key::Create)?
     };
     let levels = know_levels(lookup, &mut facts.contents, levels)?;
     let create = know_create(lookup, &mut facts.contents, create)?;
@@ -111,10 +113,10 @@ pub(crate) fn check_in_state<S: EventSource, F: Forks<S::Id>>(
     let create = if names_room_by_create(facts.version) {
         lookup.create_of_room(event.room_id)
     } else {
-        lookup.find(node, "m.room.create", "")?
+        lookup.find(node, Key::Create)?
     };
     let create = know_create(lookup, &mut facts.contents, create)?;
-    let levels = lookup.find(node, "m.room.power_levels", "")?;
+    let levels = lookup.find(node, Key::PowerLevels)?;
     let levels = know_levels(lookup, &mut facts.contents, levels)?;
     let event_id =
         |known: Known| known.and_then(|(node, _)| lookup.graph.loaded(node)).map(|event| event.event_id);
@@ -125,7 +127,14 @@ pub(crate) fn check_in_state<S: EventSource, F: Forks<S::Id>>(
         create: known_create.zip(create_id).map(|(value, event_id)| Fact { value, event_id }),
         create_id: create.and_then(|(node, _)| lookup.graph.id(node)),
         power_levels: known_levels.zip(levels_id).map(|(value, event_id)| Fact { value, event_id }),
-        rest: RefCell::new(Rest { lookup, memberships: &mut facts.memberships, failure: None }),
+        sender: event.sender,
+        rest: RefCell::new(Rest {
+            lookup,
+            memberships: &mut facts.memberships,
+            join_rules: &mut facts.join_rules,
+            of_sender: None,
+            failure: None,
+        }),
     };
     let verdict = check(&event, &standing, facts.version);
     match standing.rest.into_inner().failure {
@@ -184,6 +193,7 @@ fn know_create<S: EventSource, F: Forks<S::Id>>(
 /// The state that one event is checked against.
 struct Standing<'s, 'r, 'a, S: EventSource, F> {
     node: Node,
+    sender: &'a str,
     create: Option<Fact<'s, &'s RoomCreate>>,
     create_id: Option<&'a S::Id>,
     power_levels: Option<Fact<'s, &'s PowerLevels>>,
@@ -194,39 +204,51 @@ struct Standing<'s, 'r, 'a, S: EventSource, F> {
 struct Rest<'s, 'r, 'a, S: EventSource, F> {
     lookup: &'s mut Lookup<'r, 'a, S, F>,
     memberships: &'s mut NodeMap<Option<Membership>>,
+    join_rules: &'s mut NodeMap<Option<JoinRule>>,
+    /// The answer on the sender, who is asked about more than once.
+    of_sender: Option<Option<(Membership, &'a str)>>,
     /// Rules cannot fail for want of an event or of budget: it is kept here, and the verdict is void.
     failure: Option<ResolveError<S::Id>>,
 }
 
 impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
-    fn find(
-        &mut self,
-        node: Node,
-        event_type: &str,
-        state_key: &str,
-    ) -> Option<(Node, EventView<'a, S::Id>)> {
-        let found = self.lookup.find(node, event_type, state_key);
-        let view = found.and_then(|found| match found {
-            Some(found) => Ok(self.lookup.graph.view(found)?.map(|view| (found, view))),
+    fn find(&mut self, node: Node, key: Key<'_>) -> Option<Node> {
+        let found = self.lookup.find(node, key);
+        let found = found.and_then(|found| match found {
+            Some(found) => self.lookup.graph.load(found).map(|()| Some(found)),
             None => Ok(None),
         });
-        view.unwrap_or_else(|failure| {
+        found.unwrap_or_else(|failure| {
             self.failure.get_or_insert(failure);
             None
         })
     }
 
+    fn event(&mut self, node: Node, key: Key<'_>) -> Option<EventView<'a, S::Id>> {
+        let found = self.find(node, key)?;
+        self.lookup.graph.loaded(found).copied()
+    }
+
     fn membership(&mut self, node: Node, user_id: &str) -> Option<(Membership, &'a str)> {
-        let (member, view) = self.find(node, "m.room.member", user_id)?;
-        let membership = match self.memberships.get(member) {
-            Some(membership) => membership,
-            None => {
-                let membership = Membership::of_content(view.content);
-                self.memberships.set(member, Some(membership));
-                membership
-            }
-        };
-        Some((membership, view.event_id))
+        let member = self.find(node, Key::Member(user_id))?;
+        let event = self.lookup.graph.loaded(member)?;
+        let membership = self.memberships.get(member).unwrap_or_else(|| {
+            let membership = Membership::of_content(event.content);
+            self.memberships.set(member, Some(membership));
+            membership
+        });
+        Some((membership, event.event_id))
+    }
+
+    fn join_rule(&mut self, node: Node) -> Option<(JoinRule, &'a str)> {
+        let rules = self.find(node, Key::JoinRules)?;
+        let event = self.lookup.graph.loaded(rules)?;
+        let join_rule = self.join_rules.get(rules).unwrap_or_else(|| {
+            let join_rule = JoinRule::of_content(event.content);
+            self.join_rules.set(rules, Some(join_rule));
+            join_rule
+        });
+        Some((join_rule, event.event_id))
     }
 }
 
@@ -246,17 +268,27 @@ impl<S: EventSource, F: Forks<S::Id>> AuthState for Standing<'_, '_, '_, S, F> {
     }
 
     fn join_rule(&self) -> Option<Fact<'_, JoinRule>> {
-        let (_, event) = self.rest.borrow_mut().find(self.node, "m.room.join_rules", "")?;
-        Some(Fact { value: JoinRule::of_content(event.content), event_id: event.event_id })
+        let (value, event_id) = self.rest.borrow_mut().join_rule(self.node)?;
+        Some(Fact { value, event_id })
     }
 
     fn membership(&self, user_id: &str) -> Option<Fact<'_, Membership>> {
-        let (value, event_id) = self.rest.borrow_mut().membership(self.node, user_id)?;
+        let mut rest = self.rest.borrow_mut();
+        let (value, event_id) = if user_id != self.sender {
+            rest.membership(self.node, user_id)?
+        } else if let Some(known) = rest.of_sender {
+            known?
+        } else {
+            let found = rest.membership(self.node, user_id);
+            rest.of_sender = Some(found);
+            found?
+        };
         Some(Fact { value, event_id })
     }
 
     fn third_party_invite(&self, token: &str) -> Option<Fact<'_, ThirdPartyInvite<'_>>> {
-        let (_, event) = self.rest.borrow_mut().find(self.node, "m.room.third_party_invite", token)?;
+        let key = Key::new("m.room.third_party_invite", token);
+        let event = self.rest.borrow_mut().event(self.node, key)?;
         let value = ThirdPartyInvite { sender: event.sender, content: event.content };
         Some(Fact { value, event_id: event.event_id })
     }

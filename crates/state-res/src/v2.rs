@@ -8,6 +8,7 @@ use crate::{
     difference::auth_difference,
     forks::Forks,
     graph::Graph,
+    key::Key,
     lookup::{Base, Lookup},
     mainline::{Mainline, Position},
     node_map::{Node, NodeMap},
@@ -145,7 +146,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     fn resolve_remaining(&mut self, version: &'static RoomVersion) -> Result<(), ResolveError<S::Id>> {
         let remaining: Vec<Node> =
             self.full.events.iter().copied().filter(|node| self.full.is_in.get(*node)).collect();
-        let power_levels = self.lookup.in_state("m.room.power_levels", "")?;
+        let power_levels = self.lookup.in_state(Key::PowerLevels)?;
         let list = Mainline::new(power_levels).order(&mut self.lookup.graph, &remaining)?;
         self.lookup.graph.complete()?;
         for (node, position) in list {
