@@ -76,16 +76,22 @@
 //! # Where the text is silent
 //!
 //! * A level that cannot be read (`"ban": "high"`) rejects the power-level event in every version,
-//!   not only from 10 on; `notifications` matters from room version 6 on, and is not looked at
-//!   before.
+//!   not only from 10 on, as in ruma-state-res; `notifications` matters from room version 6 on, and
+//!   is not looked at before.
 //! * Levels that no rule bounds (strings, and numbers before room version 6) are taken as the nearest
-//!   64-bit integer.
-//! * Without an `m.room.join_rules` event the join rule is `invite`.
+//!   64-bit integer; in Synapse they have no bound.
+//! * Power levels that should have been rejected and are part of a state all the same count as far
+//!   as they can be read; ruma-state-res rejects what would need the rest.
+//! * Without an `m.room.join_rules` event, or without `join_rule` in it, the join rule is `invite`,
+//!   as in Synapse; ruma-state-res rejects the join.
 //! * A property of the power levels that is added or removed has its default as the value that is
-//!   not there.
-//! * An absent `users` is in order.
-//! * A `m.room.member` event whose state key is no user ID counts as one without state key.
+//!   not there, as in ruma-state-res; in Synapse it has none.
+//! * An absent `users` is in order, as everywhere.
+//! * An `m.room.member` event whose state key is no user ID counts as one without state key; Synapse
+//!   and ruma-state-res reject it too.
 //! * `m.federate` closes a room only when it is the JSON value `false`.
+//! * A `creator` that is `null` is none.
+//! * A redaction whose event id has no domain is not of the domain of a target that has none either.
 
 mod authorized;
 mod check;
