@@ -15,6 +15,7 @@ mod memberships;
 mod numbers;
 mod policy_servers;
 mod power_levels;
+mod prepared;
 mod scene;
 mod third_party_invites;
 
