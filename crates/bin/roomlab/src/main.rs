@@ -4,6 +4,7 @@
 //! the states) and `output`.
 
 mod cli;
+mod compare;
 mod draw;
 mod explain;
 mod failure;
@@ -53,6 +54,8 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         }
         Command::Verify(args) => output::print(&verify::verify(args)?, cli.json),
         Command::Resolve(args) => output::print(&resolve::resolve(args)?, cli.json),
+        Command::Explain(args) => output::print(&explain::explain(args)?, cli.json),
+        Command::Compare(args) => output::print(&compare::compare(args)?, cli.json),
         Command::Draw(args) => draw::draw(args).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::man(dir.as_deref()),

@@ -69,9 +69,8 @@ pub(crate) fn forks(replay: &Replay<'_>, at: &[String]) -> Result<Vec<u64>, Fail
     }
     let room = replay.room;
     let number = |event_id: &String| {
-        let number = room.number(event_id).filter(|number| room.event(*number).is_some());
         let missing = || Failure::NoSuchEvent { file: room.file.clone(), event_id: event_id.clone() };
-        number.ok_or_else(missing)
+        room.find(event_id).map(|event| event.number).ok_or_else(missing)
     };
     at.iter().map(number).collect()
 }

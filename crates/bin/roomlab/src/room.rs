@@ -325,6 +325,26 @@ impl Room {
         self.events.get(usize::try_from(number).ok()?)
     }
 
+    /// The events as they came, one on each line.
+    pub(crate) fn lines(&self) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for event in &self.events {
+            lines.extend_from_slice(event.received().canonical_json().as_bytes());
+            lines.push(b'\n');
+        }
+        lines
+    }
+
+    /// The event with this id, or the only one whose id begins so.
+    pub(crate) fn find(&self, event_id: &str) -> Option<&Event> {
+        if let Some(event) = self.number(event_id).and_then(|number| self.event(number)) {
+            return Some(event);
+        }
+        let mut found =
+            self.events.iter().filter(|event| event.pdu().event_id().as_str().starts_with(event_id));
+        found.next().filter(|_| found.next().is_none())
+    }
+
     /// The number of an event that the file has or refers to.
     pub(crate) fn number(&self, event_id: &str) -> Option<u64> {
         self.numbers.get(event_id).copied()
