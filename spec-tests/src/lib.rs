@@ -5,6 +5,7 @@
 //! questions about one generated room; the binary `compare-rooms` does so for as many as one likes.
 
 mod compare;
+pub mod fuzz;
 mod numbered;
 mod ours;
 mod ruma;

@@ -1,5 +1,6 @@
 //! The table of room versions, as data, against the table that the libraries use and against the
 //! one of the naive twin.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use freehold_event::RoomVersion;
 use freehold_testkit::twin::{Algorithm, Differences};

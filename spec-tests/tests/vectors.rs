@@ -1,4 +1,5 @@
 //! The vectors that the specification gives.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use freehold_canonical_json::{Limits, Object, Value as Canonical, canonicalize, parse};
 use freehold_event::{RoomVersion, content_hash, redact};
