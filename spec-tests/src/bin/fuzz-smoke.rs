@@ -20,11 +20,13 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        seeds.iter().for_each(|seed| harness(seed));
         let mutations = if *name == "resolve_versus_twin" { 60 } else { 20_000 };
         let mut rng = Rng::new(1).fork(name);
-        for _ in 0..mutations {
-            harness(&mutated(&seeds, &mut rng));
+        let mutated = std::iter::repeat_with(|| mutated(&seeds, &mut rng)).take(mutations);
+        let mut inputs = seeds.iter().cloned().chain(mutated);
+        if let Some(input) = inputs.find(|input| std::panic::catch_unwind(|| harness(input)).is_err()) {
+            eprintln!("{name} fails on: {}", input.escape_ascii());
+            return ExitCode::FAILURE;
         }
         println!("{name}: {} seeds, {mutations} mutations", seeds.len());
     }

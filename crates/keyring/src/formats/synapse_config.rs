@@ -128,6 +128,9 @@ pub enum LineProblem {
     KeyIdTwice,
 }
 
+/// What is in no key id that anybody uses, and would have to be escaped when it is written again.
+const UNWRITABLE: [char; 4] = ['"', '\'', '\\', '#'];
+
 const SECTION: &str = "old_signing_keys:";
 
 #[derive(Clone, Copy)]
@@ -166,7 +169,7 @@ impl<'a> Line<'a> {
         let (name, rest) = found.ok_or(self.error(LineProblem::NotUnderstood))?;
         let key_id: Result<KeyId, InvalidKeyId> = KeyId::parse(name);
         match key_id {
-            Ok(key_id) if key_id.is_ed25519() => Ok((key_id, rest)),
+            Ok(key_id) if key_id.is_ed25519() && !name.contains(UNWRITABLE) => Ok((key_id, rest)),
             _ => Err(self.error(LineProblem::KeyId)),
         }
     }
