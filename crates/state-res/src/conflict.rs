@@ -32,6 +32,8 @@ impl Conflict {
         forks: &F,
     ) -> Result<Self, ResolveError<S::Id>> {
         let mut conflict = Self { entries: Vec::new(), events: Vec::new(), is_conflicted: NodeMap::new() };
+        let entries = forks.conflicted().count();
+        graph.expect_events(entries.saturating_add(entries / 2));
         for entry in forks.conflicted() {
             let node = graph.enter(entry.event.borrow())?;
             if let Some(generation) = entry.generation {

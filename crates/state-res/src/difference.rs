@@ -39,7 +39,7 @@ pub(crate) fn auth_difference<S: EventSource, F: Forks<S::Id>>(
         descent.own.add_fork(entry.node, entry.fork);
     }
     for node in &conflict.events {
-        descent.queue(graph, *node)?;
+        descent.queue(graph.generation(*node)?, *node);
     }
     let mut candidates = descent.run(graph)?;
     graph.complete()?;
@@ -80,7 +80,7 @@ impl Descent {
     fn run<S: EventSource>(&mut self, graph: &mut Graph<'_, S>) -> Result<Vec<Node>, ResolveError<S::Id>> {
         let mut candidates = Vec::new();
         while self.partial > 0
-            && let Some((_, node)) = self.heap.pop()
+            && let Some((generation, node)) = self.heap.pop()
         {
             self.partial -= usize::from(self.is_partial(node));
             if !self.reached.is_empty(node) && !self.reached.is_full(node) {
@@ -88,9 +88,9 @@ impl Descent {
             }
             for position in graph.links(node)? {
                 let auth_event = graph.link(position);
-                graph.generation_below(node, auth_event)?;
+                let below = graph.generation_below((generation, node), auth_event)?;
                 self.pass_on(node, auth_event);
-                self.queue(graph, auth_event)?;
+                self.queue(below, auth_event);
             }
         }
         Ok(candidates)
@@ -107,17 +107,12 @@ impl Descent {
         }
     }
 
-    fn queue<S: EventSource>(
-        &mut self,
-        graph: &mut Graph<'_, S>,
-        node: Node,
-    ) -> Result<(), ResolveError<S::Id>> {
+    fn queue(&mut self, generation: u64, node: Node) {
         if !self.queued.get(node) {
-            self.heap.push((graph.generation(node)?, node));
+            self.heap.push((generation, node));
             self.queued.set(node, true);
             self.partial += usize::from(self.is_partial(node));
         }
-        Ok(())
     }
 
     /// Whether some forks lead through the event and others do not.

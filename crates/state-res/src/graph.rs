@@ -1,15 +1,19 @@
 //! The part of the auth graph that a resolution has met, read once from the source.
 
-use std::{collections::HashMap, ops::Range};
+use std::ops::Range;
 
 use freehold_event::{EventSource, EventView};
 
 use crate::{
     ResolveBudget, ResolveError,
     budget::{BudgetLine, Meter},
+    hashing::Map,
     key::{Key, Kind},
     node_map::{Node, NodeMap},
 };
+
+/// More room is made as it is needed: how much a stranger announces is no measure.
+const EXPECTED_MAX: usize = 1 << 18;
 
 /// The events met so far and their links, numbered as they come.
 ///
@@ -19,8 +23,7 @@ use crate::{
 /// everything noted, so that a caller can fetch in bulk.
 pub(crate) struct Graph<'a, S: EventSource> {
     source: &'a S,
-    // Only ever asked for single keys, never iterated.
-    index: HashMap<&'a S::Id, Node>,
+    index: Map<&'a S::Id, Node>,
     slots: Vec<Slot<'a, S::Id>>,
     links: Vec<Node>,
     /// The links of the event before: events of one room mostly cite the same few events.
@@ -44,7 +47,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
     pub(crate) fn new(source: &'a S, budget: &ResolveBudget) -> Self {
         Self {
             source,
-            index: HashMap::new(),
+            index: Map::default(),
             slots: Vec::new(),
             links: Vec::new(),
             previous: None,
@@ -52,6 +55,14 @@ impl<'a, S: EventSource> Graph<'a, S> {
             on_path: NodeMap::new(),
             meter: Meter::new(*budget),
         }
+    }
+
+    /// Makes room for this many events at once.
+    pub(crate) fn expect_events(&mut self, events: usize) {
+        let events = events.min(EXPECTED_MAX);
+        self.index.reserve(events);
+        self.slots.reserve(events);
+        self.links.reserve(events.saturating_mul(4));
     }
 
     pub(crate) fn spend(&mut self, line: BudgetLine, amount: usize) -> Result<(), ResolveError<S::Id>> {
@@ -119,15 +130,23 @@ impl<'a, S: EventSource> Graph<'a, S> {
         Ok(())
     }
 
+    /// The key of an event that was read.
+    pub(crate) fn key(&self, node: Node) -> Option<Key<'a>> {
+        let slot = self.slots.get(node.position())?;
+        match slot.kind {
+            Kind::Create => Some(Key::Create),
+            Kind::PowerLevels => Some(Key::PowerLevels),
+            Kind::JoinRules => Some(Key::JoinRules),
+            Kind::Member => Some(Key::Member(slot.view.as_ref()?.state_key?)),
+            Kind::Other => slot.view.as_ref().and_then(Key::of),
+            Kind::None => None,
+        }
+    }
+
     /// Whether an event that was read has this key.
     pub(crate) fn has_key(&self, node: Node, key: Key<'_>) -> bool {
-        self.slots.get(node.position()).is_some_and(|slot| {
-            slot.kind == key.kind()
-                && match key {
-                    Key::Create | Key::PowerLevels | Key::JoinRules => true,
-                    Key::Member(_) | Key::Other(..) => slot.view.as_ref().and_then(Key::of) == Some(key),
-                }
-        })
+        let is_kind = self.slots.get(node.position()).is_some_and(|slot| slot.kind == key.kind());
+        is_kind && self.key(node) == Some(key)
     }
 
     /// The event, when it was read before.
@@ -195,10 +214,10 @@ impl<'a, S: EventSource> Graph<'a, S> {
     /// The generation of an auth event, which must be smaller than that of the event.
     pub(crate) fn generation_below(
         &mut self,
-        node: Node,
+        (generation, node): (u64, Node),
         auth_event: Node,
     ) -> Result<u64, ResolveError<S::Id>> {
-        let (generation, auth_generation) = (self.generation(node)?, self.generation(auth_event)?);
+        let auth_generation = self.generation(auth_event)?;
         if auth_generation < generation {
             return Ok(auth_generation);
         }

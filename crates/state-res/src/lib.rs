@@ -110,6 +110,7 @@ mod error;
 mod forks;
 mod generation;
 mod graph;
+mod hashing;
 mod key;
 mod lookup;
 mod mainline;

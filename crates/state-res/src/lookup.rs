@@ -1,11 +1,17 @@
 //! The state that events are checked against, while it is being built.
 
-use std::{borrow::Borrow, collections::HashMap};
+use std::borrow::Borrow;
 
 use freehold_event::EventSource;
 
 use crate::{
-    ResolveError, Resolved, conflict::Conflict, forks::Forks, graph::Graph, key::Key, node_map::Node,
+    ResolveError, Resolved,
+    conflict::Conflict,
+    forks::Forks,
+    graph::Graph,
+    hashing::{Folding, Map},
+    key::Key,
+    node_map::Node,
 };
 
 /// The state built so far: what has been put into it, and what it stands on.
@@ -50,7 +56,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
             creates.push(graph.enter(create.borrow())?);
         }
         for node in &conflict.events {
-            if let Some(key) = graph.loaded(*node).and_then(Key::of) {
+            if let Some(key) = graph.key(*node) {
                 held.set(key, Held { is_conflicted: true, event: None });
                 if key == Key::Create {
                     creates.push(*node);
@@ -72,7 +78,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
 
     /// What a conflicted key comes to, given one of its events.
     pub(crate) fn resolved(&mut self, node: Node) -> Option<Resolved<'a, S::Id>> {
-        let key = Key::of(self.graph.loaded(node)?)?;
+        let key = self.graph.key(node)?;
         let winner = self.held.get(key).and_then(|held| held.event);
         let event = winner.and_then(|winner| self.graph.id(winner));
         let generation = winner.and_then(|winner| self.graph.known_generation(winner));
@@ -82,7 +88,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
 
     /// Whether an event stands on a key that no fork has: only an auth chain led to it.
     pub(crate) fn stands_outside_forks(&self, node: Node) -> Result<bool, ResolveError<S::Id>> {
-        let Some(key) = self.graph.loaded(node).and_then(Key::of) else { return Ok(false) };
+        let Some(key) = self.graph.key(node) else { return Ok(false) };
         let held = self.held.get(key).unwrap_or_default();
         if held.is_conflicted || held.event != Some(node) {
             return Ok(false);
@@ -121,7 +127,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         let Some(id) = self.forks.unconflicted(event_type, state_key)? else { return Ok(None) };
         let node = self.graph.enter(id.borrow())?;
         // The event's own key lives as long as the event does.
-        if let Some(own_key) = self.graph.loaded(node).and_then(Key::of)
+        if let Some(own_key) = self.graph.key(node)
             && own_key == key
         {
             self.held.set(own_key, Held { is_conflicted: false, event: Some(node) });
@@ -140,7 +146,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     fn set(&mut self, node: Node, event: Option<Node>) {
-        if let Some(key) = self.graph.loaded(node).and_then(Key::of) {
+        if let Some(key) = self.graph.key(node) {
             let is_conflicted = self.held.get(key).is_some_and(|held| held.is_conflicted);
             self.held.set(key, Held { is_conflicted, event });
         }
@@ -164,13 +170,13 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 }
 
-/// What is held, by key. The maps are only ever asked for single keys, never iterated.
+/// What is held, by key.
 struct HeldByKey<'a> {
     create: Option<Held>,
     power_levels: Option<Held>,
     join_rules: Option<Held>,
-    members: HashMap<&'a str, Held>,
-    others: HashMap<(&'a str, &'a str), Held>,
+    members: Map<&'a str, Held>,
+    others: Map<(&'a str, &'a str), Held>,
 }
 
 impl<'a> HeldByKey<'a> {
@@ -179,8 +185,8 @@ impl<'a> HeldByKey<'a> {
             create: None,
             power_levels: None,
             join_rules: None,
-            members: HashMap::with_capacity(members),
-            others: HashMap::new(),
+            members: Map::with_capacity_and_hasher(members, Folding::default()),
+            others: Map::default(),
         }
     }
 

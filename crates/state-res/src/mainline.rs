@@ -110,7 +110,8 @@ impl Mainline {
                 break Position::At(place);
             }
             let Some(before) = graph.power_levels_cited(at)? else { break Position::Infinite };
-            graph.generation_below(at, before)?;
+            let generation = graph.generation(at)?;
+            graph.generation_below((generation, at), before)?;
             at = before;
         };
         for node in way {
@@ -132,7 +133,8 @@ impl Mainline {
         {
             match graph.power_levels_cited(last)? {
                 Some(before) => {
-                    graph.generation_below(last, before)?;
+                    let generation = graph.generation(last)?;
+                    graph.generation_below((generation, last), before)?;
                     self.events.push(before);
                     self.places.set(before, u32::try_from(self.events.len()).unwrap_or(u32::MAX));
                 }

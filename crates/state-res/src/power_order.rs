@@ -2,14 +2,16 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use freehold_event::{EventSource, EventView};
+use freehold_event::EventSource;
 use freehold_event_auth::{Membership, Power};
 
 use crate::{
     ResolveError,
     budget::BudgetLine,
     graph::Graph,
+    key::Key,
     node_map::{Node, NodeMap},
+    standing::Facts,
 };
 
 /// Whether the event might remove someone's ability to do something in the room.
@@ -21,11 +23,11 @@ use crate::{
 /// Power levels and join rules with another state key than `""` mean nothing to a room, and no
 /// implementation on the network counts them as power events. A stranger could send one and split
 /// off whoever did, so neither do we.
-pub(crate) fn is_power_event<Id>(event: &EventView<'_, Id>) -> bool {
-    match (event.event_type, event.state_key) {
-        ("m.room.power_levels" | "m.room.join_rules", Some("")) => true,
-        ("m.room.member", Some(target)) if target != event.sender => {
-            matches!(Membership::of_content(event.content), Membership::Leave | Membership::Ban)
+fn is_power_event<S: EventSource>(graph: &Graph<'_, S>, facts: &mut Facts, node: Node) -> bool {
+    match (graph.key(node), graph.loaded(node)) {
+        (Some(Key::PowerLevels | Key::JoinRules), _) => true,
+        (Some(Key::Member(target)), Some(event)) if target != event.sender => {
+            matches!(facts.membership(node, event), Membership::Leave | Membership::Ban)
         }
         _ => false,
     }
@@ -45,13 +47,15 @@ pub(crate) fn is_power_event<Id>(event: &EventView<'_, Id>) -> bool {
 /// conflicted state subgraph contains what lies between, and both readings are one.)
 pub(crate) fn enlarged_power_events<S: EventSource>(
     graph: &mut Graph<'_, S>,
+    facts: &mut Facts,
     full_conflicted: &[Node],
     is_full_conflicted: &NodeMap<bool>,
 ) -> Result<Vec<Node>, ResolveError<S::Id>> {
     let mut chosen = NodeMap::<bool>::new();
     let mut enlarged = Vec::new();
     for node in full_conflicted {
-        if graph.view(*node)?.is_some_and(|event| is_power_event(&event)) {
+        graph.load(*node)?;
+        if is_power_event(graph, facts, *node) {
             chosen.set(*node, true);
             enlarged.push(*node);
         }

@@ -45,6 +45,25 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// What an `m.room.member` event says.
+    pub(crate) fn membership<Id>(&mut self, node: Node, event: &EventView<'_, Id>) -> Membership {
+        read_membership(&mut self.memberships, node, event)
+    }
+}
+
+fn read_membership<Id>(
+    memberships: &mut NodeMap<Option<Membership>>,
+    node: Node,
+    event: &EventView<'_, Id>,
+) -> Membership {
+    memberships.get(node).unwrap_or_else(|| {
+        let membership = Membership::of_content(event.content);
+        memberships.set(node, Some(membership));
+        membership
+    })
+}
+
 impl Contents {
     fn know_levels<Id>(&mut self, node: Node, event: &EventView<'_, Id>) -> u32 {
         let known = self.places.get(node);
@@ -156,7 +175,9 @@ pub(crate) fn rejected_by_its_auth_events<S: EventSource, F: Forks<S::Id>>(
     version: &'static RoomVersion,
     node: Node,
 ) -> Result<Option<Denial>, ResolveError<S::Id>> {
-    let Some(event) = lookup.graph.view(node)?.filter(|event| event.rejected) else { return Ok(None) };
+    let Some(event) = lookup.graph.loaded(node).filter(|event| event.rejected).copied() else {
+        return Ok(None);
+    };
     let mut auth_events = Vec::with_capacity(event.auth_events.len());
     for position in lookup.graph.links(node)? {
         let auth_event = lookup.graph.link(position);
@@ -232,12 +253,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
     fn membership(&mut self, node: Node, user_id: &str) -> Option<(Membership, &'a str)> {
         let member = self.find(node, Key::Member(user_id))?;
         let event = self.lookup.graph.loaded(member)?;
-        let membership = self.memberships.get(member).unwrap_or_else(|| {
-            let membership = Membership::of_content(event.content);
-            self.memberships.set(member, Some(membership));
-            membership
-        });
-        Some((membership, event.event_id))
+        Some((read_membership(self.memberships, member, event), event.event_id))
     }
 
     fn join_rule(&mut self, node: Node) -> Option<(JoinRule, &'a str)> {

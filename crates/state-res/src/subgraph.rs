@@ -70,7 +70,7 @@ fn events_between<S: EventSource>(
                 continue;
             }
             met.set(auth_event, true);
-            let generation = graph.generation_below(node, auth_event)?;
+            let generation = graph.generation_below((generation, node), auth_event)?;
             if generation > floor {
                 path.push((generation, auth_event));
             }

@@ -37,7 +37,8 @@ pub(crate) fn resolve<'a, S: EventSource, F: Forks<S::Id>>(
         Algorithm::V1 | Algorithm::V2_0 => Base::UnconflictedThenCited,
     };
     let lookup = Lookup::new(graph, forks, &conflict, base)?;
-    let mut run = Run { lookup, facts: Facts::new(version), full, steps: Vec::new() };
+    let steps = Vec::with_capacity(full.events.len());
+    let mut run = Run { lookup, facts: Facts::new(version), full, steps };
     run.resolve_power_events(version)?;
     run.resolve_remaining(version)?;
     let resolved = run.resolved(&conflict)?;
@@ -124,7 +125,12 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     /// > 2. Apply the iterative auth checks algorithm […] to the list of events from the previous
     /// >    step to get a partially resolved state.
     fn resolve_power_events(&mut self, version: &'static RoomVersion) -> Result<(), ResolveError<S::Id>> {
-        let enlarged = enlarged_power_events(&mut self.lookup.graph, &self.full.events, &self.full.is_in)?;
+        let enlarged = enlarged_power_events(
+            &mut self.lookup.graph,
+            &mut self.facts,
+            &self.full.events,
+            &self.full.is_in,
+        )?;
         self.lookup.graph.complete()?;
         let mut with_power = Vec::with_capacity(enlarged.len());
         for node in enlarged {
@@ -170,8 +176,8 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
         node: Node,
         order: Order,
     ) -> Result<(), ResolveError<S::Id>> {
-        let Some(event) = self.lookup.graph.view(node)? else { return Ok(()) };
-        let outcome = if event.state_key.is_none() {
+        self.lookup.graph.load(node)?;
+        let outcome = if self.lookup.graph.key(node).is_none() {
             Outcome::NotState
         } else if let Some(denial) = rejected_by_its_auth_events(&mut self.lookup, version, node)? {
             Outcome::Rejected(denial)
@@ -185,7 +191,10 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
             self.lookup.put(node);
         }
         let part = self.full.part(node);
-        self.steps.push(Step { event: event.id, event_id: event.event_id, part, order, outcome });
+        if let Some(event) = self.lookup.graph.loaded(node) {
+            let (event, event_id) = (event.id, event.event_id);
+            self.steps.push(Step { event, event_id, part, order, outcome });
+        }
         Ok(())
     }
 
