@@ -38,16 +38,25 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let server = || 0..SERVERS;
+    let keys = prop::collection::vec((0..4_u8, 0..6_u8, any::<bool>()), 1..4);
+    let valid_for = prop_oneof![HOUR..DAY, DAY..9 * DAY];
+    let wait = prop_oneof![0..100_i64, 60_000..HOUR, HOUR..DAY];
     prop_oneof![
-        4 => (0..4_usize, 0..4_u8, -DAY..8 * DAY).prop_map(|(server, key, ahead)| Step::Need { server, key, ahead }),
-        2 => (0..4_usize, prop::collection::vec((0..4_u8, 0..6_u8, any::<bool>()), 1..4), HOUR..30 * DAY)
+        4 => (server(), 0..4_u8, -DAY..3 * DAY)
+            .prop_map(|(server, key, ahead)| Step::Need { server, key, ahead }),
+        2 => (server(), keys, valid_for)
             .prop_map(|(server, keys, valid_for)| Step::Publish { server, keys, valid_for }),
-        1 => (0..4_usize).prop_map(|server| Step::Fail { server }),
-        2 => prop_oneof![0..100_i64, 0..DAY].prop_map(Step::Wait),
-        6 => (0..8_usize, prop::bool::weighted(0.8)).prop_map(|(which, honest)| Step::Answer { which, honest }),
+        1 => server().prop_map(|server| Step::Fail { server }),
+        2 => wait.prop_map(Step::Wait),
+        6 => (0..8_usize, prop::bool::weighted(0.8))
+            .prop_map(|(which, honest)| Step::Answer { which, honest }),
         1 => Just(Step::Restart),
     ]
 }
+
+/// More than the machine under test remembers at a time.
+const SERVERS: usize = 3;
 
 /// What the machine should know, kept in the most stupid way: every document it was given, in order.
 #[derive(Default)]
@@ -102,12 +111,12 @@ fn published(server: usize, keys: &[(u8, u8, bool)], valid_for: i64, now: i64) -
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     /// Whatever happens in whatever order, the machine knows what the model knows, wakes everybody
     /// exactly once, and keeps its bounds.
     #[test]
-    fn the_machine_agrees_with_a_naive_model(steps in prop::collection::vec(step(), 1..60)) {
+    fn the_machine_agrees_with_a_naive_model(steps in prop::collection::vec(step(), 1..120)) {
         let mut run = Run::new();
         for step in steps {
             run.step(step)?;
@@ -135,12 +144,12 @@ struct Run {
 
 impl Run {
     fn new() -> Self {
-        let policy = FetchPolicy { in_flight_max: 3, servers_max: 3, batch_max: 2, ..FetchPolicy::default() };
+        let policy = FetchPolicy { in_flight_max: 3, servers_max: 2, batch_max: 2, ..FetchPolicy::default() };
         Self {
             machine: RemoteKeys::new(policy, world::notaries(1)),
             model: Model::default(),
             now: NOW,
-            origins: vec![None; 4],
+            origins: vec![None; SERVERS],
             open: Vec::new(),
             saved: BTreeMap::new(),
             waiting: Vec::new(),
@@ -238,17 +247,19 @@ impl Run {
             prop_assert!(count < 1000, "the machine does not come to rest");
         }
         prop_assert!(self.machine.in_flight_count() <= 3);
-        prop_assert!(self.machine.server_count() <= 3);
+        prop_assert!(self.machine.server_count() <= 2);
         if let Some(next_ts) = self.machine.next_poll_ts() {
             prop_assert!(next_ts > self.now, "nothing to do now, and yet to be polled now");
         }
-        for server in 0..4 {
+        for server in 0..SERVERS {
             let name = name(&format!("s{server}.example"));
             for key in 0..4 {
                 let key = key_id(&format!("v{key}"));
-                if let Some(found) = self.machine.key(&name, &key) {
-                    let found = (found.key.as_bytes().to_vec(), found.validity);
-                    prop_assert_eq!(Some(found), self.model.key(server, &key));
+                // A server out of memory is known from the store when it comes back.
+                if self.machine.document(&name).is_some() {
+                    let found = self.machine.key(&name, &key);
+                    let found = found.map(|found| (found.key.as_bytes().to_vec(), found.validity));
+                    prop_assert_eq!(found, self.model.key(server, &key));
                 }
             }
         }
