@@ -29,6 +29,10 @@ pub struct KeyDocument {
 /// avoid returning responses that expire in less than an hour".
 pub const REMAINING_MIN_MS: i64 = 60 * 60 * 1000;
 
+/// For how long a document is served at least, in milliseconds, so that questions do not turn into
+/// signatures one to one.
+const RENEW_MIN_MS: i64 = 5 * 60 * 1000;
+
 impl KeyDocument {
     /// Whether the document may still be served. The lower bound is for clocks that were set back:
     /// a document from the future would be believed for too long.
@@ -48,14 +52,14 @@ pub(crate) fn make<E>(
 ) -> Result<KeyDocument, SignerError<E>> {
     let record = &tenant.record;
     let next_expiry_ts = record.next_expiry_ts(now_ts).unwrap_or(i64::MAX);
-    // A document that outlives one of its keys would keep that key in use elsewhere. One that ends
-    // sooner than in an hour would be asked for again and again; the key is then good for requests
-    // an hour longer than planned.
-    let shortest = now_ts.saturating_add(REMAINING_MIN_MS);
-    let valid_until_ts = now_ts.saturating_add(lifetime_ms).min(next_expiry_ts).max(shortest);
+    // A document that outlives one of its keys keeps that key in use elsewhere. One that ends sooner
+    // than in an hour is asked for again and again; close to its end a key stays good for requests
+    // a little longer than planned.
+    let shortest_ts = now_ts.saturating_add(REMAINING_MIN_MS + RENEW_MIN_MS);
+    let valid_until_ts = now_ts.saturating_add(lifetime_ms).min(next_expiry_ts).max(shortest_ts);
     let half_life_ts = now_ts.saturating_add(lifetime_ms / 2);
     let last_serve_ts = valid_until_ts.saturating_sub(REMAINING_MIN_MS);
-    let renew_ts = half_life_ts.min(next_expiry_ts).min(last_serve_ts.max(now_ts.saturating_add(1)));
+    let renew_ts = half_life_ts.min(next_expiry_ts).min(last_serve_ts);
 
     let mut object = publish(record, now_ts, valid_until_ts);
     for (index, key) in record.keys.iter().enumerate().filter(|(_, key)| !key.is_expired(now_ts)) {

@@ -159,16 +159,46 @@ fn the_document_is_signed_with_every_key_in_use_and_served_while_an_hour_is_left
 }
 
 #[test]
-fn a_document_ends_with_the_first_of_its_keys_but_never_within_the_hour() {
+fn a_document_ends_with_the_first_of_its_keys_but_not_within_the_hour() {
     let keyring = keyring();
     let tenant = name("example.org");
     let mut rng = TestRng::new(5);
     keyring.create(&tenant, NOW, &mut rng).unwrap();
     keyring.rotate(&tenant, Rotation { announce_ms: 0, overlap_ms: 5 * HOUR }, NOW, &mut rng).unwrap();
-    let valid_until = |now| keyring.key_document(&tenant, now).unwrap().valid_until_ts;
-    assert_eq!(valid_until(NOW), NOW + 5 * HOUR);
-    assert_eq!(valid_until(NOW + 4 * HOUR + 1), NOW + 5 * HOUR + 1);
-    assert_eq!(valid_until(NOW + 5 * HOUR), NOW + 5 * HOUR + DAY);
+    let made = |now| {
+        let document = keyring.key_document(&tenant, now).unwrap();
+        (document.valid_until_ts - NOW, document.renew_ts - NOW)
+    };
+    const MINUTE: i64 = 60 * 1000;
+    assert_eq!(made(NOW), (5 * HOUR, 4 * HOUR));
+    let late = 4 * HOUR + 10 * MINUTE;
+    assert_eq!(made(NOW + late), (late + 65 * MINUTE, late + 5 * MINUTE));
+    let later = 5 * HOUR - MINUTE;
+    assert_eq!(made(NOW + later), (later + 65 * MINUTE, 5 * HOUR));
+    assert_eq!(made(NOW + 5 * HOUR), (5 * HOUR + DAY, 5 * HOUR + DAY / 2));
+}
+
+#[test]
+fn a_document_made_before_the_clock_was_set_back_is_made_again() {
+    let keyring = keyring();
+    let tenant = name("example.org");
+    keyring.create(&tenant, NOW - 30 * DAY, &mut TestRng::new(5)).unwrap();
+    assert_eq!(keyring.key_document(&tenant, NOW).unwrap().valid_until_ts, NOW + DAY);
+    let back = NOW - 10 * DAY;
+    assert_eq!(keyring.key_document(&tenant, back).unwrap().valid_until_ts, back + DAY);
+}
+
+#[test]
+fn a_change_is_seen_at_once_also_by_tenants_in_use() {
+    let keyring = keyring();
+    let tenant = name("example.org");
+    let mut rng = TestRng::new(5);
+    let notary = || Purpose::Notary { server: <&ServerName>::try_from("example.com").unwrap() };
+    let first = keyring.create(&tenant, NOW, &mut rng).unwrap();
+    assert_eq!(keyring.signer(&tenant, notary(), NOW).unwrap().key_id(), &first);
+    let second = keyring.rotate(&tenant, Rotation::IMMEDIATE, NOW, &mut rng).unwrap();
+    assert_eq!(keyring.signer(&tenant, notary(), NOW).unwrap().key_id(), &second);
+    assert_eq!(names_in(&document(&keyring, NOW)["verify_keys"]), [second.as_str()]);
 }
 
 /// synapse#3121: a server that uses one identifier for two keys makes events nobody can verify.

@@ -1,7 +1,12 @@
 //! Every parser of this crate on damaged input: it refuses or reads, it never stops the process, and
 //! it never shows a part of a secret.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it did not expect")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test stops at what it did not expect"
+)]
 
 use freehold_keyring::{KeyLog, MasterKey, NotaryQuery, SecretKey, ServerKeys, formats};
 use freehold_signing::KeyId;

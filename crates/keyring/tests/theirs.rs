@@ -355,13 +355,19 @@ fn a_notary_answers_with_what_it_has_signed_by_its_tenant() {
         br#"{"server_keys":{"a.example":{"ed25519:x":{"minimum_valid_until_ts":1}},"b.example":{}, "?":{}}}"#;
     let query = NotaryQuery::parse(body).unwrap();
     assert_eq!(query.servers().count(), 2);
-    assert_eq!(world.machine.need_documents(&query, NOW).len(), 2);
+    let waits = world.machine.need_documents(&query, NOW);
     world.run(NOW);
     world.run(NOW + 50);
+    assert_eq!(world.woken, [(waits[0], Outcome::Found), (waits[1], Outcome::Missing)]);
+    // Asked for longer than the server promises: the newest there is will do.
+    let longer = NotaryQuery::single(server.clone(), Some(NOW + 3 * DAY));
+    let waits = world.machine.need_documents(&longer, NOW + HOUR);
+    world.run(NOW + HOUR);
+    assert_eq!(world.woken[2..], [(waits[0], Outcome::Found)]);
     assert!(world.asked.iter().all(|asked| !asked.starts_with("query")), "a notary asks no notaries");
     // The server goes down: its last document is still served, also past its time.
     world.add(Origin::new("a.example").down());
-    for now in [NOW + 1, NOW + DAY - 1, NOW + 3 * DAY] {
+    for now in [NOW + HOUR, NOW + DAY - 1, NOW + 3 * DAY] {
         world.machine.need_documents(&query, now);
         world.run(now);
         let documents = query.servers().filter_map(|server| world.machine.document(server));
@@ -387,4 +393,86 @@ fn queries_to_the_notary_are_bounded() {
     assert_eq!(NotaryQuery::parse(b"{}"), Err(NotaryQueryError::NoServerKeys));
     assert_eq!(NotaryQuery::parse(br#"{"server_keys":{"a":1}}"#), Err(NotaryQueryError::Criteria));
     assert!(matches!(NotaryQuery::parse(b""), Err(NotaryQueryError::Json(_))));
+}
+
+#[test]
+fn a_notary_that_fails_is_left_out_for_a_while() {
+    let mut world = World::new(2);
+    world.notary_instead = Some(b"<html>".to_vec());
+    let a = key_id("a");
+    for (index, now) in [NOW, NOW + 1000].into_iter().enumerate() {
+        let server = format!("s{index}.example");
+        world.add(Origin::new(&server).key("a", 1).down());
+        world.machine.need(want(&name(&server), &a, 0), now);
+        for later in [0, 50, 100] {
+            world.run(now + later);
+        }
+    }
+    assert_eq!(
+        world.asked,
+        [
+            "load s0.example",
+            "get s0.example",
+            "query n0.example s0.example",
+            "query n1.example s0.example",
+            "load s1.example",
+            "get s1.example",
+        ]
+    );
+    assert_eq!(world.woken.len(), 2);
+    assert_eq!(world.findings, [Finding::BadAnswer { notary: 0 }, Finding::BadAnswer { notary: 1 }]);
+}
+
+#[test]
+fn a_server_forgotten_while_it_is_asked_starts_anew() {
+    let mut machine = RemoteKeys::new(FetchPolicy::default(), vec![]);
+    let (server, a) = (name("a.example"), key_id("a"));
+    let begin = |machine: &mut RemoteKeys| {
+        let Needed::Waiting(wait) = machine.need(want(&server, &a, 0), NOW) else { panic!() };
+        machine.loaded(&server, Ok(None), NOW);
+        wait
+    };
+    let first = begin(&mut machine);
+    let fetches = |machine: &mut RemoteKeys| {
+        let actions = std::iter::from_fn(|| machine.poll(NOW));
+        let fetches = actions.filter_map(|action| match action {
+            Action::Fetch(fetch) => Some(fetch.id),
+            _ => None,
+        });
+        fetches.collect::<Vec<_>>()
+    };
+    let ids = fetches(&mut machine);
+    machine.forget(&server);
+    assert_eq!(machine.poll(NOW), Some(Action::Wake { wait: first, outcome: Outcome::Missing }));
+    let second = begin(&mut machine);
+    assert_eq!((ids.len(), fetches(&mut machine).len()), (1, 0), "the question under way is not repeated");
+    let document = Origin::new("a.example").key("a", 1).document(NOW);
+    machine.fetched(ids[0], Ok(&document), NOW);
+    let woken = std::iter::from_fn(|| machine.poll(NOW)).last();
+    assert_eq!(woken, Some(Action::Wake { wait: second, outcome: Outcome::Found }));
+    assert_eq!((machine.in_flight_count(), machine.next_poll_ts()), (0, None));
+}
+
+#[test]
+fn records_of_another_server_or_with_published_secrets_are_not_used() {
+    let mut world = World::new(0);
+    let (a, b) = (name("a.example"), name("b.example"));
+    world.add(Origin::new("a.example").key("a", 1));
+    world.machine.need(want(&a, &key_id("a"), 0), NOW);
+    world.run(NOW);
+    let record = world.saved[&a].clone();
+    world.saved.insert(b.clone(), record.clone());
+    world.machine.need(want(&b, &key_id("a"), 0), NOW);
+    world.run(NOW);
+    assert!(matches!(&world.findings[..], [Finding::BadRecord { server, .. }] if *server == b));
+
+    let public = SigningKey::from_seed(&[1; 32]).verifying_key().to_base64();
+    let published = "l/O9hxMVKB6Lg+3Hqf0FQQZhVESQcMzbPN1Cz2nM3og";
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let keys = record["keys"].to_string().replace(&public, published);
+    let mut second = World::new(0);
+    second.saved.insert(a.clone(), format!("{{\"keys\":{keys}}}").into_bytes());
+    second.machine.need(want(&a, &key_id("x"), 0), NOW);
+    second.run(NOW);
+    assert_eq!((second.findings.len(), second.machine.key(&a, &key_id("a"))), (0, None));
 }
