@@ -107,13 +107,16 @@ const MINIMISE_EXAMPLES: &str = "\
 Examples:
   roomlab minimise room.jsonl --still disagreement > small.jsonl
   roomlab minimise room.jsonl --still 'loses=$event' -o small.jsonl
-  roomlab minimise room.jsonl --still denied=4.3.3
+  roomlab minimise room.jsonl --still denied=4.3.3 --relink
 
 Predicates:
   disagreement     the implementations of `compare` disagree
   wins=EVENT       the event is in the state at the end of the room
   loses=EVENT      the event takes part in a conflict and is not in the state at the end of the room
-  denied=RULE      a rule (by its number in the room version, such as 4.3.3, or its name) denies some event";
+  denied=RULE      a rule (by its number in the room version, such as 4.3.3, or its name, such as JoinBanned)
+                   denies some event, on receipt or where forks meet
+
+Every event that is left keeps its parents and its auth events, so what is left is a room (unless --relink is given).";
 
 const DRAW_EXAMPLES: &str = "\
 Examples:
@@ -182,6 +185,10 @@ pub(crate) struct MinimiseArgs {
     /// Where to write the smaller room
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
+    /// Take events out of the middle too: what came after them comes after their parents then. Event ids change, and
+    /// signatures no longer hold
+    #[arg(long)]
+    pub(crate) relink: bool,
     /// Use this algorithm instead of that of the room version, here and in the whole history
     #[arg(long, value_name = "ALGORITHM")]
     pub(crate) algorithm: Option<Algorithm>,

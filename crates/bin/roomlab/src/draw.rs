@@ -5,7 +5,7 @@ mod layout;
 mod page;
 mod svg;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use freehold_canonical_json::member;
 use freehold_event::Pdu;
@@ -16,9 +16,9 @@ use crate::draw::layout::Layout;
 use crate::failure::Failure;
 use crate::output::write_file;
 use crate::replay::{Replay, Verdict, replay};
-use crate::resolver::{self, algorithm_name};
+use crate::resolver::algorithm_name;
 use crate::room::{self, Event};
-use crate::states;
+use crate::standing::{Standing, standings};
 
 /// What there is to draw.
 pub(crate) struct Picture {
@@ -58,17 +58,6 @@ struct Marks {
     state: Option<Standing>,
     rejected: bool,
     extremity: bool,
-}
-
-/// What became of a state event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Standing {
-    /// It is in the state at the end of the room.
-    wins: bool,
-    /// At some merge the forks disagreed about it.
-    conflicted: bool,
-    /// At some merge it lost.
-    lost: bool,
 }
 
 /// Runs the command.
@@ -182,31 +171,4 @@ fn notes(event: &Event, replay: &Replay<'_>, marks: Marks) -> Vec<String> {
         notes.push("nothing comes after it".to_owned());
     }
     notes
-}
-
-/// What became of the state events, over all merges and the end of the room.
-fn standings(replay: &Replay<'_>) -> Result<BTreeMap<u64, Standing>, Failure> {
-    let mut standings: BTreeMap<u64, Standing> = BTreeMap::new();
-    let end = replay.extremities();
-    let merges = replay.merges().map(|event| event.prev_events.as_slice());
-    for forks in merges.chain([end.as_slice()]) {
-        let Ok(states) = replay.states_after(forks) else { continue };
-        let resolved = resolver::resolve(replay, &states).map_err(|source| Failure::Resolve {
-            event_id: forks.first().map_or("?", |fork| replay.room.name(*fork)).to_owned(),
-            source,
-        })?;
-        let kept: BTreeSet<u64> =
-            resolved.resolution.resolved.iter().filter_map(|key| key.event.copied()).collect();
-        for step in resolved.resolution.conflicted() {
-            let standing = standings.entry(*step.event).or_default();
-            standing.conflicted = true;
-            standing.lost |= !kept.contains(step.event);
-        }
-    }
-    if let Ok(state) = replay.state_after(&end)? {
-        for (_, entry) in states::entries(&state) {
-            standings.entry(entry.event).or_default().wins = true;
-        }
-    }
-    Ok(standings)
 }

@@ -19,6 +19,7 @@ mod replay;
 mod resolve;
 mod resolver;
 mod room;
+mod standing;
 mod states;
 mod verify;
 
@@ -56,10 +57,17 @@ fn run(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Resolve(args) => output::print(&resolve::resolve(args)?, cli.json),
         Command::Explain(args) => output::print(&explain::explain(args)?, cli.json),
         Command::Compare(args) => output::print(&compare::compare(args)?, cli.json),
+        Command::Minimise(args) => {
+            let minimised = minimise::run(args)?;
+            if args.output.as_os_str() == "-" {
+                output::print_aside(&minimised, cli.json)
+            } else {
+                output::print(&minimised, cli.json)
+            }
+        }
         Command::Draw(args) => draw::draw(args).map(|()| ExitCode::SUCCESS),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::man(dir.as_deref()),
-        _ => Err(Failure::BadRequest("not built yet".to_owned())),
     }
 }
 

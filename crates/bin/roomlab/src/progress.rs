@@ -12,3 +12,13 @@ pub(crate) fn bar(what: &'static str, steps: usize) -> ProgressBar {
     bar.set_message(what);
     bar
 }
+
+/// A spinner for work of an unknown number of steps.
+pub(crate) fn spinner(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {pos} rooms tried, {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar
+}

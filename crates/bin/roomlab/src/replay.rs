@@ -1,6 +1,6 @@
 //! A room from its first event to its last: the verdict on each event and the state before and after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use freehold_event::{EventSource, EventView};
 use freehold_event_auth::{
@@ -221,22 +221,6 @@ impl Replay<'_> {
         let id = event.pdu().room_id().as_str().strip_prefix('!')?;
         let number = self.room.number(&format!("${id}"))?;
         self.event(&number)
-    }
-
-    /// How many events got each kind of verdict.
-    pub(crate) fn counts(&self) -> BTreeMap<&'static str, usize> {
-        let mut counts = BTreeMap::new();
-        for step in &self.steps {
-            let kind = match step.verdict {
-                Verdict::Accepted => "accepted",
-                Verdict::DeniedByAuthEvents(_) => "rejected by auth events",
-                Verdict::DeniedByState(_) => "rejected by state",
-                Verdict::AuthEventsMissing { .. } => "auth events missing",
-                Verdict::StateUnknown { .. } => "state unknown",
-            };
-            *counts.entry(kind).or_insert(0) += 1;
-        }
-        counts
     }
 }
 
