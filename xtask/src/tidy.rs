@@ -1,8 +1,10 @@
-//! The workspace's own rules, checked by a machine: layers, dependency caps, sizes, names, specification links.
+//! The workspace's own rules, checked by a machine: layers, dependency caps, purity, sizes, names,
+//! specification links.
 
 mod dependencies;
 mod names;
 mod past_failures;
+mod purity;
 mod sizes;
 mod sources;
 mod spec_links;
@@ -18,6 +20,7 @@ pub(crate) fn run() -> Outcome {
     let mut findings = dependencies::check()?;
     findings.extend(names::check(&sources));
     findings.extend(past_failures::check(&sources));
+    findings.extend(purity::check(&sources)?);
     findings.extend(spec_links::check(&sources));
     findings.extend(sizes::check(&sources)?);
     for finding in &findings {

@@ -22,7 +22,7 @@ const WORKSHOP: &[&str] =
     &["freehold-testkit", "freehold-spec-tests", "freehold-benches", "freehold-peers", "xtask"];
 
 /// The highest layer of the reusable libraries, to which the cap on foreign crates applies.
-const LIBRARIES: u8 = 4;
+pub(super) const LIBRARIES: u8 = 4;
 /// The highest layer without runtime, HTTP, database, clock and randomness of its own.
 const PURE: u8 = 5;
 const FOREIGN_CRATES: usize = 5;
@@ -139,7 +139,8 @@ fn licence_is_accepted(expression: &str) -> bool {
     plain.split(" OR ").any(|alternative| alternative.split(" AND ").all(accepted))
 }
 
-fn layer_of(name: &str) -> Option<u8> {
+/// The layer of one of our crates, by its package name.
+pub(super) fn layer_of(name: &str) -> Option<u8> {
     LAYERS.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer)
 }
 
