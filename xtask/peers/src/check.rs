@@ -59,8 +59,9 @@ impl Roomlab<'_> {
         let output = self.run(&arguments)?;
         let answer: Value = serde_json::from_slice(&output.stdout).context("the resolved state as JSON")?;
         let entries = answer.get("state").and_then(Value::as_array).context("the resolved state")?;
-        let mut state = entries
-            .iter()
+        // A key whose every candidate was denied is listed without an event.
+        let present = entries.iter().filter(|entry| entry.get("event_id").is_some_and(Value::is_string));
+        let mut state = present
             .map(|entry| {
                 Ok((string(entry, "type")?, string(entry, "state_key")?, string(entry, "event_id")?))
             })
