@@ -40,8 +40,8 @@ struct Chapter {
 /// Runs the command.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<Story, Failure> {
     let room = room::load(&args.file)?;
-    let event = room.number(&args.event).and_then(|number| room.event(number));
-    let event = event
+    let event = room
+        .find(&args.event)
         .ok_or_else(|| Failure::NoSuchEvent { file: room.file.clone(), event_id: args.event.clone() })?;
     let replay = replay(&room, args.algorithm)?;
     let teller = Teller { replay: &replay, event, key: replay.keys.entry(event).map(|(key, _)| key) };
