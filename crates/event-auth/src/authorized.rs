@@ -1,6 +1,6 @@
 //! The last stage of a received event: authorised.
 
-use freehold_event::{EventView, Pdu, RoomVersion};
+use freehold_event::{EventView, Field, Pdu, RoomVersion};
 use freehold_signing::SignedPdu;
 use ruma_common::OwnedEventId;
 
@@ -26,8 +26,8 @@ impl AuthorizedPdu {
     ///
     /// # Errors
     ///
-    /// The event comes back, with what is wrong. A [`Refusal::Denied`] is a
-    /// [rejection](https://spec.matrix.org/v1.19/server-server-api/#rejection);
+    /// The event comes back, with what is wrong. [`Refusal::Denied`] and [`Refusal::OverByteLimit`]
+    /// are [rejections](https://spec.matrix.org/v1.19/server-server-api/#rejection);
     /// [`Refusal::OtherAuthEvents`] is the caller's mistake and says nothing about the event.
     pub fn check<S: AuthState<Id = OwnedEventId>>(
         pdu: SignedPdu,
@@ -96,6 +96,10 @@ pub enum Refusal {
         #[source]
         denial: Denial,
     },
+    /// A field is too long in bytes, though not in what the room version counts (see
+    /// [`Pdu::over_byte_limit`]); its sender's server is at fault.
+    #[error("`{0}` is over the limit in bytes")]
+    OverByteLimit(Field),
     /// The events given are not the ones that the event names in `auth_events`; the caller is at
     /// fault, who must fetch what is missing before anything can be said.
     #[error("the events given are not the auth events of the event")]
@@ -121,10 +125,17 @@ fn refusal<S: AuthState<Id = OwnedEventId>>(
     named: &NamedAuthEvents<'_, OwnedEventId>,
     state_before: &S,
 ) -> Option<Refusal> {
+    if let Some(field) = pdu.over_byte_limit() {
+        return Some(Refusal::OverByteLimit(field));
+    }
     let event = pdu.view();
     let version = pdu.version();
     let is_given = |id| named.auth_events.iter().any(|entry| entry.id == id);
-    if named.auth_events.len() != event.auth_events.len() || !event.auth_events.iter().all(is_given) {
+    let is_named = |entry: &EventView<'_, OwnedEventId>| event.auth_events.contains(entry.id);
+    if named.auth_events.len() != event.auth_events.len()
+        || !event.auth_events.iter().all(is_given)
+        || !named.auth_events.iter().all(is_named)
+    {
         return Some(Refusal::OtherAuthEvents);
     }
     check_against_auth_events(&event, named, version)

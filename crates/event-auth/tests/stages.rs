@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use freehold_canonical_json::{Limits, parse};
-use freehold_event::{Pdu, ProtoEvent, RoomVersion};
+use freehold_event::{Field, Pdu, ProtoEvent, RoomVersion};
 use freehold_event_auth::{
     AuthRule, AuthorizedPdu, NamedAuthEvents, PolicyServer, PreparedState, ReceiptCheck, Refusal, SoftFailure,
 };
-use freehold_signing::{KeyId, ServerSigner, SignedPdu, Signer, SigningKey, sign_event};
+use freehold_signing::{
+    KeyId, KeySource, KeyValidity, PublishedKey, ServerSigner, SignedPdu, Signer, SigningKey, sign_event,
+    verify_event,
+};
 use ruma_common::{OwnedEventId, ServerName, UserId};
 
 const ALICE: &str = "@alice:one.org";
@@ -126,6 +129,30 @@ fn nothing_is_authorised_by_other_auth_events_than_it_names() {
     let without_levels = |pdu: &Pdu| pdu.event_type() != "m.room.power_levels";
     let refusal = room.check_with(message, &room.state(), without_levels).unwrap_err();
     assert_eq!(refusal, Refusal::OtherAuthEvents);
+}
+
+/// The key of [`signer`], whoever is asked for.
+struct OnlyKey(ServerSigner);
+
+impl KeySource for OnlyKey {
+    fn key(&self, _: &ServerName, _: &KeyId) -> Option<PublishedKey<'_>> {
+        let key = self.0.signing_key().verifying_key();
+        Some(PublishedKey { key, validity: KeyValidity::Current { valid_until_ts: i64::MAX } })
+    }
+}
+
+/// Synapse `_check_size_limits`: dropping such events would cut the history of old rooms off, and
+/// accepting them would split rooms.
+#[test]
+fn event_over_the_limit_in_bytes_is_rejected_in_the_versions_that_do_not_drop_it() {
+    let room = Room::new(RoomVersion::V10);
+    let fitting = room.signed("org.example", Some("longer"), "{}");
+    let json = fitting.pdu().canonical_json().replace("longer", &"é".repeat(128));
+    let received = Pdu::parse(json.as_bytes(), room.version).unwrap().check_content_hash();
+    let signature = signer().sign(received.pdu().signed_bytes()).to_base64();
+    let received = received.with_signature("one.org", "ed25519:1", &signature).unwrap();
+    let signed = verify_event(received, &OnlyKey(signer()), 0).unwrap();
+    assert_eq!(room.check(signed).unwrap_err(), Refusal::OverByteLimit(Field::StateKey));
 }
 
 /// continuwuity 2efe8f2ec and others: events that the current state does not allow were shown.
