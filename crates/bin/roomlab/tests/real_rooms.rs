@@ -1,6 +1,8 @@
 //! Rooms that two Synapse 1.163.2 servers made together, parted from each other twice, and exported with
 //! `cargo xtask peers synapse`: the events, the servers' keys, and the current state as Synapse told it.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must stop")]
+
 use std::{
     path::PathBuf,
     process::{Command, Output},
