@@ -110,6 +110,7 @@ mod error;
 mod forks;
 mod generation;
 mod graph;
+mod hashed_forks;
 mod hashing;
 mod key;
 mod lookup;

@@ -7,6 +7,8 @@ use freehold_state_map::LoadError;
 use crate::{
     Resolution,
     forks::{ConflictedEntry, Forks, UnconflictedEntry},
+    hashed_forks::Hashed,
+    hashing::Map,
 };
 
 /// Forks given as maps from `(event_type, state_key)` to the caller's key for the event.
@@ -28,46 +30,61 @@ use crate::{
 pub struct PlainForks<'a, Id> {
     count: usize,
     conflicted: Vec<ConflictedEntry<&'a Id>>,
-    /// In the order of keys.
     unconflicted: Vec<Entry<'a, Id>>,
-    /// Where the entries of `m.room.member` are in `unconflicted`.
-    members: std::ops::Range<usize>,
+    index: Index<'a>,
 }
 
-type Entry<'a, Id> = (&'a str, &'a str, &'a Id);
+pub(crate) type Entry<'a, Id> = (&'a str, &'a str, &'a Id);
+
+/// How to find a key in the unconflicted entries.
+#[derive(Clone, Debug)]
+enum Index<'a> {
+    /// They are in the order of keys.
+    Sorted,
+    /// They are in no order; a position for each key that is or is not among them.
+    Hashed(Map<(&'a str, &'a str), u32>),
+}
 
 impl<'a, Id: Eq> PlainForks<'a, Id> {
     /// The forks that these maps are.
     ///
-    /// Maps that iterate in the order of keys (such as `BTreeMap`) are taken as they come; others
-    /// (such as `HashMap`) are sorted first. When a map gives a key twice, the last one counts.
+    /// Maps that iterate in the order of keys (such as `BTreeMap`) are walked side by side; others
+    /// (such as `HashMap`) are looked up in each other. When a map gives a key twice, the last one
+    /// counts.
     pub fn new<Map, Key>(maps: impl IntoIterator<Item = Map>) -> Self
     where
         Map: IntoIterator<Item = (Key, &'a Id)>,
         Key: StateKey<'a>,
     {
-        let forks: Vec<Vec<Entry<'a, Id>>> = maps.into_iter().map(sorted).collect();
-        let mut built =
-            Self { count: forks.len(), conflicted: Vec::new(), unconflicted: Vec::new(), members: 0..0 };
+        let mut forks: Vec<Vec<Entry<'a, Id>>> = maps.into_iter().map(entries_of).collect();
+        if !forks.iter().all(|fork| is_sorted(fork)) {
+            if let Some(sides) = Hashed::compare(&forks) {
+                let (conflicted, unconflicted, index) = sides.into_parts();
+                return Self { count: forks.len(), conflicted, unconflicted, index: Index::Hashed(index) };
+            }
+            forks.iter_mut().for_each(sort);
+        }
+        let mut built = Self {
+            count: forks.len(),
+            conflicted: Vec::new(),
+            unconflicted: Vec::new(),
+            index: Index::Sorted,
+        };
         built.divide(&forks);
-        let before_members = built.unconflicted.partition_point(|entry| entry.0 < "m.room.member");
-        let with_members = built.unconflicted.partition_point(|entry| entry.0 <= "m.room.member");
-        built.members = before_members..with_members;
         built
     }
 
-    /// The unconflicted state map in the order of keys.
+    /// The unconflicted state map, in the order in which the first map gave it.
     pub fn unconflicted(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str, &'a Id)> {
         self.unconflicted.iter().copied()
     }
 
-    /// The resolved state in the order of keys: the unconflicted state map with what was resolved put over it.
+    /// The resolved state in the order of keys: the unconflicted state map with what was resolved
+    /// put over it.
     pub fn state(&self, resolution: &Resolution<'a, Id>) -> BTreeMap<(&'a str, &'a str), &'a Id> {
-        let mut state: BTreeMap<_, _> = self
-            .unconflicted
-            .iter()
-            .map(|(event_type, state_key, id)| ((*event_type, *state_key), *id))
-            .collect();
+        let unconflicted = self.unconflicted.iter();
+        let mut state: BTreeMap<_, _> =
+            unconflicted.map(|(event_type, state_key, id)| ((*event_type, *state_key), *id)).collect();
         for key in &resolution.resolved {
             state.extend(key.event.map(|id| ((key.event_type, key.state_key), id)));
         }
@@ -122,23 +139,28 @@ fn take_if_unconflicted<'a, Id: Eq>(rest: &mut [&[Entry<'a, Id>]]) -> Option<Ent
     Some(entry)
 }
 
-fn sorted<'a, Id, Key: StateKey<'a>>(map: impl IntoIterator<Item = (Key, &'a Id)>) -> Vec<Entry<'a, Id>> {
-    let mut entries: Vec<Entry<'a, Id>> = map
-        .into_iter()
-        .map(|(key, event)| {
-            let (event_type, state_key) = key.parts();
-            (event_type, state_key, event)
-        })
-        .collect();
-    let key = |entry: &Entry<'a, Id>| (entry.0, entry.1);
-    if !entries.is_sorted_by(|a, b| key(a) < key(b)) {
-        // Stable, so that the last one of a key is behind the others.
-        entries.sort_by_key(key);
-        entries.reverse();
-        entries.dedup_by_key(|entry| key(entry));
-        entries.reverse();
-    }
-    entries
+fn entries_of<'a, Id, Key: StateKey<'a>>(map: impl IntoIterator<Item = (Key, &'a Id)>) -> Vec<Entry<'a, Id>> {
+    let entries = map.into_iter().map(|(key, event)| {
+        let (event_type, state_key) = key.parts();
+        (event_type, state_key, event)
+    });
+    entries.collect()
+}
+
+fn key_of<'a, Id>(entry: &Entry<'a, Id>) -> (&'a str, &'a str) {
+    (entry.0, entry.1)
+}
+
+fn is_sorted<Id>(entries: &[Entry<'_, Id>]) -> bool {
+    entries.is_sorted_by(|a, b| key_of(a) < key_of(b))
+}
+
+fn sort<Id>(entries: &mut Vec<Entry<'_, Id>>) {
+    // Stable, so that the last one of a key is behind the others.
+    entries.sort_by_key(key_of);
+    entries.reverse();
+    entries.dedup_by_key(|entry| key_of(entry));
+    entries.reverse();
 }
 
 impl<'a, Id: Eq> Forks<Id> for PlainForks<'a, Id> {
@@ -153,9 +175,12 @@ impl<'a, Id: Eq> Forks<Id> for PlainForks<'a, Id> {
     }
 
     fn unconflicted(&self, event_type: &str, state_key: &str) -> Result<Option<&'a Id>, LoadError> {
-        let found =
-            self.unconflicted.binary_search_by(|entry| (entry.0, entry.1).cmp(&(event_type, state_key)));
-        Ok(found.ok().and_then(|position| self.unconflicted.get(position)).map(|entry| entry.2))
+        let key = (event_type, state_key);
+        let position = match &self.index {
+            Index::Sorted => self.unconflicted.binary_search_by(|entry| key_of(entry).cmp(&key)).ok(),
+            Index::Hashed(positions) => positions.get(&key).map(|position| *position as usize),
+        };
+        Ok(position.and_then(|position| self.unconflicted.get(position)).map(|entry| entry.2))
     }
 
     /// Members last: the few other events usually have every event that matters in their chains.
@@ -163,13 +188,9 @@ impl<'a, Id: Eq> Forks<Id> for PlainForks<'a, Id> {
         &self,
         _above: u64,
     ) -> impl Iterator<Item = Result<UnconflictedEntry<&'a Id>, LoadError>> {
-        let before = self.unconflicted.iter().take(self.members.start);
-        let behind = self.unconflicted.iter().skip(self.members.end);
-        let members = self.unconflicted.get(self.members.clone()).unwrap_or_default();
-        before
-            .chain(behind)
-            .chain(members)
-            .map(|entry| Ok(UnconflictedEntry { event: entry.2, generation: None }))
+        let others = self.unconflicted.iter().filter(|entry| entry.0 != "m.room.member");
+        let members = self.unconflicted.iter().filter(|entry| entry.0 == "m.room.member");
+        others.chain(members).map(|entry| Ok(UnconflictedEntry { event: entry.2, generation: None }))
     }
 }
 
@@ -226,6 +247,31 @@ mod tests {
         assert_eq!(Forks::unconflicted(&forks, "t", "z").unwrap(), None);
     }
 
+    /// What a plain way of comparing hash maps finds, and what is found in sorted ones.
+    #[test]
+    fn maps_without_order_are_divided_like_those_with() {
+        let forks = [
+            map(&[("a", 1), ("b", 2), ("d", 4), ("f", 7)]),
+            map(&[("a", 1), ("b", 3), ("c", 5), ("d", 4)]),
+            map(&[("a", 1), ("b", 2), ("d", 4), ("e", 6), ("f", 8)]),
+        ];
+        let sorted = PlainForks::new(&forks);
+        // Backwards, which is no order either.
+        let hashed = PlainForks::new(forks.iter().map(|fork| fork.iter().rev()));
+        assert!(matches!(hashed.index, Index::Hashed(_)));
+        assert_eq!(conflicted(&hashed), conflicted(&sorted));
+        let mut all = unconflicted(&hashed);
+        all.sort_unstable();
+        assert_eq!(all, unconflicted(&sorted));
+        for key in ["a", "b", "c", "d", "e", "f", "g"] {
+            assert_eq!(
+                Forks::unconflicted(&hashed, "t", key).unwrap(),
+                Forks::unconflicted(&sorted, "t", key).unwrap(),
+                "{key}"
+            );
+        }
+    }
+
     #[test]
     fn one_fork_or_none_has_no_conflict() {
         let one = [map(&[("a", 1), ("b", 2)])];
@@ -248,7 +294,9 @@ mod tests {
         let hashed: HashMap<(String, String), u32> =
             map(&[("c", 3), ("a", 1), ("b", 2)]).into_iter().collect();
         let forks = PlainForks::new([&hashed]);
-        assert_eq!(unconflicted(&forks), [1, 2, 3]);
+        let mut all = unconflicted(&forks);
+        all.sort_unstable();
+        assert_eq!(all, [1, 2, 3]);
         let list = [(("t", "b"), 2), (("t", "a"), 9), (("t", "a"), 1)];
         let forks = PlainForks::new([list.iter().map(|(key, event)| (*key, event))]);
         assert_eq!(unconflicted(&forks), [1, 2]);

@@ -1,5 +1,14 @@
 //! What went wrong in other implementations, each as a test. The names in the comments are those of
 //! the advisories and changes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::too_many_arguments,
+    reason = "a test that fails may panic"
+)]
 
 mod dag;
 mod shapes;

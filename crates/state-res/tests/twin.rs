@@ -1,8 +1,17 @@
 //! Resolution equals the naive twin's, over generated rooms and however it is asked.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::too_many_arguments,
+    reason = "a test that fails may panic"
+)]
 
 mod shapes;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use freehold_event::RoomVersion;
 use freehold_state_res::{Outcome, PlainForks, Resolution, ResolveBudget, Step, resolve};
@@ -42,6 +51,10 @@ fn compare(room: &Room, states: &[StateMap]) {
     let state = plain_state(&forks, &ours);
     assert_eq!(state, twin.state, "state");
 
+    let hashed: Vec<HashMap<_, _>> = states.iter().map(|state| state.clone().into_iter().collect()).collect();
+    let hashed = PlainForks::new(&hashed);
+    let again = resolve(room.version, &hashed, &source, &ResolveBudget::default()).unwrap();
+    assert_eq!((plain_state(&hashed, &again), again.steps), (state.clone(), ours.steps), "from hash maps");
     let indexed = Indexed::new(&room.events);
     assert_eq!(indexed.resolve_plain(room.version, states), state, "with generations");
     assert_eq!(indexed.resolve_snapshots(room.version, states), state, "from snapshots");
