@@ -12,6 +12,8 @@ pub(super) struct Places {
     pub(super) lane: Vec<usize>,
     /// By event.
     pub(super) layer: Vec<usize>,
+    /// By event: the row of the layer, below 0 only for events that nothing comes after; their line comes in from the left.
+    pub(super) row: Vec<Option<usize>>,
     /// By event: what is coloured alike.
     pub(super) strand: Vec<usize>,
     /// By event: whether its strand begins with it.
@@ -19,8 +21,8 @@ pub(super) struct Places {
     pub(super) lanes: usize,
 }
 
-/// How many layers an event that nothing comes after may stand below its own, where that saves a lane.
-const SLIDE_MAX: usize = 5;
+/// In how many lanes the events of a layer that nothing comes after may stand beside each other.
+const BESIDE_MAX: usize = 4;
 
 /// Layers: the longest path over `prev_events`. Parents come before their children.
 fn layers(nodes: &[Node]) -> Vec<usize> {
@@ -33,40 +35,54 @@ fn layers(nodes: &[Node]) -> Vec<usize> {
 }
 
 /// A lane for every fork. The room is taken apart into strands, the longest path first; a strand stands in the first lane in
-/// which nothing is in its way.
+/// which nothing is in its way. Single events that nothing comes after are stacked where their layer has room.
 pub(super) fn by_fork(nodes: &[Node]) -> Places {
     let children = children(nodes);
-    let strands = strands(&children);
+    let (ends, strands): (Vec<_>, Vec<_>) =
+        strands(&children).into_iter().enumerate().partition(|(number, strand)| {
+            *number > 0 && matches!(strand.as_slice(), [only] if has_none(&children, *only))
+        });
     let mut places = Places {
         lane: vec![0; nodes.len()],
         layer: layers(nodes),
+        row: vec![None; nodes.len()],
         strand: vec![0; nodes.len()],
         begins: vec![false; nodes.len()],
         lanes: 0,
     };
-    for (number, strand) in strands.iter().enumerate() {
-        strand.iter().for_each(|event| set(&mut places.strand, *event, number));
+    for (number, strand) in strands.iter().chain(&ends) {
+        strand.iter().for_each(|event| set(&mut places.strand, *event, *number));
         if let Some(first) = strand.first() {
             set(&mut places.begins, *first, true);
         }
     }
     let mut taken = BTreeSet::new();
-    for strand in &strands {
-        let (Some(first), Some(last)) = (strand.first(), strand.last()) else { continue };
-        let from = line_begins(nodes, &places, *first);
-        let can_slide = strand.len() == 1 && children.get(*first).is_some_and(Vec::is_empty);
-        let until = if can_slide { at(&places.layer, *last) } else { lane_ends(strand, &children, &places) };
-        let most = if can_slide { SLIDE_MAX } else { 0 };
-        let (lane, slide) = first_free(&taken, from, until, most);
-        taken.extend((from..=until + slide).map(|layer| (lane, layer)));
-        for event in strand {
-            set(&mut places.lane, *event, lane);
-            let layer = at(&places.layer, *event) + slide;
-            set(&mut places.layer, *event, layer);
-        }
+    for (_, strand) in &strands {
+        let Some(first) = strand.first() else { continue };
+        let (from, until) = (line_begins(nodes, &places, *first), lane_ends(strand, &children, &places));
+        let lane = first_free(&taken, from, until);
+        taken.extend((from..=until).map(|layer| (lane, layer)));
+        strand.iter().for_each(|event| set(&mut places.lane, *event, lane));
         places.lanes = places.lanes.max(lane + 1);
     }
+    stack(&mut places, &taken, ends.iter().filter_map(|(_, strand)| strand.first()).copied().collect());
     places
+}
+
+/// Puts events that nothing comes after into the first lanes that are free in their layer, row below row.
+fn stack(places: &mut Places, taken: &BTreeSet<(usize, usize)>, mut ends: Vec<usize>) {
+    ends.sort_by_key(|event| (at(&places.layer, *event), *event));
+    for in_layer in ends.chunk_by(|a, b| at(&places.layer, *a) == at(&places.layer, *b)) {
+        let Some(layer) = in_layer.first().map(|first| at(&places.layer, *first)) else { continue };
+        let lanes: Vec<usize> =
+            (0..).filter(|lane| !taken.contains(&(*lane, layer))).take(BESIDE_MAX).collect();
+        for (number, event) in in_layer.iter().enumerate() {
+            let lane = at(&lanes, number % BESIDE_MAX);
+            set(&mut places.lane, *event, lane);
+            set(&mut places.row, *event, Some(number / BESIDE_MAX));
+            places.lanes = places.lanes.max(lane + 1);
+        }
+    }
 }
 
 /// One lane for every server, and more where a server forked with itself.
@@ -89,6 +105,7 @@ pub(super) fn by_server(nodes: &[Node], servers: usize) -> Places {
     Places {
         lane: nodes.iter().zip(&beside).map(|(node, beside)| before(node.server) + beside).collect(),
         layer,
+        row: vec![None; nodes.len()],
         strand: nodes.iter().map(|node| node.server).collect(),
         begins: vec![true; nodes.len()],
         lanes: widths.iter().sum(),
@@ -152,22 +169,13 @@ fn lane_ends(strand: &[usize], children: &[Vec<usize>], places: &Places) -> usiz
     last.unwrap_or(0)
 }
 
-/// The lane and the slide that cost least: a lane to the right costs as much as a layer down.
-fn first_free(
-    taken: &BTreeSet<(usize, usize)>,
-    from: usize,
-    until: usize,
-    slide_max: usize,
-) -> (usize, usize) {
-    let is_free = |lane, until| taken.range((lane, from)..=(lane, until)).next().is_none();
-    let mut cost = 0;
-    loop {
-        let places = (0..=slide_max.min(cost)).map(|slide| (cost - slide, slide));
-        if let Some(found) = places.into_iter().find(|(lane, slide)| is_free(*lane, until + slide)) {
-            return found;
-        }
-        cost += 1;
-    }
+fn first_free(taken: &BTreeSet<(usize, usize)>, from: usize, until: usize) -> usize {
+    let is_free = |lane: &usize| taken.range((*lane, from)..=(*lane, until)).next().is_none();
+    (0..).find(is_free).unwrap_or(0)
+}
+
+fn has_none(children: &[Vec<usize>], event: usize) -> bool {
+    children.get(event).is_none_or(Vec::is_empty)
 }
 
 pub(super) fn at(values: &[usize], index: usize) -> usize {

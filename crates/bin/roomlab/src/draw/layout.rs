@@ -2,12 +2,13 @@
 
 use crate::cli;
 use crate::draw::Node;
-use crate::draw::lanes::{self, at};
+use crate::draw::lanes::{self, Places, at};
 
 pub(super) const BOX_WIDTH: usize = 216;
 pub(super) const BOX_HEIGHT: usize = 36;
 const LANE_GAP: usize = 24;
 const LAYER_GAP: usize = 22;
+const ROW_GAP: usize = 6;
 const MARGIN_LEFT: usize = 52;
 const MARGIN_TOP: usize = 84;
 const MARGIN: usize = 24;
@@ -22,8 +23,12 @@ pub(super) struct Layout {
     pub(super) strands: Vec<usize>,
     /// Whether the strand of an event begins with it.
     begins: Vec<bool>,
-    /// Where each layer begins.
-    pub(super) layers: Vec<usize>,
+    /// Where each layer begins and ends.
+    pub(super) layers: Vec<(usize, usize)>,
+    /// The layer of each event.
+    layer: Vec<usize>,
+    /// Whether the line to an event comes in from the left.
+    from_left: Vec<bool>,
     pub(super) edges: Vec<Edge>,
 }
 
@@ -52,18 +57,23 @@ impl Layout {
             cli::Lanes::Forks => lanes::by_fork(nodes),
             cli::Lanes::Servers => lanes::by_server(nodes, servers),
         };
-        let depth = places.layer.iter().max().map_or(0, |deepest| deepest + 1);
-        let top = |layer: usize| MARGIN_TOP + layer * (BOX_HEIGHT + LAYER_GAP);
+        let layers = layers(&places);
         let left = |lane: usize| MARGIN_LEFT + lane * (BOX_WIDTH + LANE_GAP);
+        let top = |event: usize| {
+            let (top, _) = layers.get(at(&places.layer, event)).copied().unwrap_or_default();
+            top + places.row.get(event).copied().flatten().unwrap_or(0) * (BOX_HEIGHT + ROW_GAP)
+        };
         let corners: Vec<(usize, usize)> =
-            places.lane.iter().zip(&places.layer).map(|(lane, layer)| (left(*lane), top(*layer))).collect();
+            places.lane.iter().enumerate().map(|(event, lane)| (left(*lane), top(event))).collect();
         let mut layout = Layout {
             width: left(places.lanes).max(width) + MARGIN,
-            height: top(depth) + MARGIN,
+            height: layers.last().map_or(MARGIN_TOP, |(_, bottom)| *bottom) + MARGIN,
             corners,
             strands: places.strand,
             begins: places.begins,
-            layers: (0..depth).map(top).collect(),
+            layers,
+            layer: places.layer,
+            from_left: places.row.iter().map(Option::is_some).collect(),
             edges: Vec::new(),
         };
         layout.edges =
@@ -102,22 +112,24 @@ impl Layout {
         self.corners.get(event).copied().unwrap_or_default()
     }
 
-    /// Straight down in one lane. Between lanes: out of the lane directly below the parent when a fork
-    /// begins, into the lane directly above the child when forks meet.
+    /// Straight down in one lane. Between lanes: out of the lane below the layer of the parent when a fork
+    /// begins, into the lane directly above the child when forks meet. To events that nothing comes after, down beside the lane
+    /// and in from the left.
     fn prev_path(&self, child: usize, parent: usize) -> String {
         let ((child_x, child_y), (parent_x, parent_y)) = (self.corner(child), self.corner(parent));
         let (x1, y1) = (parent_x + BOX_WIDTH / 2, parent_y + BOX_HEIGHT);
         let (x2, y2) = (child_x + BOX_WIDTH / 2, child_y);
-        if x1 == x2 {
-            return format!("M{x1} {y1}V{y2}");
-        }
-        if self.begins(child) {
-            let turned = y1 + LAYER_GAP;
-            let middle = y1 + LAYER_GAP / 2;
-            format!("M{x1} {y1}C{x1} {middle} {x2} {middle} {x2} {turned}V{y2}")
+        let (_, bottom) = self.layers.get(at(&self.layer, parent)).copied().unwrap_or_default();
+        let (middle, turned) = (bottom + LAYER_GAP / 2, bottom + LAYER_GAP);
+        if self.from_left.get(child) == Some(&true) {
+            let (beside, into) = (child_x.saturating_sub(LANE_GAP / 2), child_y + BOX_HEIGHT / 2);
+            format!("M{x1} {y1}V{bottom}C{x1} {middle} {beside} {middle} {beside} {turned}V{into}H{child_x}")
+        } else if x1 == x2 {
+            format!("M{x1} {y1}V{y2}")
+        } else if self.begins(child) {
+            format!("M{x1} {y1}V{bottom}C{x1} {middle} {x2} {middle} {x2} {turned}V{y2}")
         } else {
-            let turn = y2.saturating_sub(LAYER_GAP);
-            let middle = y2.saturating_sub(LAYER_GAP / 2);
+            let (turn, middle) = (y2.saturating_sub(LAYER_GAP), y2.saturating_sub(LAYER_GAP / 2));
             format!("M{x1} {y1}V{turn}C{x1} {middle} {x2} {middle} {x2} {y2}")
         }
     }
@@ -129,4 +141,23 @@ impl Layout {
         let out = 10 + y1.abs_diff(y2).min(600) / 20;
         format!("M{x1} {y1}C{} {y1} {} {y2} {x2} {y2}", x1.saturating_sub(out), x2.saturating_sub(out))
     }
+}
+
+/// Where each layer begins and ends: as high as its most stacked lane.
+fn layers(places: &Places) -> Vec<(usize, usize)> {
+    let depth = places.layer.iter().max().map_or(0, |deepest| deepest + 1);
+    let mut rows = vec![1usize; depth];
+    for (layer, row) in places.layer.iter().zip(&places.row) {
+        if let (Some(rows), Some(row)) = (rows.get_mut(*layer), row) {
+            *rows = (*rows).max(row + 1);
+        }
+    }
+    let mut top = MARGIN_TOP;
+    let layer = |rows: usize| {
+        let bottom = top + rows * (BOX_HEIGHT + ROW_GAP) - ROW_GAP;
+        let extent = (top, bottom);
+        top = bottom + LAYER_GAP;
+        extent
+    };
+    rows.into_iter().map(layer).collect()
 }

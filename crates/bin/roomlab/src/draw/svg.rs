@@ -48,10 +48,10 @@ pub(super) fn write_svg(picture: &Picture, style: Option<&str>, out: &mut String
 
 /// Every other layer is shaded, every fifth numbered.
 fn write_ruler(picture: &Picture, out: &mut String) {
-    for (layer, top) in picture.layout.layers.iter().enumerate() {
+    for (layer, (top, bottom)) in picture.layout.layers.iter().enumerate() {
         if layer % 2 == 1 {
-            let (y, width) = (top.saturating_sub(11), picture.layout.width);
-            let _ = writeln!(out, "<rect class=\"band\" y=\"{y}\" width=\"{width}\" height=\"58\"/>");
+            let (y, width, height) = (top.saturating_sub(11), picture.layout.width, bottom - top + 22);
+            let _ = writeln!(out, "<rect class=\"band\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>");
         }
         if layer % 5 == 0 {
             let _ = writeln!(out, "<text class=\"ruler\" x=\"34\" y=\"{}\">{layer}</text>", top + 22);
