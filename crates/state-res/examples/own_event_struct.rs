@@ -3,6 +3,7 @@
 //! Resolution is synchronous and does no I/O: the server asks, fetches what comes back as missing,
 //! and asks again, until there is an answer. Nothing of the algorithm is copied or wrapped, and any
 //! runtime will do; this example drives its futures with ten lines of `std`.
+#![allow(clippy::print_stdout, reason = "an example tells what it does")]
 
 use std::{
     collections::BTreeMap,

@@ -2,6 +2,12 @@
 //!
 //! The identifiers of ruma are strings inside, so a view of such an event borrows and copies
 //! nothing; `OwnedEventId` itself is the key.
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::iter_over_hash_type,
+    reason = "an example tells what it does"
+)]
 
 use std::collections::HashMap;
 
@@ -9,7 +15,7 @@ use freehold_event::{EventSource, EventView, RoomVersion};
 use freehold_state_res::{PlainForks, ResolveBudget, resolve};
 use ruma_common::{
     IdParseError, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, owned_event_id,
-    owned_room_id, owned_user_id, uint,
+    owned_room_id, owned_user_id,
 };
 use ruma_events::StateEventType;
 use serde_json::value::{RawValue, to_raw_value};
@@ -67,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 kind: kind.to_string(),
                 state_key: Some(key.to_owned()),
                 content: to_raw_value(&content)?,
-                origin_server_ts: MilliSecondsSinceUnixEpoch(uint!(1)),
+                origin_server_ts: MilliSecondsSinceUnixEpoch(1_u32.into()),
                 prev_events: Vec::new(),
                 auth_events: cited
                     .iter()
