@@ -20,7 +20,11 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        let mutations = if *name == "resolve_versus_twin" { 60 } else { 20_000 };
+        let mutations = match *name {
+            "resolve_versus_twin" => 60,
+            "state_map_operations" => 500,
+            _ => 20_000,
+        };
         let mut rng = Rng::new(1).fork(name);
         let mutated = std::iter::repeat_with(|| mutated(&seeds, &mut rng)).take(mutations);
         let mut inputs = seeds.iter().cloned().chain(mutated);
