@@ -106,6 +106,10 @@ fn ruma_is_known_to_differ(room: &Room) -> Option<&'static str> {
     if not_looked_at && levels().any(unreadable) {
         return Some("`notifications` that nobody reads, with a level that cannot be read");
     }
+    let disputed = |id: &String| room.events.get(id).is_some_and(|event| event.rejected);
+    if room.forks.iter().flat_map(|state| state.values()).any(disputed) {
+        return Some("a rejected event in a state");
+    }
     // The first events of a generated room are there before anybody is invited.
     let join_rules = ("m.room.join_rules".to_owned(), String::new());
     let later = room.order.iter().skip(4).filter_map(|id| room.states.get(id));

@@ -1,4 +1,31 @@
 //! Builders, adversarial generators and the naive twin that the tests of the workspace share.
+//!
+//! Development only: nothing that is shipped depends on it. It gives
+//!
+//! - [`RoomBuilder`]: rooms of every version built event by event, plain or really hashed and
+//!   signed, with the state after each event;
+//! - [`generate()`]: rooms made at random from a seed, on purpose unpleasant (forks, power struggles,
+//!   ban and join races, late, missing and rejected events), consistent at every event;
+//! - [`bench_room()`]: large rooms with two forks, for measurements;
+//! - [`twin`]: the specification's authorisation rules and state resolution, transcribed literally
+//!   and slowly, which everything else is held against;
+//! - [`Clock`] and [`Rng`]: time and randomness that are the same on every run.
+//!
+//! It deliberately knows nothing of the authorisation and resolution crates: what they are tested
+//! with must not share their mistakes.
+//!
+//! The two types to start from are [`Room`] and [`RoomBuilder`].
+//!
+//! ```
+//! use freehold_testkit::{GenerateConfig, generate, twin};
+//!
+//! let room = generate(42, &GenerateConfig::default());
+//! let differences = twin::Differences::of(room.version.id()).unwrap();
+//! let resolved = twin::resolve(&differences, &room.forks, &room.events);
+//! for dropped in &resolved.dropped {
+//!     println!("{} is dropped by rule {}", dropped.event_id, dropped.denied.rule);
+//! }
+//! ```
 
 mod bench_room;
 mod builder;
@@ -15,7 +42,7 @@ pub use self::{
     builder::{Draft, RoomBuilder},
     clock::Clock,
     event::{Events, MemoryEvents, RoomEvent, StateKey, StateMap},
-    generate::{GenerateConfig, Recipe, generate},
+    generate::{GenerateConfig, Recipe, Trouble, generate},
     rng::Rng,
     room::Room,
     seal::{Sealing, ServerKeys},

@@ -75,7 +75,10 @@ fn run(options: &Options) -> (Tally, String) {
     let mut total = Tally::default();
     let mut saved = String::new();
     for seed in options.seed..options.seed.saturating_add(options.rooms) {
-        let room = generate(seed, &GenerateConfig { version: options.version, ..GenerateConfig::default() });
+        let room = generate(
+            seed,
+            &GenerateConfig { version: options.version, ..GenerateConfig::with_trouble_of(seed) },
+        );
         let tally = compare(&room);
         if let Some(disagreement) = tally.disagreements.first() {
             let _ = writeln!(saved, "{}", disagreement.to_report());

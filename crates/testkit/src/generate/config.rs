@@ -21,6 +21,22 @@ pub struct GenerateConfig {
     pub recipes: Vec<Recipe>,
     /// Whether to hash and sign.
     pub sealing: Sealing,
+    /// What the servers do not have in common at the end, besides the forks.
+    pub trouble: Trouble,
+}
+
+/// What else is wrong with a generated room at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    #[default]
+    None,
+    /// Some message events never arrived: others follow them, but they are not there. Everything
+    /// that authorisation and resolution need is.
+    MissingMessages,
+    /// The first fork's state holds an event that was rejected here and not by the server whose
+    /// state that is: "rejection state of an event may be different".
+    DisputedRejection,
 }
 
 impl Default for GenerateConfig {
@@ -33,7 +49,20 @@ impl Default for GenerateConfig {
             forks: 3,
             recipes: Vec::new(),
             sealing: Sealing::Plain,
+            trouble: Trouble::None,
         }
+    }
+}
+
+impl GenerateConfig {
+    /// The default with the [`Trouble`] that belongs to a seed: mostly none.
+    pub fn with_trouble_of(seed: u64) -> Self {
+        let trouble = match seed % 8 {
+            3 => Trouble::MissingMessages,
+            7 => Trouble::DisputedRejection,
+            _ => Trouble::None,
+        };
+        Self { trouble, ..Self::default() }
     }
 }
 

@@ -6,11 +6,12 @@ mod invites;
 mod members;
 mod power;
 mod traffic;
+mod trouble;
 mod world;
 
 use freehold_event::RoomVersion;
 
-pub use self::config::{GenerateConfig, Recipe};
+pub use self::config::{GenerateConfig, Recipe, Trouble};
 use self::world::World;
 use crate::{rng::Rng, room::Room};
 
@@ -39,7 +40,9 @@ pub fn generate(seed: u64, config: &GenerateConfig) -> Room {
         world.deliver_something();
     }
     let heads = world.fork_heads(config.forks);
-    world.room.into_room(heads)
+    let mut room = world.room.into_room(heads);
+    trouble::make(&mut room, config.trouble, &mut rng);
+    room
 }
 
 #[cfg(test)]
@@ -61,6 +64,24 @@ mod tests {
             let rejected = events.iter().filter(|event| event.rejected).count();
             assert!(rejected > 0 && rejected * 2 < events.len(), "{version}: {rejected} of {}", events.len());
         }
+    }
+
+    #[test]
+    fn trouble_changes_what_it_says_and_nothing_else() {
+        let (mut fewer, mut disputed) = (0, 0);
+        for seed in 0..20 {
+            let plain = generate(seed, &GenerateConfig::default());
+            let with = |trouble| generate(seed, &GenerateConfig { trouble, ..GenerateConfig::default() });
+            let room = with(Trouble::MissingMessages);
+            assert_eq!(room.forks, plain.forks);
+            let cited = room.events.values().flat_map(|event| &event.auth_events);
+            assert!(cited.into_iter().all(|id| room.events.contains_key(id)));
+            fewer += usize::from(room.events.len() < plain.events.len());
+            let room = with(Trouble::DisputedRejection);
+            assert_eq!(room.forks, plain.forks);
+            disputed += usize::from(room.events != plain.events);
+        }
+        assert!(fewer > 5 && disputed > 5, "{fewer} {disputed}");
     }
 
     #[test]
