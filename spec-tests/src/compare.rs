@@ -78,11 +78,12 @@ pub fn compare(room: &Room) -> Tally {
             ..Tally::default()
         },
     };
-    let mut history = twin::History::new(comparison.differences);
     for event in room.events_in_order() {
-        let before = history.state_before(&event.prev_events, &room.events);
+        // From what the room says: not all of the events before this one need to be there.
+        let states = event.prev_events.iter().filter_map(|id| room.states.get(id)).cloned();
+        let states: Vec<StateMap> = states.collect();
+        let before = twin::resolve(&comparison.differences, &states, &room.events).state;
         comparison.authorisation(event, &before);
-        history.record(event, &before);
     }
     for states in room.resolutions() {
         comparison.resolution(&states);
