@@ -6,15 +6,16 @@ mod page;
 mod svg;
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use freehold_canonical_json::member;
 use freehold_event::Pdu;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::{DrawArgs, DrawFormat};
 use crate::draw::layout::Layout;
 use crate::failure::Failure;
-use crate::output::write_file;
+use crate::output::{Report, write_file};
 use crate::replay::{Replay, Verdict, replay};
 use crate::resolver::algorithm_name;
 use crate::room::{self, Event};
@@ -31,6 +32,7 @@ pub(crate) struct Picture {
 }
 
 /// One event in the picture.
+#[derive(Default)]
 struct Node {
     event_id: String,
     event_type: String,
@@ -60,8 +62,18 @@ struct Marks {
     extremity: bool,
 }
 
-/// Runs the command.
-pub(crate) fn draw(args: &DrawArgs) -> Result<(), Failure> {
+/// What was drawn.
+#[derive(Debug)]
+pub(crate) struct Drawn {
+    title: String,
+    output: String,
+    events: usize,
+    conflicted: usize,
+    rejected: usize,
+}
+
+/// Runs the command. The drawing goes to the output, the report about it elsewhere.
+pub(crate) fn draw(args: &DrawArgs) -> Result<Drawn, Failure> {
     let room = room::load(&args.file)?;
     let replay = replay(&room, args.algorithm)?;
     let picture = Picture::of(&replay, args)?;
@@ -71,7 +83,33 @@ pub(crate) fn draw(args: &DrawArgs) -> Result<(), Failure> {
         DrawFormat::Html => page::page(&picture),
         DrawFormat::Svg => svg::image(&picture),
     };
-    write_file(&args.output, drawing.as_bytes())
+    write_file(&args.output, drawing.as_bytes())?;
+    let count = |is: fn(&Marks) -> bool| picture.nodes.iter().filter(|node| is(&node.marks)).count();
+    Ok(Drawn {
+        output: args.output.display().to_string(),
+        events: picture.nodes.len(),
+        conflicted: count(|marks| marks.state.is_some_and(|standing| standing.conflicted)),
+        rejected: count(|marks| marks.rejected),
+        title: picture.title,
+    })
+}
+
+impl Report for Drawn {
+    fn text(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.title)?;
+        let Drawn { output, conflicted, rejected, .. } = self;
+        writeln!(out, "{output}: {conflicted} events in conflict, {rejected} rejected")
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "title": self.title,
+            "output": self.output,
+            "events": self.events,
+            "conflicted": self.conflicted,
+            "rejected": self.rejected,
+        })
+    }
 }
 
 impl Picture {

@@ -37,7 +37,7 @@ pub(crate) struct GenerateArgs {
     attack: Vec<Recipe>,
     /// Where to write the room
     #[arg(short, long, value_name = "FILE", default_value = "-")]
-    output: PathBuf,
+    pub(crate) output: PathBuf,
     /// Where to write the public keys of the servers, for `verify --keys`
     #[arg(long, value_name = "FILE")]
     keys_out: Option<PathBuf>,
@@ -78,13 +78,6 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<Made, Failure> {
         rejected: room.events.values().filter(|event| event.rejected).count(),
         fork_heads: room.fork_heads.clone(),
     })
-}
-
-impl GenerateArgs {
-    /// Whether the room itself goes to standard output.
-    pub(crate) fn writes_to_stdout(&self) -> bool {
-        self.output.as_os_str() == "-"
-    }
 }
 
 fn lines(room: &Room) -> Vec<u8> {

@@ -45,27 +45,13 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode, Failure> {
     match &cli.command {
-        Command::Generate(args) => {
-            let made = generate::run(args)?;
-            if args.writes_to_stdout() {
-                output::print_aside(&made, cli.json)
-            } else {
-                output::print(&made, cli.json)
-            }
-        }
+        Command::Generate(args) => output::print_beside(&generate::run(args)?, cli.json, &args.output),
         Command::Verify(args) => output::print(&verify::verify(args)?, cli.json),
         Command::Resolve(args) => output::print(&resolve::resolve(args)?, cli.json),
         Command::Explain(args) => output::print(&explain::explain(args)?, cli.json),
         Command::Compare(args) => output::print(&compare::compare(args)?, cli.json),
-        Command::Minimise(args) => {
-            let minimised = minimise::run(args)?;
-            if args.output.as_os_str() == "-" {
-                output::print_aside(&minimised, cli.json)
-            } else {
-                output::print(&minimised, cli.json)
-            }
-        }
-        Command::Draw(args) => draw::draw(args).map(|()| ExitCode::SUCCESS),
+        Command::Minimise(args) => output::print_beside(&minimise::run(args)?, cli.json, &args.output),
+        Command::Draw(args) => output::print_beside(&draw::draw(args)?, cli.json, &args.output),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { dir } => manual::man(dir.as_deref()),
     }

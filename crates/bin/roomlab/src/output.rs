@@ -30,8 +30,11 @@ pub(crate) fn print(report: &dyn Report, json: bool) -> Result<ExitCode, Failure
     Ok(exit_code(report))
 }
 
-/// Prints a report to standard error: standard output is taken by the result itself.
-pub(crate) fn print_aside(report: &dyn Report, json: bool) -> Result<ExitCode, Failure> {
+/// Prints a report about what was written to `output`: to standard error when that is standard output.
+pub(crate) fn print_beside(report: &dyn Report, json: bool, output: &Path) -> Result<ExitCode, Failure> {
+    if output.as_os_str() != "-" {
+        return print(report, json);
+    }
     let written = write_report(report, json, &mut io::stderr().lock());
     written.map_err(|source| Failure::Write { path: "standard error".to_owned(), source })?;
     Ok(exit_code(report))

@@ -187,3 +187,63 @@ fn set<T>(values: &mut [T], index: usize, value: T) {
         *place = value;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nodes with these parents.
+    fn nodes(parents: &[&[usize]]) -> Vec<Node> {
+        parents.iter().map(|parents| Node { prev_events: parents.to_vec(), ..Node::default() }).collect()
+    }
+
+    #[test]
+    fn a_fork_has_a_lane_of_its_own_until_it_ends() {
+        // 0 ─ 1 ─ 2 ─ 3 ─ 6 ─ 7
+        //      \─ 4 ─ 5 ─/
+        let room = nodes(&[&[], &[0], &[1], &[2], &[1], &[4], &[3, 5], &[6]]);
+        let places = by_fork(&room);
+        assert_eq!(places.layer, [0, 1, 2, 3, 2, 3, 4, 5]);
+        assert_eq!(places.lane, [0, 0, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(places.strand, [0, 0, 0, 0, 1, 1, 0, 0]);
+        assert_eq!(places.lanes, 2);
+    }
+
+    #[test]
+    fn a_lane_is_used_again_when_its_fork_has_ended() {
+        // Two forks, one after the other.
+        let room = nodes(&[&[], &[0], &[0], &[1, 2], &[3], &[3], &[4, 5]]);
+        let places = by_fork(&room);
+        assert_eq!(places.lanes, 2);
+        assert_ne!(places.strand.get(2), places.strand.get(5));
+    }
+
+    #[test]
+    fn the_longest_path_is_in_the_first_lane() {
+        // A short end first, and the room goes on beside it.
+        let room = nodes(&[&[], &[0], &[0], &[2], &[3]]);
+        let places = by_fork(&room);
+        assert_eq!(places.lane, [0, 1, 0, 0, 0]);
+        assert_eq!(places.row, [None, Some(0), None, None, None]);
+    }
+
+    #[test]
+    fn events_that_nothing_comes_after_are_stacked() {
+        let mut parents: Vec<&[usize]> = vec![&[], &[0], &[1]];
+        parents.extend([&[0][..]; 10]);
+        let places = by_fork(&nodes(&parents));
+        assert_eq!(places.lanes, 1 + BESIDE_MAX);
+        assert_eq!(places.row.iter().flatten().max(), Some(&(9 / BESIDE_MAX)));
+    }
+
+    #[test]
+    fn servers_have_lanes_side_by_side() {
+        let mut room = nodes(&[&[], &[0], &[0], &[1, 2]]);
+        for (node, server) in room.iter_mut().zip([0, 1, 1, 0]) {
+            node.server = server;
+        }
+        let places = by_server(&room, 2);
+        assert_eq!(places.lane, [0, 1, 2, 0]);
+        assert_eq!(places.lanes, 3);
+    }
+}

@@ -188,3 +188,38 @@ fn standard_input_is_a_file_like_any_other() {
     assert_eq!(roomlab_with_input(&["verify", "-"], &text).code, 0);
     assert!(roomlab_with_input(&["resolve", "-"], "").err.contains("standard input"));
 }
+
+/// An event of room version 1, where ids are whatever the sender says.
+fn of_version_1(id: &str, prev_events: &[&str], body: &str) -> String {
+    let references: Vec<Value> = prev_events.iter().map(|id| json!([id, { "sha256": "" }])).collect();
+    json!({
+        "event_id": id, "room_id": "!room:a.example", "sender": "@alice:a.example", "type": "m.room.message",
+        "content": { "body": body }, "depth": 1, "origin_server_ts": 1, "prev_events": references,
+        "auth_events": [], "hashes": { "sha256": "" }, "signatures": {},
+    })
+    .to_string()
+}
+
+#[test]
+fn ids_that_are_made_up_can_repeat_and_run_in_circles() {
+    let header = r#"{"room_version":"1"}"#.to_owned();
+    let table = [
+        ("repeated", of_version_1("$1:a.example", &[], "b"), ":3: $1:a.example is on line 2 already"),
+        ("self", of_version_1("$2:a.example", &["$2:a.example"], "b"), ":3: $2:a.example is among its own"),
+    ];
+    for (name, line, said) in table {
+        let first = of_version_1("$1:a.example", &[], "a");
+        let path = file(&format!("v1-{name}.jsonl"), &[header.clone(), first, line]);
+        let ran = roomlab(&["resolve", &path]);
+        assert_eq!(ran.code, 3, "{name}");
+        assert!(ran.err.contains(said), "{name}: {}", ran.err);
+    }
+    let circle = [
+        header,
+        of_version_1("$1:a.example", &["$3:a.example"], "a"),
+        of_version_1("$2:a.example", &["$1:a.example"], "b"),
+        of_version_1("$3:a.example", &["$2:a.example"], "c"),
+    ];
+    let ran = roomlab(&["verify", "--json", &file("v1-circle.jsonl", &circle)]);
+    assert_eq!((ran.code, ran.json()["findings"].as_array().unwrap().len()), (1, 3));
+}
