@@ -6,7 +6,6 @@
     clippy::unreachable,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::too_many_arguments,
     reason = "a test that fails may panic"
 )]
 
@@ -64,8 +63,8 @@ fn no_power_levels_behind_is_earlier_than_the_oldest_power_levels() {
 fn an_event_that_is_denied_is_dropped_and_the_rest_resolved() {
     for version in [RoomVersion::V2, RoomVersion::V6, RoomVersion::V11, RoomVersion::V12] {
         let mut dag = founded(version);
-        dag.add("odd", ALICE, ("m.room.member", ZARA), json!({ "membership": 7 }), &["alice", "PL"]);
-        dag.add("ill", BOB, ("m.room.power_levels", ""), json!({ "users": [] }), &["bob", "PL"]);
+        dag.add("odd", (ALICE, "m.room.member", ZARA), json!({ "membership": 7 }), &["alice", "PL"]);
+        dag.add("ill", (BOB, "m.room.power_levels", ""), json!({ "users": [] }), &["bob", "PL"]);
         dag.topic("topic", BOB, &["bob", "PL"]);
         dag.topic("stranger", EVE, &["PL"]);
         let outcome = dag.resolve(&[&with(&["odd", "topic"]), &{
@@ -89,7 +88,7 @@ fn ties_are_broken_by_event_id() {
     let mut dag = founded(RoomVersion::V11);
     for (name, user) in [("y", ZARA), ("x", EVE)] {
         let ban = json!({ "membership": "ban" });
-        dag.add(name, ALICE, ("m.room.member", user), ban, &["alice", "PL"]).origin_server_ts = 50;
+        dag.add(name, (ALICE, "m.room.member", user), ban, &["alice", "PL"]).origin_server_ts = 50;
         dag.topic(&format!("topic-{name}"), ALICE, &["alice", "PL"]).origin_server_ts = 60;
     }
     let outcome = dag.resolve(&[&with(&["y", "topic-x"]), &with(&["x", "topic-y"])]);
@@ -104,7 +103,7 @@ fn ties_of_power_are_broken_by_time_before_event_id() {
     let mut dag = founded(RoomVersion::V11);
     for (name, user, ts) in [("a", ZARA, 9), ("z", EVE, 8)] {
         let ban = json!({ "membership": "ban" });
-        dag.add(name, ALICE, ("m.room.member", user), ban, &["alice", "PL"]).origin_server_ts = ts;
+        dag.add(name, (ALICE, "m.room.member", user), ban, &["alice", "PL"]).origin_server_ts = ts;
     }
     let outcome = dag.resolve(&[&with(&["a"]), &with(&["z"])]);
     assert_eq!(outcome.power_order(), ["z", "a"]);
@@ -129,8 +128,8 @@ fn power_of_a_sender_considers_the_create_event() {
         dag.rule("JR", ALICE, "public", &["alice"]);
         dag.member("bob", BOB, "join", &["JR"]);
         let ban = json!({ "membership": "ban" });
-        dag.add("by-bob", BOB, ("m.room.member", EVE), ban.clone(), &["bob"]).origin_server_ts = 1;
-        dag.add("by-alice", ALICE, ("m.room.member", ZARA), ban, &["alice"]).origin_server_ts = 9;
+        dag.add("by-bob", (BOB, "m.room.member", EVE), ban.clone(), &["bob"]).origin_server_ts = 1;
+        dag.add("by-alice", (ALICE, "m.room.member", ZARA), ban, &["alice"]).origin_server_ts = 9;
         let common = ["create", "alice", "JR", "bob"];
         let (one, two) = ([&common[..], &["by-bob"]].concat(), [&common[..], &["by-alice"]].concat());
         let outcome = dag.resolve(&[&one, &two]);
@@ -149,8 +148,8 @@ fn power_of_a_sender_considers_the_create_event() {
 fn a_rejected_auth_event_is_not_fallen_back_on() {
     let mut dag = founded(RoomVersion::V11);
     dag.member("zara", ZARA, "join", &["PL", "JR"]).rejected = true;
-    dag.add("zaras", ZARA, ("m.zara", ""), json!({}), &["zara", "PL"]);
-    dag.add("own", ZARA, ("m.own", ZARA), json!({}), &["zara"]);
+    dag.add("zaras", (ZARA, "m.zara", ""), json!({}), &["zara", "PL"]);
+    dag.add("own", (ZARA, "m.own", ZARA), json!({}), &["zara"]);
     let outcome = dag.resolve(&[&with(&["zaras"]), &with(&["own"])]);
     // The rejected join is in the auth difference of neither: both states reach it.
     assert_eq!(outcome.difference(), [""; 0]);
@@ -188,7 +187,7 @@ fn an_event_rejected_by_the_state_before_it_is_handled_as_usual() {
 #[test]
 fn power_levels_with_a_state_key_are_no_power_event() {
     let mut dag = founded(RoomVersion::V11);
-    dag.add("keyed", ALICE, ("m.room.power_levels", "x"), json!({}), &["alice", "PL"]);
+    dag.add("keyed", (ALICE, "m.room.power_levels", "x"), json!({}), &["alice", "PL"]);
     let outcome = dag.resolve(&[&with(&["keyed"]), &with(&[])]);
     assert_eq!(outcome.power_order(), [""; 0]);
     assert_eq!(outcome.mainline_order(), ["keyed"]);
@@ -213,7 +212,7 @@ fn power_events_are_enlarged_along_links_of_the_full_conflicted_set() {
     dag.levels("PL1", ALICE, users.clone(), &["alice", "PL"]);
     dag.levels("PL2", BOB, users, &["bob", "PL1"]);
     dag.member("bob2", BOB, "join", &["bob", "PL2", "JR"]);
-    dag.add("ban", ALICE, ("m.room.member", EVE), json!({ "membership": "ban" }), &["alice", "PL2"]);
+    dag.add("ban", (ALICE, "m.room.member", EVE), json!({ "membership": "ban" }), &["alice", "PL2"]);
     let common = ["create", "alice", "PL2", "JR", "charlie"];
     let (one, two) = ([&common[..], &["bob", "ban"]].concat(), [&common[..], &["bob2"]].concat());
     let outcome = dag.resolve(&[&one, &two]);
@@ -234,7 +233,7 @@ fn woven(version: &'static RoomVersion) -> Dag {
         let names: Vec<String> = (0..8).map(|n| format!("w{level:02}-{n}")).collect();
         for name in &names {
             let cited: Vec<&str> = below.iter().map(String::as_str).collect();
-            dag.add(name, ALICE, ("m.woven", name), json!({}), &cited);
+            dag.add(name, (ALICE, "m.woven", name), json!({}), &cited);
         }
         below = names;
     }

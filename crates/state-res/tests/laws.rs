@@ -5,7 +5,6 @@
     clippy::unreachable,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::too_many_arguments,
     reason = "a test that fails may panic"
 )]
 
@@ -136,10 +135,10 @@ fn senseless(version: &'static RoomVersion, picks: &[(u8, u8, Vec<u8>)]) -> Dag 
             0 => dag.levels(&name, sender, json!({ BOB: ts % 4 }), &names),
             1 => dag.rule(&name, sender, if ts % 2 == 0 { "public" } else { "invite" }, &names),
             2 => dag.member(&name, BOB, "join", &names),
-            3 => dag.add(&name, sender, ("m.room.member", BOB), json!({ "membership": "leave" }), &names),
+            3 => dag.add(&name, (sender, "m.room.member", BOB), json!({ "membership": "leave" }), &names),
             4 => dag.member(&name, ALICE, "join", &names),
             5 => dag.topic(&name, sender, &names),
-            _ => dag.add(&name, sender, ("m.other", &format!("{}", ts % 5)), json!({}), &names),
+            _ => dag.add(&name, (sender, "m.other", &format!("{}", ts % 5)), json!({}), &names),
         };
         event.origin_server_ts = i64::from(*ts % 8);
     }

@@ -6,7 +6,6 @@
     clippy::unreachable,
     clippy::indexing_slicing,
     clippy::string_slice,
-    clippy::too_many_arguments,
     reason = "a test that fails may panic"
 )]
 

@@ -30,7 +30,7 @@ impl Dag {
     pub(crate) fn new(version: &'static RoomVersion) -> Self {
         let mut dag = Self { version, events: BTreeMap::new(), generations: BTreeMap::new(), next_ts: 0 };
         let content = json!({ "room_version": version.id(), "creator": ALICE });
-        dag.add("create", ALICE, ("m.room.create", ""), content, &[]);
+        dag.add("create", (ALICE, "m.room.create", ""), content, &[]);
         dag
     }
 
@@ -38,8 +38,7 @@ impl Dag {
     pub(crate) fn add(
         &mut self,
         name: &str,
-        sender: &str,
-        (event_type, state_key): (&str, &str),
+        (sender, event_type, state_key): (&str, &str, &str),
         content: Value,
         auth_events: &[&str],
     ) -> &mut RoomEvent {
@@ -73,7 +72,7 @@ impl Dag {
         membership: &str,
         auth_events: &[&str],
     ) -> &mut RoomEvent {
-        self.add(name, user, ("m.room.member", user), json!({ "membership": membership }), auth_events)
+        self.add(name, (user, "m.room.member", user), json!({ "membership": membership }), auth_events)
     }
 
     pub(crate) fn levels(
@@ -83,7 +82,7 @@ impl Dag {
         users: Value,
         auth_events: &[&str],
     ) -> &mut RoomEvent {
-        self.add(name, sender, ("m.room.power_levels", ""), json!({ "users": users }), auth_events)
+        self.add(name, (sender, "m.room.power_levels", ""), json!({ "users": users }), auth_events)
     }
 
     pub(crate) fn rule(
@@ -93,11 +92,11 @@ impl Dag {
         rule: &str,
         auth_events: &[&str],
     ) -> &mut RoomEvent {
-        self.add(name, sender, ("m.room.join_rules", ""), json!({ "join_rule": rule }), auth_events)
+        self.add(name, (sender, "m.room.join_rules", ""), json!({ "join_rule": rule }), auth_events)
     }
 
     pub(crate) fn topic(&mut self, name: &str, sender: &str, auth_events: &[&str]) -> &mut RoomEvent {
-        self.add(name, sender, ("m.room.topic", ""), json!({ "topic": name }), auth_events)
+        self.add(name, (sender, "m.room.topic", ""), json!({ "topic": name }), auth_events)
     }
 
     /// The levels of Alice that the version allows to be written down.
