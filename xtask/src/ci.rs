@@ -1,9 +1,9 @@
 //! Everything that must pass before a change lands, in the order in which a failure is cheapest.
 
 use crate::{
-    bench, fuzz, peers,
+    bench, examples, fuzz, peers,
     process::{Outcome, call, cargo, is_present, output, target_folder, workspace_root},
-    spec_tests, tidy,
+    spec_tests, tidy, wasm,
 };
 use std::{path::PathBuf, process::Command, time::Instant};
 
@@ -23,6 +23,8 @@ const STEPS: &[Step] = &[
     ("tests", tests),
     ("doc tests", doc_tests),
     ("docs", docs),
+    ("examples", || examples::run().map(passed)),
+    ("browser", browser),
     ("spec-tests", || spec_tests::run().map(passed)),
     ("fuzz smoke", || fuzz::smoke().map(passed)),
     ("bench smoke", || bench::smoke().map(passed)),
@@ -129,6 +131,13 @@ fn typos_program() -> Result<PathBuf, String> {
             .map_err(|reason| format!("typos is not on the path and could not be installed: {reason}"))?;
     }
     Ok(typos)
+}
+
+fn browser() -> Result<Verdict, String> {
+    match wasm::availability() {
+        Ok(()) => wasm::build().map(passed),
+        Err(reason) => Ok(Verdict::Skipped(reason)),
+    }
 }
 
 fn real_servers() -> Result<Verdict, String> {

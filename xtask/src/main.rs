@@ -2,14 +2,17 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod api;
 mod bench;
 mod ci;
 mod demo;
+mod examples;
 mod fuzz;
 mod peers;
 mod process;
 mod spec_tests;
 mod tidy;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,12 @@ enum Task {
     },
     /// Run the specification's vectors and the comparisons with other implementations
     SpecTests,
+    /// Run every example
+    Examples,
+    /// Build the libraries for a browser, if the target is installed
+    Wasm,
+    /// Print the public items of each library, one a line
+    Api(api::Options),
     /// Fuzz: compare generated rooms, or run the cargo-fuzz targets
     Fuzz(fuzz::Options),
     /// Print the table of ours against the peers
@@ -54,6 +63,9 @@ fn main() -> ExitCode {
         Task::Tidy { ratchet: false } => tidy::run(),
         Task::Tidy { ratchet: true } => tidy::record_sizes(),
         Task::SpecTests => spec_tests::run(),
+        Task::Examples => examples::run(),
+        Task::Wasm => wasm::run(),
+        Task::Api(options) => api::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Peers { peer } => peers::run(&peer),

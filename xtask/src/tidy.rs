@@ -9,6 +9,8 @@ mod sizes;
 mod sources;
 mod spec_links;
 
+pub(crate) use dependencies::library_names;
+
 use crate::process::Outcome;
 
 /// One broken rule, with the place where it is broken.

@@ -18,8 +18,14 @@ const LAYERS: &[(&str, u8)] = &[
 ];
 
 /// Crates of the workshop: no product crate may use them outside its tests.
-const WORKSHOP: &[&str] =
-    &["freehold-testkit", "freehold-spec-tests", "freehold-benches", "freehold-peers", "xtask"];
+const WORKSHOP: &[&str] = &[
+    "freehold-testkit",
+    "freehold-browser-example",
+    "freehold-spec-tests",
+    "freehold-benches",
+    "freehold-peers",
+    "xtask",
+];
 
 /// The highest layer of the reusable libraries, to which the cap on foreign crates applies.
 pub(super) const LIBRARIES: u8 = 4;
@@ -70,6 +76,11 @@ const LICENCES: &[&str] = &[
     "BSL-1.0",
     "MPL-2.0",
 ];
+
+/// The names of the reusable libraries, in the order of layers.
+pub(crate) fn library_names() -> impl Iterator<Item = &'static str> {
+    LAYERS.iter().filter(|(_, layer)| *layer <= LIBRARIES).map(|(name, _)| *name)
+}
 
 /// Finds dependencies against the rules.
 pub(crate) fn check() -> Result<Vec<Finding>, String> {
