@@ -123,6 +123,12 @@ mod tests {
         prop::collection::vec(("[a-c]{0,2}", 0_i64..4), 0..12)
     }
 
+    #[test]
+    fn entries_that_all_have_one_name_are_one_entry() {
+        let map = map_of(&[("a".into(), 1), ("a".into(), 2)]);
+        assert_eq!(map.iter().collect::<Vec<_>>(), [("a", 2)]);
+    }
+
     proptest! {
         #[test]
         fn a_level_map_is_a_map_in_which_the_last_entry_counts(entries in entries()) {

@@ -155,6 +155,19 @@ fn event_over_the_limit_in_bytes_is_rejected_in_the_versions_that_do_not_drop_it
     assert_eq!(room.check(signed).unwrap_err(), Refusal::OverByteLimit(Field::StateKey));
 }
 
+#[test]
+fn nothing_is_authorised_by_as_many_auth_events_or_more_when_they_are_others() {
+    let room = Room::new(RoomVersion::V11);
+    let message = room.signed("m.room.message", None, "{}");
+    let views: Vec<_> = room.events.iter().map(|event| event.pdu().view()).collect();
+    let [create, member, levels] = views[..] else { panic!("the room has three events") };
+    for auth_events in [[create, member, member].as_slice(), &[create, member, levels, levels]] {
+        let named = NamedAuthEvents { auth_events, create: None };
+        let unauthorized = AuthorizedPdu::check(message.clone(), &named, &room.state()).unwrap_err();
+        assert_eq!(unauthorized.refusal, Refusal::OtherAuthEvents);
+    }
+}
+
 /// continuwuity 2efe8f2ec and others: events that the current state does not allow were shown.
 #[test]
 fn event_that_the_current_state_does_not_allow_is_soft_failed() {

@@ -39,7 +39,7 @@ pub const CASES: &[Case] = &[
     Case(R::RequiredPower, ALL, |s| s.levels(r#"{"state_default":1}"#).sets(BOB, "m.room.topic", "", "{}"), |s| s.levels(r#"{"state_default":0}"#).sets(BOB, "m.room.topic", "", "{}")),
     Case(R::RequiredPower, ALL, |s| s.without(LEVELS, "").sets(BOB, "m.room.topic", "", "{}"), |s| s.without(LEVELS, "").sets(CREATOR, "m.room.topic", "", "{}")),
     Case(R::RequiredPower, 1..=11, |s| s.sets(CREATOR, "m.room.topic", "", "{}"), |s| s.sets(ALICE, "m.room.topic", "", "{}")),
-    Case(R::RequiredPower, 3..=12, |s| redacts(s.levels(r#"{"events":{"m.room.redaction":1},"redact":0}"#), BOB, "$x:one.org"), |s| redacts(s.levels(r#"{"redact":99}"#), BOB, "$x:one.org")),
+    Case(R::RequiredPower, 3..=12, |s| redacts(s.levels(r#"{"events":{"m.room.redaction":1},"redact":0}"#), BOB, "$x:one.org"), |s| redacts(s.levels(r#"{"redact":99}"#), BOB, "$x:two.org")),
     Case(R::StateKeyOtherUser, ALL, |s| s.sets(ALICE, "x.state", "@bob:two.org", "{}"), |s| s.sets(ALICE, "x.state", ALICE, "{}")),
     Case(R::StateKeyOtherUser, ALL, |s| s.sets(ALICE, "x.state", "@", "{}"), |s| s.sets(ALICE, "x.state", " @bob:two.org", "{}")),
     Case(R::RedactionNotAllowed, 1..=2, |s| redacts(s, BOB, "$x:two.org"), |s| redacts(s, BOB, "$x:one.org")),
