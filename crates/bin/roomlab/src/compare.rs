@@ -1,5 +1,6 @@
 //! `roomlab compare`: the same questions to three implementations.
 
+mod known;
 mod naive;
 mod ruma;
 
@@ -11,6 +12,7 @@ use freehold_state_map::StateMap;
 use serde_json::{Value, json};
 
 use crate::cli::CompareArgs;
+use crate::compare::known::known_differences;
 use crate::compare::naive::Naive;
 use crate::compare::ruma::Ruma;
 use crate::failure::Failure;
@@ -37,6 +39,8 @@ struct Compared {
     room_version: &'static str,
     algorithm: &'static str,
     tally: Tally,
+    /// Why ruma may be of another opinion; looked for when it is.
+    known: Vec<&'static str>,
     saved: Option<PathBuf>,
 }
 
@@ -82,6 +86,11 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<Comparison, Failure> {
             file: room.file.clone(),
             room_version: room.version.id(),
             algorithm: algorithm_name(replay.algorithm),
+            known: if tally.disagreements.iter().any(|disagreement| disagreement.other == "ruma") {
+                known_differences(&replay)
+            } else {
+                Vec::new()
+            },
             tally,
             saved,
         });
@@ -189,8 +198,8 @@ fn answer(replay: &Replay<'_>, state: &StateMap) -> Answer {
 fn save(dir: &Path, room: &Room, tally: &Tally) -> Result<PathBuf, Failure> {
     let failure = |source| Failure::Write { path: dir.display().to_string(), source };
     std::fs::create_dir_all(dir).map_err(failure)?;
-    let id: String = room.events.first().map_or("room", |event| event.pdu().event_id().as_str()).to_owned();
-    let name: String = id.chars().filter(char::is_ascii_alphanumeric).take(16).collect();
+    let room_id = room.events.first().map_or("room", |event| event.pdu().room_id().as_str());
+    let name: String = room_id.chars().filter(char::is_ascii_alphanumeric).take(24).collect();
     let path = dir.join(format!("v{}-{name}.jsonl", room.version));
     let notes: Vec<Value> = tally.disagreements.iter().map(Disagreement::json).collect();
     let header = json!({ "room_version": room.version.id(), "disagreements": notes });
@@ -236,6 +245,9 @@ impl Report for Comparison {
                     writeln!(out, "    {}: ours {ours}, {} {theirs}", difference.about, disagreement.other)?;
                 }
             }
+            for why in &room.known {
+                writeln!(out, "  ruma is known to differ: {why}")?;
+            }
             if let Some(path) = &room.saved {
                 writeln!(out, "  saved as {}", path.display())?;
             }
@@ -253,6 +265,7 @@ impl Report for Comparison {
                 "resolutions": room.tally.resolutions,
                 "without_ruma": room.tally.without_ruma,
                 "disagreements": room.tally.disagreements.iter().map(Disagreement::json).collect::<Vec<_>>(),
+                "known_differences_of_ruma": room.known,
                 "saved": room.saved.as_ref().map(|path| path.display().to_string()),
             })
         };

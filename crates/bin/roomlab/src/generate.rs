@@ -64,6 +64,7 @@ pub(crate) fn run(args: &GenerateArgs) -> Result<Made, Failure> {
         forks: args.forks,
         recipes: args.attack.clone(),
         sealing: Sealing::Signed,
+        ..GenerateConfig::default()
     };
     let room = generate(args.seed, &config);
     write_file(&args.output, &lines(&room))?;

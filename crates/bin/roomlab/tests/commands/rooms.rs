@@ -9,7 +9,7 @@ use freehold_testkit::{GenerateConfig, Room};
 use serde_json::Value;
 
 fn room_of(version: &'static RoomVersion, seed: u64) -> Room {
-    signed_room(seed, GenerateConfig { version: Some(version), events: 40, ..GenerateConfig::default() })
+    signed_room(seed, GenerateConfig { version: Some(version), events: 30, ..GenerateConfig::default() })
 }
 
 /// The resolved state that a command printed.
@@ -144,6 +144,7 @@ fn a_disagreement_fails_and_is_saved_as_a_room() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     let found = ran.json();
     assert_eq!(found[0]["disagreements"].as_array().unwrap().len(), 1);
+    assert_eq!(found[0]["known_differences_of_ruma"].as_array().unwrap().len(), 1);
     let saved = found[0]["saved"].as_str().unwrap();
     let again = roomlab(&["compare", "--json", saved, "--save", "saved-again"]).json();
     assert_eq!(again[0]["disagreements"], found[0]["disagreements"]);
