@@ -313,11 +313,8 @@ fn auth_chain<'a>(
     let mut chain = EventIdSet::new();
     let mut waiting: Vec<&RoomEvent> = state.collect();
     while let Some(event) = waiting.pop() {
-        for id in &event.auth_events {
-            let event_id = <&EventId>::try_from(id.as_str()).expect("an event id");
-            if chain.insert(event_id) {
-                waiting.push(events[id.as_str()]);
-            }
+        if chain.insert(<&EventId>::try_from(event.event_id.as_str()).expect("an event id")) {
+            waiting.extend(event.auth_events.iter().map(|id| events[id.as_str()]));
         }
     }
     chain

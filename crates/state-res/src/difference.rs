@@ -16,10 +16,15 @@ use crate::{
 ///
 /// > If Ci is the full auth chain of Si, then the auth difference is ∪ Ci − ∩ Ci.
 ///
+/// The events of a state count into its full auth chain, as in every implementation on the network
+/// (Synapse's `get_auth_chain_difference` starts from them). Read to the letter, the text leaves
+/// them out; then an unconflicted event that the conflicted events of only some forks cite would be
+/// replayed, and the outcome in rooms of version 12 would often be another than everybody else's.
+///
 /// No full auth chain is ever computed. What the forks have in common is in every chain, so only
 /// what conflicted events reach can be in the difference: the walk starts from those, goes down
-/// by generation with one bit per fork, and ends where everything left is reached by all forks.
-/// What was reached by some forks only is a candidate; it is in every chain after all when an
+/// by generation with one bit per fork, and ends where everything left is reached by all forks, which
+/// is at the latest at the unconflicted state. What was reached by some forks only is a candidate; it is in every chain after all when an
 /// unconflicted state event reaches it, so those are tried, highest generation first, until every
 /// candidate is settled or no higher event is left.
 ///
@@ -41,7 +46,7 @@ pub(crate) fn auth_difference<S: EventSource, F: Forks<S::Id>>(
     for node in &conflict.events {
         descent.queue(graph.generation(*node)?, *node);
     }
-    let mut candidates = descent.run(graph)?;
+    let mut candidates = descent.run(graph, forks)?;
     graph.complete()?;
     candidates.retain(|node| !conflict.is_conflicted.get(*node));
     let mut settling = Settling::new(graph, descent.reached, candidates)?;
@@ -77,14 +82,22 @@ impl Descent {
     ///
     /// INVARIANT: an event leaves the heap after everything that cites it, because its generation
     /// is smaller. So its set of forks is final then.
-    fn run<S: EventSource>(&mut self, graph: &mut Graph<'_, S>) -> Result<Vec<Node>, ResolveError<S::Id>> {
+    fn run<S: EventSource, F: Forks<S::Id>>(
+        &mut self,
+        graph: &mut Graph<'_, S>,
+        forks: &F,
+    ) -> Result<Vec<Node>, ResolveError<S::Id>> {
         let mut candidates = Vec::new();
         while self.partial > 0
             && let Some((generation, node)) = self.heap.pop()
         {
             self.partial -= usize::from(self.is_partial(node));
             if !self.reached.is_empty(node) && !self.reached.is_full(node) {
-                candidates.push(node);
+                if is_unconflicted(graph, forks, node)? {
+                    self.reached.add_all_forks(node);
+                } else {
+                    candidates.push(node);
+                }
             }
             for position in graph.links(node)? {
                 let auth_event = graph.link(position);
@@ -122,6 +135,18 @@ impl Descent {
             forks != self.own.full_word(word)
         })
     }
+}
+
+/// Whether all forks have the event in their state.
+fn is_unconflicted<S: EventSource, F: Forks<S::Id>>(
+    graph: &mut Graph<'_, S>,
+    forks: &F,
+    node: Node,
+) -> Result<bool, ResolveError<S::Id>> {
+    let Some(event) = graph.view(node)? else { return Ok(false) };
+    let Some(state_key) = event.state_key else { return Ok(false) };
+    let agreed = forks.unconflicted(event.event_type, state_key)?;
+    Ok(agreed.is_some_and(|agreed| agreed.borrow() == event.id))
 }
 
 /// The search for unconflicted state events that have candidates in their auth chains.

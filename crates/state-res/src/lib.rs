@@ -98,8 +98,7 @@
 //!
 //! Between the conflicted events and where their auth chains meet, every link is followed once.
 //! Below that nothing is, with one exception: an event that only some forks' conflicted events cite
-//! belongs to the auth difference, unless some *unconflicted* state event has it in its auth chain
-//! too. To know that, the unconflicted events of a greater [generation](generation_above) are
+//! belongs to the auth difference, unless it is *unconflicted* state or in the auth chain of such. To know that, the unconflicted events of a greater [generation](generation_above) are
 //! looked at, the greatest first, until the question is settled. Mostly the first few settle it; at
 //! worst each is looked at once. Memory grows with what was looked at.
 

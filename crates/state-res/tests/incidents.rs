@@ -221,6 +221,36 @@ fn power_events_are_enlarged_along_links_of_the_full_conflicted_set() {
     assert_eq!(outcome.member(BOB), Some("bob2"));
 }
 
+/// What the network does where the text, to the letter, says otherwise: an unconflicted event is in
+/// no auth difference, even when the conflicted events of only one fork cite it.
+///
+/// ```text
+/// PL <-+- topic-bob (ts 99)
+///      +- PL2 (Bob has no power any more) <- topic-alice
+///
+/// one:  PL2 topic-alice      two:  PL2 topic-bob
+/// ```
+///
+/// Replayed, PL2 would deny Bob's topic in version 12.
+#[test]
+fn an_unconflicted_event_is_in_no_auth_difference() {
+    for (version, winner) in [(RoomVersion::V11, "topic-alice"), (RoomVersion::V12, "topic-bob")] {
+        let mut dag = founded(version);
+        let users = dag.users(json!({}));
+        dag.levels("PL2", ALICE, users, &["alice", "PL"]);
+        dag.topic("topic-alice", ALICE, &["alice", "PL2"]);
+        dag.topic("topic-bob", BOB, &["bob", "PL"]).origin_server_ts = 99;
+        let common = ["create", "alice", "PL2", "JR", "bob", "charlie"];
+        let one = [&common[..], &["topic-alice"]].concat();
+        let two = [&common[..], &["topic-bob"]].concat();
+        for dag in [dag.clone(), dag.knows_generations()] {
+            let outcome = dag.resolve(&[&one, &two]);
+            assert_eq!(outcome.difference(), [""; 0], "{version}");
+            assert_eq!(outcome.at("m.room.topic", ""), Some(winner), "{version}");
+        }
+    }
+}
+
 /// Each level cites every event of the level below: the number of paths is exponential.
 ///
 /// ```text

@@ -17,6 +17,7 @@ pub(crate) const EVE: &str = "@eve:four.example";
 pub(crate) const ZARA: &str = "@zara:five.example";
 
 /// Events by a short name, which is their event id without the `$`.
+#[derive(Clone)]
 pub(crate) struct Dag {
     pub(crate) version: &'static RoomVersion,
     pub(crate) events: BTreeMap<String, RoomEvent>,

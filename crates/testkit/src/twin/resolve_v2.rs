@@ -11,15 +11,16 @@ use super::{
 };
 use crate::event::{Events, RoomEvent, StateMap};
 
-/// How step 1 finds "the events in the auth chain of *P* which also belong to the full conflicted
-/// set", and what counts as an edge between two of them.
+/// What counts into the full auth chain of a state; how step 1 finds "the events in the auth chain of
+/// *P* which also belong to the full conflicted set"; and what counts as an edge between two of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Walk {
     /// As every implementation on the network does it (Synapse, the Conduit family, Dendrite's
-    /// library): from *P* along `auth_events`, going on only from events of the full conflicted
-    /// set, and edges are `auth_events` links.
+    /// library): the events of a state count into its full auth chain; from *P* along `auth_events`, going on only from events
+    /// of the full conflicted set, and edges are `auth_events` links.
     Deployed,
-    /// As the text has it: by the whole auth chain, through whatever lies between.
+    /// As the text has it: the events of a state count into its full auth chain only where one
+    /// cites another; by the whole auth chain, through whatever lies between.
     WholeChain,
 }
 
@@ -29,7 +30,7 @@ pub(super) fn resolve(version: &Differences, states: &[StateMap], events: &Event
     if conflicted.is_empty() {
         return Resolved { state: unconflicted, ..Resolved::default() };
     }
-    let full_conflicted_set = full_conflicted_set(version, states, &conflicted, events);
+    let full_conflicted_set = full_conflicted_set(version, states, &conflicted, events, walk);
     let run = Run { version, events, walk, full: full_conflicted_set };
     // "1. Select the set *X* of all *power events* that appear in the *full conflicted set*. For
     // each such power event *P*, enlarge *X* by adding the events in the auth chain of *P* which
@@ -81,9 +82,10 @@ fn full_conflicted_set(
     states: &[StateMap],
     conflicted: &BTreeSet<String>,
     events: &Events,
+    walk: Walk,
 ) -> BTreeSet<String> {
     let mut full = conflicted.clone();
-    full.extend(auth_difference(states, events));
+    full.extend(auth_difference(states, events, walk));
     if version.algorithm == Algorithm::V2_1 {
         full.extend(conflicted_state_subgraph(conflicted, events));
     }
@@ -96,9 +98,10 @@ fn full_conflicted_set(
 /// *Si*, that is the union of the auth chains for each event in *Si*, and then taking every event
 /// that doesn't appear in every auth chain. If *Ci* is the full auth chain of *Si*, then the auth
 /// difference is ∪ *Ci* − ∩ *Ci*."
-fn auth_difference(states: &[StateMap], events: &Events) -> BTreeSet<String> {
+fn auth_difference(states: &[StateMap], events: &Events, walk: Walk) -> BTreeSet<String> {
     let chain_of = |state: &StateMap| -> BTreeSet<String> {
-        state.values().flat_map(|id| auth_chain(id, events)).collect()
+        let own = state.values().filter(|_| walk == Walk::Deployed).cloned();
+        own.chain(state.values().flat_map(|id| auth_chain(id, events))).collect()
     };
     let chains: Vec<BTreeSet<String>> = states.iter().map(chain_of).collect();
     let union: BTreeSet<String> = chains.iter().flatten().cloned().collect();
