@@ -12,7 +12,6 @@ use freehold_state_map::StateMap;
 use serde_json::{Value, json};
 
 use crate::cli::CompareArgs;
-use crate::compare::known::known_differences;
 use crate::compare::naive::Naive;
 use crate::compare::ruma::Ruma;
 use crate::failure::Failure;
@@ -22,6 +21,8 @@ use crate::replay::{Replay, replay};
 use crate::resolver::{self, algorithm_name};
 use crate::room::{self, Event, Room};
 use crate::states;
+
+pub(crate) use crate::compare::known::known_differences;
 
 /// A resolved state, as everybody can say it.
 pub(crate) type Answer = BTreeMap<(String, String), String>;

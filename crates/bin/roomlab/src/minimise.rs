@@ -29,7 +29,7 @@ pub(crate) struct Minimised {
 /// Runs the command.
 pub(crate) fn run(args: &MinimiseArgs) -> Result<Minimised, Failure> {
     let room = room::load(&args.file)?;
-    let target = Target::of(&args.still, &room)?;
+    let target = Target::of(&args.still, &replay(&room, args.algorithm)?)?;
     let mut trial = Trial { room: &room, target, algorithm: args.algorithm, tries: 0 };
     let everything: Vec<u64> = room.events.iter().map(|event| event.number).collect();
     if !trial.shows(&everything)? {

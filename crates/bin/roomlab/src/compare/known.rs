@@ -7,7 +7,7 @@ use crate::room::Event;
 use crate::states;
 
 /// Why ruma may be of another opinion about a room.
-pub(super) fn known_differences(replay: &Replay<'_>) -> Vec<&'static str> {
+pub(crate) fn known_differences(replay: &Replay<'_>) -> Vec<&'static str> {
     let is_early = !replay.room.version.rules().authorization.limit_notifications_power_levels;
     let levels =
         || replay.room.events.iter().filter(|event| event.pdu().event_type() == "m.room.power_levels");

@@ -58,18 +58,20 @@ impl<'r> Ruma<'r> {
             Algorithm::V2_0 => StateResolutionV2Rules::V2_0,
             Algorithm::V2_1 => StateResolutionV2Rules::V2_1,
         };
+        let room = self.replay.room;
         let maps: Vec<ruma_state_res::StateMap<OwnedEventId>> =
             states.iter().map(|state| self.to_ruma(state)).collect();
         let chains = states.iter().map(|state| {
-            let heads = crate::states::entries(state).map(|(_, entry)| entry.event);
-            self.ids(&auth_chain(self.replay.room, heads))
+            // An event is not in its own auth chain.
+            let events = crate::states::entries(state).filter_map(|(_, entry)| room.event(entry.event));
+            self.ids(&auth_chain(room, events.flat_map(|event| event.auth_events.iter().copied())))
         });
         let resolved = ruma_state_res::resolve(
-            &self.replay.room.version.rules().authorization,
+            &room.version.rules().authorization,
             &rules,
             &maps,
             chains.collect(),
-            |id| self.replay.room.number(id.as_str()).and_then(|number| self.event(number)),
+            |id| room.number(id.as_str()).and_then(|number| self.event(number)),
             |conflicted| Some(self.subgraph(conflicted)),
         );
         let resolved = resolved.map_err(|error| error.to_string())?;

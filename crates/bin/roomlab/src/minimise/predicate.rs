@@ -6,11 +6,10 @@ use std::str::FromStr;
 use freehold_event_auth::Denial;
 use freehold_state_res::Outcome;
 
-use crate::compare;
+use crate::compare::{self, known_differences};
 use crate::failure::Failure;
 use crate::replay::{Replay, Verdict};
 use crate::resolver;
-use crate::room::Room;
 use crate::standing::standings;
 
 /// What a smaller room must still show, as the command line says it.
@@ -53,21 +52,26 @@ impl fmt::Display for Predicate {
 
 /// The same, with events by their number in the whole room.
 pub(super) enum Target {
-    Disagreement,
+    /// Over something else than a known difference that the whole room does not have: else a search for a new
+    /// disagreement slips off to an old one.
+    Disagreement {
+        known: Vec<&'static str>,
+    },
     Wins(u64),
     Loses(u64),
     Denied(String),
 }
 
 impl Target {
-    pub(super) fn of(predicate: &Predicate, room: &Room) -> Result<Target, Failure> {
+    pub(super) fn of(predicate: &Predicate, replay: &Replay<'_>) -> Result<Target, Failure> {
+        let room = replay.room;
         let number = |event_id: &String| {
             room.find(event_id)
                 .map(|event| event.number)
                 .ok_or_else(|| Failure::NoSuchEvent { file: room.file.clone(), event_id: event_id.clone() })
         };
         Ok(match predicate {
-            Predicate::Disagreement => Target::Disagreement,
+            Predicate::Disagreement => Target::Disagreement { known: known_differences(replay) },
             Predicate::Wins(event) => Target::Wins(number(event)?),
             Predicate::Loses(event) => Target::Loses(number(event)?),
             Predicate::Denied(rule) => Target::Denied(rule.clone()),
@@ -85,7 +89,11 @@ impl Target {
             Ok(standings(replay)?.get(&number).copied())
         };
         Ok(match self {
-            Target::Disagreement => !compare::tally(replay)?.disagreements.is_empty(),
+            Target::Disagreement { known } => {
+                let is_known = |why: &&str| known.contains(why);
+                !compare::tally(replay)?.disagreements.is_empty()
+                    && known_differences(replay).iter().all(is_known)
+            }
             Target::Wins(event) => standing(*event)?.is_some_and(|standing| standing.wins),
             Target::Loses(event) => {
                 standing(*event)?.is_some_and(|standing| standing.conflicted && !standing.wins)
