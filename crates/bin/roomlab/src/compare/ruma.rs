@@ -62,9 +62,8 @@ impl<'r> Ruma<'r> {
         let maps: Vec<ruma_state_res::StateMap<OwnedEventId>> =
             states.iter().map(|state| self.to_ruma(state)).collect();
         let chains = states.iter().map(|state| {
-            // An event is not in its own auth chain.
-            let events = crate::states::entries(state).filter_map(|(_, entry)| room.event(entry.event));
-            self.ids(&auth_chain(room, events.flat_map(|event| event.auth_events.iter().copied())))
+            // The events of a state count into its full auth chain, as on the network.
+            self.ids(&auth_chain(room, crate::states::entries(state).map(|(_, entry)| entry.event)))
         });
         let resolved = ruma_state_res::resolve(
             &room.version.rules().authorization,
