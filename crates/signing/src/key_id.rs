@@ -166,6 +166,14 @@ mod tests {
     }
 
     #[test]
+    fn is_looked_up_and_told_as_its_text() {
+        let id = KeyId::parse("ed25519:1").unwrap();
+        assert_eq!((id.as_ref(), format!("{id:?}").as_str()), ("ed25519:1", r#""ed25519:1""#));
+        let ids = std::collections::BTreeSet::from([id, KeyId::parse("ed25519:2").unwrap()]);
+        assert!(ids.contains("ed25519:1") && ids.contains("ed25519:2") && !ids.contains("ed25519:3"));
+    }
+
+    #[test]
     fn names_new_keys_in_the_grammar_only() {
         assert_eq!(KeyId::ed25519("a_1Z").unwrap().as_str(), "ed25519:a_1Z");
         for version in ["", "a-b", "a:b", "a b", "é", "a."] {

@@ -42,3 +42,14 @@ impl fmt::Debug for Signature {
         write!(f, "Signature({})", self.to_base64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_told_in_base64() {
+        let told = format!("{:?}", Signature::from_bytes([0; Signature::BYTES]));
+        assert!(told.contains(&"A".repeat(86)), "{told}");
+    }
+}

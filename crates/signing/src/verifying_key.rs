@@ -173,3 +173,45 @@ const SMALL_ORDER_Y: [[u8; 32]; 5] = [
         0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
     ],
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+    use super::*;
+
+    #[test]
+    fn keys_are_told_apart_by_their_hash_and_their_debug_form() {
+        // The keys of RFC 8032, section 7.1, tests 1 and 2.
+        let one = VerifyingKey::from_base64("11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
+        let other = VerifyingKey::from_base64("PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw").unwrap();
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        assert_eq!(hasher.hash_one(&one), hasher.hash_one(one.clone()));
+        assert_ne!(hasher.hash_one(&one), hasher.hash_one(&other));
+        assert_eq!(format!("{one:?}"), "VerifyingKey(11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo)");
+    }
+
+    #[test]
+    fn only_y_from_p_on_is_not_canonical() {
+        let encoding = |low, middle, high| {
+            let mut bytes = [middle; 32];
+            bytes[0] = low;
+            bytes[31] = high;
+            bytes
+        };
+        for (bytes, canonical) in [
+            (encoding(0xec, 0xff, 0x7f), true),
+            (encoding(0xed, 0xff, 0x7f), false),
+            (encoding(0xff, 0xff, 0xff), false),
+            (encoding(0xed, 0xff, 0x7e), true),
+            (encoding(0xff, 0xff, 0xfe), true),
+            (encoding(0xed, 0xfe, 0x7f), true),
+            (encoding(0xff, 0x00, 0xff), true),
+        ] {
+            let refused = VerifyingKey::from_bytes(&bytes) == Err(InvalidKey::NotCanonical);
+            assert_eq!(refused, !canonical, "{bytes:x?}");
+        }
+        // A key pair's, from the seed 429 in little-endian order: its first and last bytes are those of p.
+        assert!(VerifyingKey::from_base64("7Uw6CiAtRijSSRzu0emH4fY4y2pWd4snJFUTezNxKH8").is_ok());
+    }
+}

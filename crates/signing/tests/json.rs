@@ -141,7 +141,7 @@ fn a_source_can_be_narrowed_to_the_keys_valid_now() {
         (KeyValidity::Current { valid_until_ts: 1000 }, 1001, false),
         (KeyValidity::Old { expired_ts: 5000 }, 1000, false),
     ] {
-        let keys = ValidAt { keys: Keys::of(&signer).valid(validity), now_ms };
+        let keys = ValidAt { keys: &Keys::of(&signer).valid(validity), now_ms };
         assert_eq!(verify_json(&signed, server, &keys).is_ok(), good, "{validity:?} {now_ms}");
     }
 }

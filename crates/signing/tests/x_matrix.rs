@@ -115,6 +115,18 @@ fn everything_else_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_refusal_names_the_parameter() {
+    for (header, told) in [
+        ("X-Matrix origin=a,origin=a", "the parameter origin is given twice"),
+        ("X-Matrix destination=a,destination=a", "the parameter destination is given twice"),
+        ("X-Matrix origin=a", "the parameter key is missing"),
+        ("X-Matrix origin=a,key=ed25519:1", "the parameter sig is missing"),
+    ] {
+        assert_eq!(parse(header).unwrap_err().to_string(), told);
+    }
+}
+
+#[test]
 fn bytes_that_are_not_text_are_refused() {
     assert_eq!(XMatrix::parse(b"X-Matrix origin=\"\xff\""), Err(InvalidXMatrix::NotUtf8));
 }
