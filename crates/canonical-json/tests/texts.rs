@@ -9,7 +9,7 @@
 use freehold_canonical_json::ParseErrorKind::*;
 use freehold_canonical_json::{
     CanonicalObject, Limits, NotCanonicalKind, ParseErrorKind, Value, canonical_text, canonicalize,
-    check_canonical, elements, fields, member, parse,
+    check_canonical, elements, fields, is_canonical, member, parse,
 };
 
 fn canonical(text: impl AsRef<[u8]>, limits: &Limits) -> Result<String, (usize, ParseErrorKind)> {
@@ -340,6 +340,37 @@ fn only_an_object_becomes_a_canonical_object() {
     let empty = CanonicalObject::parse(b" { } ", &Limits::STRICT).unwrap();
     assert_eq!((empty.as_str(), empty.len()), ("{}", 0));
     assert_eq!(empty.get(""), None);
+}
+
+#[test]
+fn canonical_object_gives_its_text_and_that_of_each_member() {
+    let object = CanonicalObject::parse(br#"{"b": [1], "a": 2}"#, &Limits::STRICT).unwrap();
+    let texts: Vec<&str> = object.iter().map(|member| member.text()).collect();
+    assert_eq!(texts, [r#""a":2"#, r#""b":[1]"#]);
+    assert!(!object.is_empty());
+    assert_eq!(format!("{object:?}"), r#"{"a":2,"b":[1]}"#);
+    assert_eq!(object.into_string(), r#"{"a":2,"b":[1]}"#);
+    assert!(CanonicalObject::parse(b"{}", &Limits::STRICT).unwrap().is_empty());
+}
+
+#[test]
+fn is_canonical_is_whether_the_check_passes() {
+    assert!(is_canonical(br#"{"a":1}"#, &Limits::STRICT));
+    assert!(!is_canonical(br#"{"a": 1}"#, &Limits::STRICT));
+}
+
+#[test]
+fn keys_are_sorted_by_the_first_byte_on_which_they_differ() {
+    for (text, printed) in [
+        // Bytes without a bit in common.
+        (r#"{"@a":1,"!b":2}"#, r#"{"!b":2,"@a":1}"#),
+        (r#"{"12345678@a":1,"12345678!b":2}"#, r#"{"12345678!b":2,"12345678@a":1}"#),
+        // A key and its beginning.
+        (r#"{"ab":1,"a":2}"#, r#"{"a":2,"ab":1}"#),
+        (r#"{"123456789":1,"12345678":2}"#, r#"{"12345678":2,"123456789":1}"#),
+    ] {
+        assert_eq!(strict(text).as_deref(), Ok(printed));
+    }
 }
 
 #[test]
