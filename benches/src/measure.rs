@@ -1,9 +1,9 @@
-//! Timing two things in turn, so that a machine whose speed drifts slows both.
+//! Timing two things in turn, so that a machine whose speed drifts slows both. What counts is the time the thread had
+//! the processor, so that other work on the machine counts for neither.
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, time::Duration};
+
+use cpu_time::ThreadTime;
 
 /// How long a row is measured.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ pub(crate) fn prepared_pair<A, B, I>(
     let our_calls = calls_per_round(effort, &mut ours);
     let mut time_peer = || {
         let input = prepare();
-        let started = Instant::now();
+        let started = ThreadTime::now();
         let output = black_box(peer(input));
         let elapsed = started.elapsed().as_secs_f64();
         drop(output);
@@ -87,7 +87,7 @@ fn calls_per_round<A>(effort: Effort, function: &mut impl FnMut() -> A) -> u32 {
 }
 
 fn time<A>(calls: u32, function: &mut impl FnMut() -> A) -> f64 {
-    let started = Instant::now();
+    let started = ThreadTime::now();
     for _ in 0..calls {
         black_box(function());
     }
