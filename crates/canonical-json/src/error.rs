@@ -14,6 +14,7 @@ pub struct ParseError {
 
 /// The kinds of fault for which a text is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseErrorKind {
     /// The text has more bytes than [`Limits::bytes`] lets it have.
     #[error("text of {length} bytes is longer than {limit}")]
@@ -100,6 +101,7 @@ pub struct NotCanonical {
 
 /// How a text departs from canonical form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NotCanonicalKind {
     /// It is not even JSON within the limits.
     #[error(transparent)]

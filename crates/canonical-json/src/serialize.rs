@@ -14,6 +14,7 @@ use crate::{Limits, MAX_INTEGER, Number, Numbers, Object, Value};
 
 /// A value cannot be written as canonical JSON; the program that made it is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SerializeError {
     /// More bytes than [`Limits::bytes`] lets there be.
     #[error("canonical form of {length} bytes is longer than {limit}")]

@@ -59,6 +59,7 @@ impl PolicyServer {
     ///
     /// When the answer is no, the server should be asked for a new signature before the event is
     /// soft-failed: its key may have changed in between.
+    #[must_use = "an event that is not recommended is soft-failed"]
     pub fn recommends(&self, pdu: &Pdu) -> bool {
         if !Self::concerns(&pdu.view()) {
             return true;

@@ -37,6 +37,34 @@ pub trait AuthState {
     fn third_party_invite(&self, token: &str) -> Option<Fact<'_, ThirdPartyInvite<'_>>>;
 }
 
+impl<S: AuthState + ?Sized> AuthState for &S {
+    type Id = S::Id;
+
+    fn create(&self) -> Option<Fact<'_, &RoomCreate>> {
+        (**self).create()
+    }
+
+    fn is_create(&self, id: &Self::Id) -> bool {
+        (**self).is_create(id)
+    }
+
+    fn power_levels(&self) -> Option<Fact<'_, &PowerLevels>> {
+        (**self).power_levels()
+    }
+
+    fn join_rule(&self) -> Option<Fact<'_, JoinRule>> {
+        (**self).join_rule()
+    }
+
+    fn membership(&self, user_id: &str) -> Option<Fact<'_, Membership>> {
+        (**self).membership(user_id)
+    }
+
+    fn third_party_invite(&self, token: &str) -> Option<Fact<'_, ThirdPartyInvite<'_>>> {
+        (**self).third_party_invite(token)
+    }
+}
+
 /// Something the state says, and the event that says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fact<'a, T> {

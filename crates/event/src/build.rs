@@ -81,6 +81,7 @@ impl From<OwnedEventId> for EventReference {
 
 /// Why no event can be made; the fault is with the one who asked for it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum BuildError {
     /// The room version has the author choose the event id, and there is none.
     #[error("this room version needs an event id")]

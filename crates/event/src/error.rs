@@ -9,6 +9,7 @@ use crate::{field::Field, room_version::LengthUnit};
 /// The fault is always with the server that made the event (or that relayed it); the consequence
 /// is that [the event is dropped](https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FormatError {
     /// The bytes are not a JSON object, or not JSON that the room version allows.
     #[error("not a JSON object that the room version allows")]

@@ -13,6 +13,7 @@ use crate::{
 /// If they differ, what is inside is the redacted copy, so an event that does not say what its
 /// hash covers cannot get past this stage. The only ways here are [`Pdu::check_content_hash`] and
 /// making an event oneself ([`NewPdu`](crate::NewPdu)).
+#[must_use = "its content may have been redacted, and its signatures are not checked yet"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HashedPdu {
     pdu: Pdu,
@@ -39,7 +40,6 @@ impl Pdu {
     /// ([Validating hashes and signatures on received
     /// events](https://spec.matrix.org/v1.19/server-server-api/#validating-hashes-and-signatures-on-received-events);
     /// the signatures, which come first there, are the same on both copies.)
-    #[must_use]
     pub fn check_content_hash(self) -> HashedPdu {
         if self.claimed_content_hash() == Some(self.content_hash()) {
             return HashedPdu::intact(self);

@@ -74,6 +74,9 @@ mod template;
 mod text;
 mod view;
 
+/// The identifiers, in the version in which this crate takes and gives them.
+pub use ruma_common;
+
 pub use build::{BuildError, EventReference, NewPdu, ProtoEvent};
 pub use error::{Expected, FormatError};
 pub use field::Field;

@@ -1,6 +1,10 @@
 //! What authorisation rules and state resolution see of an event.
 
-use std::{fmt::Debug, hash::Hash};
+use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
+
+use ruma_common::OwnedEventId;
+
+use crate::pdu::Pdu;
 
 /// A borrowed view of one event: the only shape in which authorisation rules and state
 /// resolution see events.
@@ -103,6 +107,27 @@ pub trait EventSource {
     fn generation(&self, id: &Self::Id) -> Option<u64> {
         let _ = id;
         None
+    }
+}
+
+impl<S: EventSource + ?Sized> EventSource for &S {
+    type Id = S::Id;
+
+    fn event(&self, id: &Self::Id) -> Option<EventView<'_, Self::Id>> {
+        (**self).event(id)
+    }
+
+    fn generation(&self, id: &Self::Id) -> Option<u64> {
+        (**self).generation(id)
+    }
+}
+
+/// For those who have no event type of their own.
+impl EventSource for BTreeMap<OwnedEventId, Pdu> {
+    type Id = OwnedEventId;
+
+    fn event(&self, id: &OwnedEventId) -> Option<EventView<'_, OwnedEventId>> {
+        self.get(id).map(Pdu::view)
     }
 }
 

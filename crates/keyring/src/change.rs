@@ -274,6 +274,7 @@ pub struct Export {
 
 /// Why the keys of a tenant were not changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ChangeError<E> {
     /// The tenant has keys; use [`Keyring::rotate`].
     #[error("the tenant has keys already")]
@@ -350,6 +351,7 @@ pub enum ChangeError<E> {
 
 /// Why no key could be made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum GenerateError {
     /// The caller's generator failed.
     #[error("the random number generator failed")]

@@ -129,6 +129,7 @@ impl<B> fmt::Debug for KeyLog<B> {
 
 /// Why a key log cannot be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum KeyLogError<E> {
     /// The blob failed.
     #[error("the key log cannot be accessed: {0}")]
@@ -293,7 +294,7 @@ mod tests {
     #[test]
     fn tenants_whose_fingerprints_collide_keep_their_own_records() {
         let log = KeyLog::open(Vec::new()).unwrap();
-        log.replace(&tenant(1), None, b"one").unwrap();
+        assert_eq!(log.replace(&tenant(1), None, b"one").unwrap(), Replaced::Done);
         {
             // As if tenant 2 had the fingerprint of tenant 1.
             let mut state = log.lock();
@@ -301,7 +302,7 @@ mod tests {
             state.index.insert(fingerprint(tenant(2).as_bytes()), offset);
         }
         assert_eq!(log.load(&tenant(2)).unwrap(), None);
-        log.replace(&tenant(2), None, b"two").unwrap();
+        assert_eq!(log.replace(&tenant(2), None, b"two").unwrap(), Replaced::Done);
         assert_eq!(log.load(&tenant(1)).unwrap().as_deref(), Some(&b"one"[..]));
         assert_eq!(log.load(&tenant(2)).unwrap().as_deref(), Some(&b"two"[..]));
     }
@@ -309,9 +310,9 @@ mod tests {
     #[test]
     fn a_damaged_log_is_refused_and_says_where() {
         let log = KeyLog::open(Vec::new()).unwrap();
-        log.replace(&tenant(1), None, b"one").unwrap();
+        assert_eq!(log.replace(&tenant(1), None, b"one").unwrap(), Replaced::Done);
         let first = log.lock().end;
-        log.replace(&tenant(2), None, b"two").unwrap();
+        assert_eq!(log.replace(&tenant(2), None, b"two").unwrap(), Replaced::Done);
         let blob = log.into_blob();
         for cut in first as usize + 1..blob.len() {
             let error = KeyLog::open(blob[..cut].to_vec()).unwrap_err();
@@ -333,7 +334,7 @@ mod tests {
         assert!(worst < 64.0, "{worst}");
         let log = KeyLog::open(Vec::new()).unwrap();
         for index in 0..1000 {
-            log.replace(&tenant(index), None, &[0; 300]).unwrap();
+            assert_eq!(log.replace(&tenant(index), None, &[0; 300]).unwrap(), Replaced::Done);
         }
         assert_eq!(size_of_val(log.lock().index.first_key_value().unwrap().0), 8);
         assert_eq!(log.tenants(), 1000);

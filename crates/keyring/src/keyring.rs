@@ -213,6 +213,7 @@ impl fmt::Debug for TenantSigner {
 
 /// Why there is no signer, or no key document.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SignerError<E> {
     /// The caller asked in the name of a user, or for a purpose, the tenant cannot sign for.
     #[error(transparent)]

@@ -96,6 +96,8 @@ mod test_rng;
 
 /// The traits of generators, in the version the keyring takes them in.
 pub use rand_core;
+/// The identifiers, in the version in which the keyring takes and gives them.
+pub use ruma_common;
 
 pub use change::{ChangeError, Export, GenerateError, Rotation};
 pub use formats::synapse_config::OldKey;

@@ -145,6 +145,7 @@ impl MasterKeys {
 
 /// Why there is no master key.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum MasterKeyError {
     /// Neither 32 bytes nor the length of one of their encodings.
     #[error("a master key is 32 bytes, their base64 or their hexadecimal form, got {bytes} bytes")]

@@ -74,6 +74,7 @@ pub(crate) fn open(sealed: &Sealed, owner: Owner<'_>, masters: &MasterKeys) -> R
 
 /// Why a key cannot be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SealError {
     /// The caller's generator failed.
     #[error("the random number generator failed")]
@@ -85,6 +86,7 @@ pub enum SealError {
 
 /// Why a sealed key cannot be opened. The key is kept as it is in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// It was sealed under a master key that was not given.
     #[error("sealed under master key {master_key}, which was not given")]

@@ -53,6 +53,7 @@ impl<S: SealedStore + ?Sized> SealedStore for &S {
 }
 
 /// What became of a [`SealedStore::replace`].
+#[must_use = "what is stale has to be read and changed anew"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replaced {
     /// The record is stored.

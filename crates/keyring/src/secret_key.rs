@@ -62,6 +62,7 @@ impl fmt::Debug for SecretKey {
 
 /// Why a seed cannot be given a name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum SecretKeyError {
     /// Only Ed25519 keys sign in Matrix.
     #[error("`{key_id}` does not name an ed25519 key")]

@@ -134,6 +134,7 @@ pub const TENANT_KEYS_MAX: usize = 480;
 
 /// Why a stored record is not used. It is kept as it is in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// Written by a later version of this crate, or not by this crate.
     #[error("the record has format {format}, expected {FORMAT}")]

@@ -71,6 +71,7 @@ pub fn countersign_join(
 
 /// Why an event of another server is not signed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CountersignError {
     /// Not an event of the kind that is signed for others.
     #[error("not an event that is signed for others")]

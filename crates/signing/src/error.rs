@@ -7,6 +7,7 @@ use crate::KeyId;
 /// The signer is at fault, except for [`NoUsableKey`](Self::NoUsableKey): there the caller may not
 /// have the key yet, fetches what is named, and asks again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignatureError {
     /// A server that must sign has an identifier that holds no valid server name.
     #[error("{id:?} names no server that could have signed")]

@@ -109,6 +109,7 @@ impl AsRef<str> for KeyId {
 
 /// Why a text is no signing key identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidKeyId {
     /// There is no colon between algorithm and version.
     #[error("a key id needs a colon between algorithm and version")]

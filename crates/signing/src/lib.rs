@@ -104,6 +104,9 @@ mod third_party_invite;
 mod verifying_key;
 mod x_matrix;
 
+/// The identifiers, in the version in which this crate takes and gives them.
+pub use ruma_common;
+
 pub use countersign::{CountersignError, countersign_invite, countersign_join};
 pub use error::SignatureError;
 pub use event::{POLICY_SERVER_KEY_ID, SignedPdu, signature_on, verify_event, verify_policy_signature};

@@ -78,6 +78,7 @@ pub fn verify_request(
 
 /// Why a request is not authenticated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// The header names another destination than the one the request reached.
     #[error("the request is meant for {named}")]

@@ -46,6 +46,7 @@ pub fn sign_event(event: NewPdu, signer: &impl Signer) -> Result<SignedEvent, Si
 }
 
 /// An event its author has signed.
+#[must_use = "other servers may have to sign it too"]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignedEvent {
     /// Nobody else needs to sign.
@@ -80,6 +81,7 @@ impl SignedEvent {
 
 /// Why an event is not signed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SignEventError {
     /// The sender is not a user of the server that was to sign.
     #[error("{signer} does not sign for {sender}")]

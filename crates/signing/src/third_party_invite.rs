@@ -59,6 +59,7 @@ pub const VERIFICATIONS_MAX: usize = 1024;
 /// Why an invite does not redeem a third-party invite. The sender of the invite is at fault, except
 /// where the event with the keys is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ThirdPartyInviteError {
     /// The third-party invite names no key that can be used.
     #[error("the third-party invite names no usable public key")]

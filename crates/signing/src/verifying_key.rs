@@ -106,6 +106,7 @@ impl fmt::Debug for VerifyingKey {
 
 /// Why bytes are no usable public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidKey {
     /// Not base64 of 32 bytes.
     #[error("a public key is base64 of 32 bytes")]

@@ -75,6 +75,7 @@ impl fmt::Display for XMatrix {
 
 /// Why a header value is no `X-Matrix` credentials. The sender is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidXMatrix {
     /// Longer than [`XMatrix::BYTES_MAX`].
     #[error("the header has {bytes} bytes, at most {} are read", XMatrix::BYTES_MAX)]

@@ -54,6 +54,7 @@ pub const BYTES_MAX: usize = 1024;
 
 /// Why a key pair of the Conduit family cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ConduitError {
     /// Longer than [`BYTES_MAX`].
     #[error("the key pair has {bytes} bytes, more than {BYTES_MAX}")]

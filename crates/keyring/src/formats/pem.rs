@@ -63,6 +63,7 @@ pub const BYTES_MAX: usize = 64 * 1024;
 
 /// Why a PEM file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum PemError {
     /// Longer than [`BYTES_MAX`].
     #[error("the pem file has {bytes} bytes, more than {BYTES_MAX}")]

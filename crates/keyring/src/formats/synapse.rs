@@ -54,6 +54,7 @@ pub const BYTES_MAX: usize = 64 * 1024;
 
 /// Why a signing key file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum KeyFileError {
     /// Longer than [`BYTES_MAX`].
     #[error("the signing key file has {bytes} bytes, more than {BYTES_MAX}")]
@@ -76,6 +77,7 @@ pub enum KeyFileError {
 
 /// What is wrong with a line of a signing key file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum LineProblem {
     /// Not three fields. A file of one field is Synapse's format of before 2015.
     #[error("expected algorithm, version and seed, got {found} fields")]

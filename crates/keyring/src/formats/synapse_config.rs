@@ -82,6 +82,7 @@ pub const BYTES_MAX: usize = 1024 * 1024;
 
 /// Why old signing keys cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum OldKeysError {
     /// Longer than [`BYTES_MAX`].
     #[error("the configuration has {bytes} bytes, more than {BYTES_MAX}")]
@@ -104,6 +105,7 @@ pub enum OldKeysError {
 
 /// What is wrong with a line about an old signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum LineProblem {
     /// Not the part of YAML this reader knows.
     #[error("not understood")]

@@ -24,6 +24,7 @@ pub enum Via {
 
 /// Something an operator should see. Nothing depends on its being read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Finding {
     /// A server uses an identifier for a second key; the first one stays
     /// ([synapse#3121](https://github.com/matrix-org/synapse/issues/3121)).

@@ -63,6 +63,7 @@ impl NotaryQuery {
 
 /// Why a notary query is not answered.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum NotaryQueryError {
     /// No JSON, or longer than [`FetchPolicy::QUERY_BYTES_MAX`].
     #[error("the query cannot be read: {0}")]

@@ -108,6 +108,7 @@ impl KeySource for ServerKeys {
 
 /// Why a key document is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum DocumentError {
     /// No JSON, or longer than [`FetchPolicy::DOCUMENT_BYTES_MAX`].
     #[error("the key document cannot be read: {0}")]
