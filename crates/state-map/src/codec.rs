@@ -1,12 +1,15 @@
 //! The serialised form of a node.
 //!
 //! ```text
-//! leaf    0x01  count  { key  event  generation }*          count times; keys after the first as distance to the one before, less 1
-//! branch  0x02  depth  prefix  children(2)  { len  max_generation  id(20) }*   in the order of nibbles
+//! leaf    0x01  count  { key  event  generation }*
+//! branch  0x02  depth  prefix  children(2)  { len  max_generation  id(20) }*
 //! ```
 //!
-//! Numbers are LEB128 in their shortest form; `prefix` holds the common nibbles only; `children` is a little-endian bit set.
-//! There is one way to write a node, and [`decode`] refuses every other.
+//! The entries of a leaf are in the order of keys; a key after the first is its distance to the one
+//! before, less 1. The children of a branch are in the order of nibbles.
+//!
+//! Numbers are LEB128 in their shortest form; `prefix` holds the common nibbles only; `children` is
+//! a little-endian bit set. There is one way to write a node, and [`decode`] refuses every other.
 
 use std::sync::Arc;
 

@@ -45,8 +45,9 @@ impl Differences {
 
 /// The rows on which the tries below `roots` differ.
 ///
-/// The work is proportional to the rows found and the paths to them: a subtree that all tries share is skipped at its
-/// top, and where one trie has a leaf and another a branch, all but a leaf's worth of the branch are rows.
+/// The work is proportional to the rows found and the paths to them: a subtree that all tries share
+/// is skipped at its top, and where one trie has a leaf and another a branch, all but a leaf's
+/// worth of the branch are rows.
 pub(crate) fn differences<'a>(
     roots: impl Iterator<Item = &'a Arc<Node>>,
     nodes: &impl NodeStore,

@@ -45,7 +45,8 @@ fn insert_in_leaf(items: &[(u64, Entry)], edit: Edit) -> Arc<Node> {
     if items.len() > LEAF_MAX { Node::build(&items) } else { Node::leaf(items.into()) }
 }
 
-/// A branch above `node`, whose keys all differ from the new one before the nibble in which they differ from each other.
+/// A branch above `node`, whose keys all differ from the new one before the nibble in which they
+/// differ from each other.
 fn join(node: &Arc<Node>, branch: &Branch, edit: Edit) -> Arc<Node> {
     let region = Region::around(edit.key, common_nibbles(edit.key, branch.region.prefix));
     let above = Branch { region, children: [const { None }; FAN_OUT] }

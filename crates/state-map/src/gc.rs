@@ -48,7 +48,8 @@ pub enum SweepError {
 
 /// The nodes that some roots reach.
 ///
-/// Roots can be marked over several steps, for instance a few for each transaction; what two roots share is walked once.
+/// Roots can be marked over several steps, for instance a few for each transaction; what two roots
+/// share is walked once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reachable {
     ids: BTreeSet<NodeId>,
@@ -63,7 +64,8 @@ impl Reachable {
     /// Marks `root` and everything below it. Leaves below a branch are marked without reading them.
     ///
     /// # Errors
-    /// A node of the map is missing or corrupt. What was marked until then is right; marking again goes on from there.
+    /// A node of the map is missing or corrupt. What was marked until then is right; marking again
+    /// goes on from there.
     pub fn mark(&mut self, root: NodeId, nodes: &impl NodeStore) -> Result<(), LoadError> {
         if self.ids.contains(&root) {
             return Ok(());
@@ -105,9 +107,10 @@ impl Reachable {
 
 /// Forgets every node that none of `roots` reaches.
 ///
-/// Nothing is forgotten unless all roots could be marked. Parents go before their children, so that an interrupted sweep leaves no node
-/// whose children are gone (a later save of equal content would trust it). The store is borrowed for the whole
-/// run: a node saved by somebody else between mark and sweep would be lost.
+/// Nothing is forgotten unless all roots could be marked. Parents go before their children, so that
+/// an interrupted sweep leaves no node whose children are gone (a later save of equal content would
+/// trust it). The store is borrowed for the whole run: a node saved by somebody else between mark
+/// and sweep would be lost.
 ///
 /// # Errors
 /// See [`SweepError`].

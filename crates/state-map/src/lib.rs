@@ -1,14 +1,18 @@
 //! Persistent, structurally shared, content-addressed snapshots of room state.
 //!
-//! A snapshot maps interned (type, state key) pairs to state events: both are numbers that the caller hands out. A server keeps one
-//! snapshot for each event of a room, and all of them together take the space of the *changes*:
+//! A snapshot maps interned (type, state key) pairs to state events: both are numbers that the
+//! caller hands out. A server keeps one snapshot for each event of a room, and all of them together
+//! take the space of the *changes*:
 //!
-//! - changing a key copies one path of at most a few small nodes; everything else is shared ([`StateMap::insert`]),
-//! - two snapshots, or any number of them, are compared in the time of what differs ([`StateMap::diff`], [`StateMap::differences`]),
+//! - changing a key copies one path of at most a few small nodes; everything else is shared
+//!   ([`StateMap::insert`]),
+//! - two snapshots, or any number of them, are compared in the time of what differs
+//!   ([`StateMap::diff`], [`StateMap::differences`]),
 //! - the same content has the same root id, whatever its history ([`StateMap::root_id`]),
-//! - a stored snapshot is opened without reading it, and operations load the paths they need ([`StateMap::open`]),
-//! - every subtree knows its greatest generation, so that state resolution can ask for the events with the longest
-//!   auth chains first and stop ([`StateMap::highest_first`]).
+//! - a stored snapshot is opened without reading it, and operations load the paths they need
+//!   ([`StateMap::open`]),
+//! - every subtree knows its greatest generation, so that state resolution can ask for the events
+//!   with the longest auth chains first and stop ([`StateMap::highest_first`]).
 //!
 //! # What it does not do
 //!
@@ -17,8 +21,8 @@
 //!
 //! # Where to start
 //!
-//! [`StateMap`] is the snapshot; [`NodeStore`] is the small trait through which its nodes are kept. [`collect_garbage`] forgets the nodes
-//! that no snapshot needs.
+//! [`StateMap`] is the snapshot; [`NodeStore`] is the small trait through which its nodes are kept.
+//! [`collect_garbage`] forgets the nodes that no snapshot needs.
 //!
 //! ```
 //! use freehold_state_map::{Entry, MemoryStore, NoStore, StateMap};
@@ -47,8 +51,9 @@
 //!
 //! # The trie
 //!
-//! A radix trie over the sixteen nibbles of a key, with compressed paths and with leaves of up to 32 entries. Its shape is a function of the
-//! content alone: 32 entries or fewer are one leaf, more are a branch at the first nibble in which their keys differ.
+//! A radix trie over the sixteen nibbles of a key, with compressed paths and with leaves of up to
+//! 32 entries. Its shape is a function of the content alone: 32 entries or fewer are one leaf, more
+//! are a branch at the first nibble in which their keys differ.
 
 mod codec;
 mod diff;

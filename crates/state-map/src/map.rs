@@ -111,9 +111,9 @@ impl StateMap {
         Iter::new(&self.root, nodes)
     }
 
-    /// The entries whose generation is greater than `above` (all of them for `None`), highest generation first and
-    /// by key among equals. Only subtrees that hold such an entry are visited, and only as far as
-    /// the iterator is read. The iterator ends after the first error.
+    /// The entries whose generation is greater than `above` (all of them for `None`), highest
+    /// generation first and by key among equals. Only subtrees that hold such an entry are visited,
+    /// and only as far as the iterator is read. The iterator ends after the first error.
     pub fn highest_first<'a>(
         &'a self,
         above: Option<u64>,
@@ -122,8 +122,8 @@ impl StateMap {
         HighestFirst::new(&self.root, above, nodes)
     }
 
-    /// What changes from `self` to `newer`, in the order of keys. Costs the paths to the changes, not the size of the maps,
-    /// when one was made from the other or both were hashed or stored.
+    /// What changes from `self` to `newer`, in the order of keys. Costs the paths to the changes,
+    /// not the size of the maps, when one was made from the other or both were hashed or stored.
     ///
     /// # Errors
     /// See [`LoadError`].
@@ -157,7 +157,8 @@ impl StateMap {
         Ok(progress.done(self.root_id()))
     }
 
-    /// Writes what changed since `base`, a map that `store` has: the usual way to store the state after an event.
+    /// Writes what changed since `base`, a map that `store` has: the usual way to store the state
+    /// after an event.
     ///
     /// # Errors
     /// The store failed, or (when `base` was not in it) a node is missing.

@@ -1,8 +1,9 @@
 //! The shape of the trie.
 //!
-//! INVARIANT: the shape is a function of the entries alone. A set of at most [`LEAF_MAX`] entries is one leaf; a larger
-//! set is a branch at the first nibble (four bits, most significant first) in which its keys differ. So the same content
-//! has the same nodes, the same bytes and the same root id, whatever the order of insertions and removals.
+//! INVARIANT: the shape is a function of the entries alone. A set of at most [`LEAF_MAX`] entries
+//! is one leaf; a larger set is a branch at the first nibble (four bits, most significant first) in
+//! which its keys differ. So the same content has the same nodes, the same bytes and the same root
+//! id, whatever the order of insertions and removals.
 
 use std::sync::{Arc, OnceLock};
 
@@ -208,7 +209,8 @@ impl Node {
         (id, bytes)
     }
 
-    /// Whether two nodes are known to hold the same without looking below them. `false` means only that somebody has to look.
+    /// Whether two nodes are known to hold the same without looking below them. `false` means only
+    /// that somebody has to look.
     pub(crate) fn is_same(a: &Arc<Node>, b: &Arc<Node>) -> bool {
         Arc::ptr_eq(a, b) || matches!((a.known_id(), b.known_id()), (Some(a), Some(b)) if a == b)
     }

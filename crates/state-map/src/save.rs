@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::node::{Body, LEAF_MAX, Node, Region};
 use crate::store::{LoadError, NodeId, NodeStore};
 
-/// What [`StateMap::save`](crate::StateMap::save) and [`StateMap::save_changes`](crate::StateMap::save_changes) did.
+/// What [`StateMap::save`](crate::StateMap::save) and
+/// [`StateMap::save_changes`](crate::StateMap::save_changes) did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Saved {
     /// The id to open the map with.
@@ -37,7 +38,8 @@ impl Progress {
     }
 }
 
-/// Writes what the store lacks, children before parents, so that a store that has a node has everything below it.
+/// Writes what the store lacks, children before parents, so that a store that has a node has
+/// everything below it.
 pub(crate) fn save_missing(
     node: &Node,
     store: &mut impl NodeStore,

@@ -14,8 +14,8 @@ use crate::gc::SweepStore;
 /// Two maps hold the same entries exactly when their roots have the same id.
 ///
 /// 160 bits keep the table of a branch small (it holds up to sixteen of these), and a deliberate collision
-/// would still cost 2^80 hash computations, over bytes in which a stranger chooses nothing: keys, events and generations
-/// are numbers that the caller hands out.
+/// would still cost 2^80 hash computations, over bytes in which a stranger chooses nothing: keys,
+/// events and generations are numbers that the caller hands out.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId([u8; NodeId::LEN]);
 
@@ -58,9 +58,10 @@ pub type StoreError = Box<dyn Error + Send + Sync>;
 
 /// A place that keeps serialised nodes by their id.
 ///
-/// The store is a parameter of every operation that may have to read: maps hold no reference to it, so a
-/// map outlives the transaction that loaded it. An asynchronous store can answer `Ok(None)` for what it has not fetched,
-/// fetch the id named by [`LoadError::Missing`], and call again: nodes that were loaded stay loaded.
+/// The store is a parameter of every operation that may have to read: maps hold no reference to it,
+/// so a map outlives the transaction that loaded it. An asynchronous store can answer `Ok(None)`
+/// for what it has not fetched, fetch the id named by [`LoadError::Missing`], and call again: nodes
+/// that were loaded stay loaded.
 pub trait NodeStore {
     /// The serialised node with this id, or `None` when the store does not have it.
     ///

@@ -119,7 +119,8 @@ impl<S: NodeStore> Iterator for HighestFirst<'_, S> {
 }
 
 impl Ahead<'_> {
-    /// Highest generation first, then lowest key; a subtree before the entry that may be equal to its first one.
+    /// Highest generation first, then lowest key; a subtree before the entry that may be equal to
+    /// its first one.
     fn rank(&self) -> (u64, Reverse<u64>, bool) {
         (self.generation, Reverse(self.key), matches!(self.what, What::Subtree(_)))
     }

@@ -8,10 +8,11 @@ fn entry(event: u64) -> Entry {
     Entry { event, generation: event % 7 }
 }
 
-/// Dendrite stored the state of a room as blocks shared between snapshots, and an off-by-one in finding
-/// the blocks that were already there lost entries at the edges of blocks: rooms fell back to old state for years (its change log, 0.13.1).
-/// Here: every state set around the sizes at which nodes split and join comes back from the store as it went in, also when nearly
-/// all of its nodes are shared with the set before.
+/// Dendrite stored the state of a room as blocks shared between snapshots, and an off-by-one in
+/// finding the blocks that were already there lost entries at the edges of blocks: rooms fell back
+/// to old state for years (its change log, 0.13.1). Here: every state set around the sizes at which
+/// nodes split and join comes back from the store as it went in, also when nearly all of its nodes
+/// are shared with the set before.
 #[test]
 fn dendrite_0_13_1_every_state_set_comes_back_from_deduplicated_storage() {
     let mut nodes = MemoryStore::new();
@@ -19,7 +20,8 @@ fn dendrite_0_13_1_every_state_set_comes_back_from_deduplicated_storage() {
     base.save(&mut nodes).unwrap();
     let mut model = BTreeMap::new();
     let mut sets = Vec::new();
-    // Grow through every size up to well beyond one leaf and one level of branches, then shrink from the front and from the back.
+    // Grow through every size up to well beyond one leaf and one level of branches, then shrink
+    // from the front and from the back.
     let grow = (0..600u64).map(|key| (key, Some(entry(key))));
     let replace = [0, 15, 16, 31, 32, 255, 256, 599].map(|key| (key, Some(entry(10_000 + key))));
     let shrink = (0..300).flat_map(|step| [(step, None), (599 - step, None)]);

@@ -185,8 +185,8 @@ pub(crate) struct MinimiseArgs {
     /// Where to write the smaller room
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
-    /// Take events out of the middle too: what came after them comes after their parents then. Event ids change, and
-    /// signatures no longer hold
+    /// Take events out of the middle too: what came after them comes after their parents then.
+    /// Event ids change, and signatures no longer hold
     #[arg(long)]
     pub(crate) relink: bool,
     /// Use this algorithm instead of that of the room version, here and in the whole history

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::room::Parsed;
 
-/// The events with every event behind those it refers to, and those that cannot be put so because they are in a cycle or behind one.
+/// The events with every event behind those it refers to, and those that cannot be put so because
+/// they are in a cycle or behind one.
 ///
 /// Among events that could come next, the one with the smallest depth, then timestamp, then line.
 pub(crate) fn parents_first(events: Vec<Parsed>) -> (Vec<Parsed>, Vec<Parsed>) {

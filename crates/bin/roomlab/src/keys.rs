@@ -65,8 +65,8 @@ impl KeySource for KeyFile {
 }
 
 impl KeyFile {
-    /// Reads a file of JSON Lines (or of a single JSON value), each the document of a server, the answer of a notary, or an
-    /// object `{server: {key id: base64}}`.
+    /// Reads a file of JSON Lines (or of a single JSON value), each the document of a server, the
+    /// answer of a notary, or an object `{server: {key id: base64}}`.
     pub(crate) fn read(&mut self, path: &Path) -> Result<(), KeysError> {
         let file = path.display().to_string();
         let text = std::fs::read_to_string(path);

@@ -1,7 +1,7 @@
 //! The researcher's bench for Matrix rooms.
 //!
-//! One file for each command; what they share is in `room` (files and the event graph), `replay` (the verdict on each event and
-//! the states) and `output`.
+//! One file for each command; what they share is in `room` (files and the event graph), `replay`
+//! (the verdict on each event and the states) and `output`.
 
 mod cli;
 mod compare;

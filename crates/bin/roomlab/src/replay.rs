@@ -148,7 +148,8 @@ impl Replay<'_> {
         }
     }
 
-    /// A resolution that needs an event the file does not have gives no state; any other failure ends the command.
+    /// A resolution that needs an event the file does not have gives no state; any other failure
+    /// ends the command.
     fn unresolved(&self, events: &[u64], error: ResolveError<u64>) -> Result<Result<StateMap, u64>, Failure> {
         match error {
             ResolveError::MissingEvents { events } if !events.is_empty() => {

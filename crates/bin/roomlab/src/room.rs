@@ -185,8 +185,8 @@ pub(crate) fn parse(file: String, bytes: &[u8]) -> Result<Loaded, RoomError> {
     Ok(Loaded { room, problems })
 }
 
-/// The room version, from a header `{"room_version": …}` on the first line or from the create event; whether there is a
-/// header.
+/// The room version, from a header `{"room_version": …}` on the first line or from the create
+/// event; whether there is a header.
 fn version_of(file: &str, lines: &[(usize, &[u8])]) -> Result<(&'static RoomVersion, bool), RoomError> {
     for (index, (line, text)) in lines.iter().enumerate() {
         let Ok(Value::Object(object)) = serde_json::from_slice(text) else { continue };
@@ -274,8 +274,8 @@ fn parse_pdu(text: &[u8], version: &'static RoomVersion) -> Result<(Pdu, Option<
 }
 
 impl Room {
-    /// The room of these events; those that are in a cycle (which event ids allow in room versions 1 and 2 only), and those
-    /// behind them, are left out.
+    /// The room of these events; those that are in a cycle (which event ids allow in room versions
+    /// 1 and 2 only), and those behind them, are left out.
     pub(crate) fn new(
         file: String,
         version: &'static RoomVersion,

@@ -12,7 +12,8 @@ pub(super) struct Places {
     pub(super) lane: Vec<usize>,
     /// By event.
     pub(super) layer: Vec<usize>,
-    /// By event: the row of the layer, below 0 only for events that nothing comes after; their line comes in from the left.
+    /// By event: the row of the layer, below 0 only for events that nothing comes after; their line
+    /// comes in from the left.
     pub(super) row: Vec<Option<usize>>,
     /// By event: what is coloured alike.
     pub(super) strand: Vec<usize>,
@@ -34,8 +35,9 @@ fn layers(nodes: &[Node]) -> Vec<usize> {
     layers
 }
 
-/// A lane for every fork. The room is taken apart into strands, the longest path first; a strand stands in the first lane in
-/// which nothing is in its way. Single events that nothing comes after are stacked where their layer has room.
+/// A lane for every fork. The room is taken apart into strands, the longest path first; a strand
+/// stands in the first lane in which nothing is in its way. Single events that nothing comes after
+/// are stacked where their layer has room.
 pub(super) fn by_fork(nodes: &[Node]) -> Places {
     let children = children(nodes);
     let (ends, strands): (Vec<_>, Vec<_>) =

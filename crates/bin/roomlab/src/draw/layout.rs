@@ -112,9 +112,9 @@ impl Layout {
         self.corners.get(event).copied().unwrap_or_default()
     }
 
-    /// Straight down in one lane. Between lanes: out of the lane below the layer of the parent when a fork
-    /// begins, into the lane directly above the child when forks meet. To events that nothing comes after, down beside the lane
-    /// and in from the left.
+    /// Straight down in one lane. Between lanes: out of the lane below the layer of the parent when
+    /// a fork begins, into the lane directly above the child when forks meet. To events that
+    /// nothing comes after, down beside the lane and in from the left.
     fn prev_path(&self, child: usize, parent: usize) -> String {
         let ((child_x, child_y), (parent_x, parent_y)) = (self.corner(child), self.corner(parent));
         let (x1, y1) = (parent_x + BOX_WIDTH / 2, parent_y + BOX_HEIGHT);

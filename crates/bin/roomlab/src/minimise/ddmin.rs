@@ -1,15 +1,17 @@
 //! Which events to try without.
 //!
-//! The minimising delta debugging algorithm of Zeller and Hildebrandt ("Simplifying and isolating failure-inducing
-//! input", 2002) over the events of a room, with one addition: whoever refers to an event that is taken out goes with it.
+//! The minimising delta debugging algorithm of Zeller and Hildebrandt ("Simplifying and isolating
+//! failure-inducing input", 2002) over the events of a room, with one addition: whoever refers to
+//! an event that is taken out goes with it.
 
 use std::collections::BTreeSet;
 
 use crate::failure::Failure;
 use crate::room::Room;
 
-/// The smallest part found that passes the test. Every event in it has its parents and auth events in it, as far as the room has
-/// them, and no part that lacks one more event (with what depends on it) passes.
+/// The smallest part found that passes the test. Every event in it has its parents and auth events
+/// in it, as far as the room has them, and no part that lacks one more event (with what depends on
+/// it) passes.
 pub(super) fn minimise(
     room: &Room,
     everything: Vec<u64>,

@@ -7,8 +7,9 @@ use freehold_event::{Pdu, ReferenceLimits, content_hash};
 
 use crate::room::{Event, Parsed, Room};
 
-/// Makes the room of these events: what referred to an event that is gone now comes after its parents, and does without its
-/// authority. Hashes and ids are made anew; the signatures that are there do not hold. Gives the new ids by the numbers in the whole room.
+/// Makes the room of these events: what referred to an event that is gone now comes after its
+/// parents, and does without its authority. Hashes and ids are made anew; the signatures that are
+/// there do not hold. Gives the new ids by the numbers in the whole room.
 ///
 /// `None` when an event cannot be made so.
 pub(super) fn relink(room: &Room, kept: &[u64]) -> Option<(Room, BTreeMap<u64, String>)> {
