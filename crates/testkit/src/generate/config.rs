@@ -9,7 +9,7 @@ use crate::seal::Sealing;
 pub struct GenerateConfig {
     /// The room version; any one, chosen by the seed, when `None`.
     pub version: Option<&'static RoomVersion>,
-    /// How many servers are in the room.
+    /// How many servers are in the room; no more than there are users.
     pub servers: usize,
     /// How many users the servers have together.
     pub users: usize,

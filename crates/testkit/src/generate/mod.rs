@@ -84,6 +84,14 @@ mod tests {
         assert!(fewer > 5 && disputed > 5, "{fewer} {disputed}");
     }
 
+    /// Found by fuzzing: a server without users sent events of nobody.
+    #[test]
+    fn every_event_has_a_sender() {
+        let config = GenerateConfig { servers: 5, users: 2, events: 60, ..GenerateConfig::default() };
+        let room = generate(0, &config);
+        assert!(room.events_in_order().all(|event| !event.sender.is_empty()));
+    }
+
     #[test]
     fn marks_are_those_of_the_checks_on_receipt() {
         let room = generate(3, &GenerateConfig::default());

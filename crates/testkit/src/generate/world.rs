@@ -36,9 +36,12 @@ pub(super) struct World {
 impl World {
     /// A room with a few events in it that everybody knows.
     pub(super) fn new(version: &'static RoomVersion, rng: &mut Rng, config: &GenerateConfig) -> Self {
-        let names: Vec<String> = (0..config.servers.max(1)).map(|n| format!("s{n}.example")).collect();
+        let user_count = config.users.max(2);
+        // A server is in the room by its users.
+        let server_count = config.servers.clamp(1, user_count);
+        let names: Vec<String> = (0..server_count).map(|n| format!("s{n}.example")).collect();
         let name_of = |n: usize| names.get(n % names.len()).map_or("", String::as_str);
-        let users = (0..config.users.max(2)).map(|n| format!("@u{n}:{}", name_of(n))).collect();
+        let users = (0..user_count).map(|n| format!("@u{n}:{}", name_of(n))).collect();
         let servers =
             names.iter().map(|name| Server { name: name.clone(), known: BTreeSet::new(), heads: Vec::new() });
         let mut world = Self {
