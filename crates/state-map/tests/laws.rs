@@ -81,6 +81,8 @@ fn highest_first(model: &Model, above: Option<u64>) -> Vec<(u64, Entry)> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn any_sequence_of_operations_agrees_with_a_btree_map(operations in operations(300), probes in vec(key(), 0..20)) {
         let (mut map, mut model, nodes) = (StateMap::new(), Model::new(), MemoryStore::new());
