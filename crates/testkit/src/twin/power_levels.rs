@@ -128,13 +128,15 @@ impl Change<'_> {
     /// "For each entry being changed in, or removed from, the `events` (version 6: or
     /// `notifications`) property", and "for each entry being added to, or changed in".
     fn check_map(&self, property: &str) -> Result<(), Denied> {
-        for (_, current, new) in self.changed_entries(property) {
+        for (_, current, _) in self.changed_entries(property) {
             // "If the current value is greater than the `sender`'s current power level, reject."
             reject_if(
                 self.above(current),
                 format!("{}.1", self.point(4)),
                 "current level is above the sender",
             )?;
+        }
+        for (_, _, new) in self.changed_entries(property) {
             // "If the new value is greater than the `sender`'s current power level, reject."
             reject_if(self.above(new), format!("{}.1", self.point(5)), "new level is above the sender")?;
         }
@@ -142,7 +144,7 @@ impl Change<'_> {
     }
 
     fn check_users(&self) -> Result<(), Denied> {
-        for (user_id, current, new) in self.changed_entries("users") {
+        for (user_id, current, _) in self.changed_entries("users") {
             // "For each entry being changed in, or removed from, the `users` property, other than
             // the `sender`'s own entry: If the current value is greater than or equal to the
             // `sender`'s current power level, reject."
@@ -153,6 +155,8 @@ impl Change<'_> {
                 format!("{}.1", self.point(6)),
                 "user is not below the sender",
             )?;
+        }
+        for (_, _, new) in self.changed_entries("users") {
             // "For each entry being added to, or changed in, the `users` property: If the new value
             // is greater than the `sender`'s current power level, reject."
             reject_if(self.above(new), format!("{}.1", self.point(7)), "new level is above the sender")?;
