@@ -153,7 +153,6 @@ fn is_unconflicted<S: EventSource, F: Forks<S::Id>>(
 struct Settling {
     /// The forks that reach the event; all of them once it is known to be below an unconflicted event.
     reached: ForkSets,
-    is_candidate: NodeMap<bool>,
     /// With their generations; the lowest last.
     candidates: Vec<(u64, Node)>,
     path: Vec<Node>,
@@ -165,18 +164,12 @@ impl Settling {
         reached: ForkSets,
         candidates: Vec<Node>,
     ) -> Result<Self, ResolveError<S::Id>> {
-        let mut settling = Self {
-            reached,
-            is_candidate: NodeMap::new(),
-            candidates: Vec::with_capacity(candidates.len()),
-            path: Vec::new(),
-        };
+        let mut placed = Vec::with_capacity(candidates.len());
         for node in candidates {
-            settling.is_candidate.set(node, true);
-            settling.candidates.push((graph.generation(node)?, node));
+            placed.push((graph.generation(node)?, node));
         }
-        settling.candidates.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(settling)
+        placed.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(Self { reached, candidates: placed, path: Vec::new() })
     }
 
     /// The generation of the lowest candidate that is not settled: nothing at or below it can have
@@ -211,6 +204,7 @@ impl Settling {
             }
             let node = graph.enter(id)?;
             if !self.reached.is_full(node) {
+                self.reached.add_all_forks(node);
                 self.path.push(node);
                 self.settle_below(graph, floor)?;
             }
