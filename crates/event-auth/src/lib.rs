@@ -87,6 +87,8 @@
 //! * A property of the power levels that is added or removed has its default as the value that is
 //!   not there, as in ruma-state-res; in Synapse it has none.
 //! * An absent `users` is in order, as everywhere.
+//! * An `m.room.power_levels` event with another state key than `""`, or with none, is held against the
+//!   room's power levels like every other, as in ruma-state-res; Synapse compares it with nothing.
 //! * An `m.room.member` event whose state key is no user ID counts as one without state key; Synapse
 //!   and ruma-state-res reject it too.
 //! * `m.federate` closes a room only when it is the JSON value `false`.
