@@ -201,6 +201,11 @@ fn a_redacted_event_is_still_signed() {
 }
 
 #[test]
+fn a_key_is_believed_seven_days_ahead() {
+    assert_eq!(VALIDITY_AHEAD_MAX_MS, 604_800_000);
+}
+
+#[test]
 fn the_validity_of_keys_counts_as_the_room_version_says() {
     use KeyValidity::{Current, Old};
     let a = signer("a.example", "1", 1);
