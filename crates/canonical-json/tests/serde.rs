@@ -14,7 +14,14 @@ use freehold_canonical_json::{
     Limits, Object, SerializeError, Value, parse, to_canonical_vec_from, to_value,
 };
 use proptest::prelude::*;
-use serde::{Deserialize, Serialize, ser::SerializeMap};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{
+        IntoDeserializer, Visitor,
+        value::{BytesDeserializer, Error, MapDeserializer},
+    },
+    ser::SerializeMap,
+};
 
 #[derive(Serialize)]
 struct Everything {
@@ -109,6 +116,49 @@ fn strings_and_keys_are_borrowed_from_the_text() {
     let (key, value) = object.into_iter().next().unwrap();
     assert!(matches!(key, std::borrow::Cow::Borrowed("key")));
     assert!(matches!(value, Value::String(std::borrow::Cow::Borrowed("value"))));
+}
+
+/// An option, as formats that know options have it.
+struct Optional(Option<i64>);
+
+impl<'de> Deserializer<'de> for Optional {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.0 {
+            Some(value) => visitor.visit_some(value.into_deserializer()),
+            None => visitor.visit_none(),
+        }
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+#[test]
+fn shapes_that_serde_json_does_not_use_are_read() {
+    fn read<'de>(deserializer: impl Deserializer<'de, Error = Error>) -> Result<Value<'de>, Error> {
+        Value::deserialize(deserializer)
+    }
+    assert_eq!(read(().into_deserializer()), Ok(Value::Null));
+    assert_eq!(read(Optional(None)), Ok(Value::Null));
+    assert_eq!(read(Optional(Some(7))), Ok(Value::Integer(7)));
+    assert_eq!(read((-7_i128).into_deserializer()), Ok(Value::Integer(-7)));
+    assert_eq!(read(7_u128.into_deserializer()), Ok(Value::Integer(7)));
+    assert_eq!(read("a".into_deserializer()), Ok(Value::String("a".into())));
+}
+
+#[test]
+fn errors_of_reading_say_what_was_expected() {
+    let bytes = Value::deserialize(BytesDeserializer::<Error>::new(b"a")).unwrap_err();
+    assert_eq!(bytes.to_string(), "invalid type: byte array, expected a JSON value");
+    let list = serde_json::from_str::<Object<'_>>("[]").unwrap_err();
+    assert!(list.to_string().starts_with("invalid type: sequence, expected a JSON object"), "{list}");
+    let key = MapDeserializer::<_, Error>::new([(1_u64, 2_u64)].into_iter());
+    let key = Value::deserialize(key).unwrap_err();
+    assert_eq!(key.to_string(), "invalid type: integer `1`, expected a string as key");
 }
 
 #[test]

@@ -8,8 +8,8 @@
 
 use freehold_canonical_json::ParseErrorKind::*;
 use freehold_canonical_json::{
-    CanonicalObject, Limits, NotCanonicalKind, ParseErrorKind, Value, canonical_text, canonicalize,
-    check_canonical, elements, fields, is_canonical, member, parse,
+    CanonicalObject, Limits, MAX_INTEGER, MIN_INTEGER, NotCanonicalKind, Numbers, ParseErrorKind, Value,
+    canonical_text, canonicalize, check_canonical, elements, fields, is_canonical, member, parse,
 };
 
 fn canonical(text: impl AsRef<[u8]>, limits: &Limits) -> Result<String, (usize, ParseErrorKind)> {
@@ -370,6 +370,45 @@ fn keys_are_sorted_by_the_first_byte_on_which_they_differ() {
         (r#"{"123456789":1,"12345678":2}"#, r#"{"12345678":2,"123456789":1}"#),
     ] {
         assert_eq!(strict(text).as_deref(), Ok(printed));
+    }
+}
+
+#[test]
+fn elements_and_members_count_the_depth_of_what_they_are_in() {
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    for (depth, good) in [(Limits::RELAXED.depth, true), (Limits::RELAXED.depth + 1, false)] {
+        assert_eq!(elements(&nested(depth)).all(|element| element.is_ok()), good, "{depth}");
+        let object = format!("{{\"a\":{}}}", nested(depth - 1));
+        assert_eq!(fields(&object).all(|field| field.is_ok()), good, "{depth}");
+    }
+}
+
+#[test]
+fn bounds_are_those_of_the_network() {
+    assert_eq!(Limits::STRICT.bytes, 13_107_200);
+    assert_eq!((MIN_INTEGER, MAX_INTEGER), (-9_007_199_254_740_991, 9_007_199_254_740_991));
+    assert_eq!(Limits::RELAXED, Limits { numbers: Numbers::Relaxed, ..Limits::STRICT });
+}
+
+#[test]
+fn a_borrowed_sink_is_a_sink() {
+    let mut out = Vec::new();
+    Value::Bool(true).write_canonical(&mut &mut out);
+    assert_eq!(out, b"true");
+}
+
+#[test]
+fn each_control_character_has_one_escape() {
+    for byte in 0..0x20_u8 {
+        let escape = match byte {
+            0x08 => r"\b".to_owned(),
+            0x09 => r"\t".to_owned(),
+            0x0A => r"\n".to_owned(),
+            0x0C => r"\f".to_owned(),
+            0x0D => r"\r".to_owned(),
+            _ => format!(r"\u{byte:04x}"),
+        };
+        assert_eq!(strict(format!("\"\\u{byte:04X}\"")), Ok(format!("\"{escape}\"")), "{byte}");
     }
 }
 

@@ -31,6 +31,8 @@ fn objects_stay_sorted_whatever_is_done_to_them() {
     assert_eq!(object.remove("a"), None);
     object.retain(|key, _| key != "B");
     assert_eq!((printed(&object).as_str(), object.len()), (r#"{"b":"two","c":3}"#, 2));
+    assert!(!object.is_empty());
+    assert_eq!(object.iter().size_hint(), (2, Some(2)));
     object.clear();
     assert!(object.is_empty());
     assert_eq!(printed(&object), "{}");
@@ -74,6 +76,15 @@ fn owned_values_equal_the_borrowed_ones() {
 }
 
 #[test]
+fn values_are_made_of_what_they_hold() {
+    let list = Value::from(vec![Value::from("a"), Value::from(String::from("b"))]);
+    assert_eq!(list.as_array().unwrap().iter().filter_map(Value::as_str).collect::<Vec<_>>(), ["a", "b"]);
+    let object: Object<'_> = [("a", list)].into_iter().collect();
+    assert_eq!(Value::from(object.clone()).as_object(), Some(&object));
+    assert_eq!(Value::from(object).to_canonical_vec(), br#"{"a":["a","b"]}"#);
+}
+
+#[test]
 fn accessors_answer_only_for_their_own_kind() {
     for (text, kind) in [
         ("null", Kind::Null),
@@ -87,6 +98,7 @@ fn accessors_answer_only_for_their_own_kind() {
         let spaced = format!("\n {text}\t");
         let raw = RawValue::new(&spaced).unwrap();
         assert_eq!((raw.text(), raw.kind()), (text, kind));
+        assert_eq!(raw.is_null(), kind == Kind::Null);
         assert_eq!(raw.as_bool().is_some(), kind == Kind::Bool);
         assert_eq!(raw.as_f64().is_some(), kind == Kind::Number);
         assert_eq!(raw.as_i64(), (text == "-1").then_some(-1));
