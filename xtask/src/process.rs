@@ -55,7 +55,8 @@ pub(crate) fn is_present(program: &str) -> bool {
     answered.is_ok_and(|status| status.success())
 }
 
-fn shown(command: &Command) -> String {
+/// The command as somebody would type it.
+pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
