@@ -183,6 +183,9 @@ fn membership(pdu: &Pdu) -> Option<String> {
 fn notes(event: &Event, replay: &Replay<'_>, marks: Marks) -> Vec<String> {
     let mut notes = vec![format!("line {} of the file", event.line)];
     match replay.verdict(event.number) {
+        Some(Verdict::OverByteLimit(field)) => {
+            notes.push(format!("rejected because `{field}` is over the limit in bytes"));
+        }
         Some(Verdict::DeniedByAuthEvents(denial)) => {
             notes.push(format!("rejected by its auth events: {}", crate::explain::denial(denial)));
         }

@@ -90,6 +90,9 @@ impl Teller<'_> {
                 };
                 ("accepted: in the state after it".to_owned(), vec![before])
             }
+            Verdict::OverByteLimit(field) => {
+                (format!("rejected because `{field}` is over the limit in bytes"), vec![])
+            }
             Verdict::DeniedByAuthEvents(why) => {
                 ("rejected by its auth events, so it changes no state".to_owned(), vec![denial(&why)])
             }

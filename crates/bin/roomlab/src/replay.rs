@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use freehold_event::{EventSource, EventView};
+use freehold_event::{EventSource, EventView, Field};
 use freehold_event_auth::{
     Denial, NamedAuthEvents, PreparedState, auth_types_needed, check, check_auth_events,
 };
@@ -39,6 +39,8 @@ pub(crate) struct Step {
 pub(crate) enum Verdict {
     /// It passes both.
     Accepted,
+    /// Rejected because a field is too long in bytes.
+    OverByteLimit(Field),
     /// Check 4: rejected by its auth events.
     DeniedByAuthEvents(Denial),
     /// Check 5: rejected by the state before it.
@@ -51,7 +53,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     pub(crate) fn is_rejected(&self) -> bool {
-        self.denial().is_some()
+        matches!(self, Verdict::OverByteLimit(_)) || self.denial().is_some()
     }
 
     pub(crate) fn denial(&self) -> Option<&Denial> {
@@ -187,6 +189,9 @@ impl Replay<'_> {
     }
 
     fn verdict_by_auth_events(&self, event: &Event) -> Verdict {
+        if let Some(field) = event.received().over_byte_limit() {
+            return Verdict::OverByteLimit(field);
+        }
         let mut auth_events = Vec::with_capacity(event.auth_events.len());
         for number in &event.auth_events {
             match self.event(number) {

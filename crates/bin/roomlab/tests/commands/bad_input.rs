@@ -54,6 +54,23 @@ fn a_file_that_is_no_room_is_refused_with_line_and_reason() {
     }
 }
 
+/// What Synapse keeps as rejected in room versions up to 10 (`_check_size_limits`).
+#[test]
+fn an_event_over_the_limit_in_bytes_changes_no_state() {
+    let config = GenerateConfig { version: Some(RoomVersion::V10), events: 10, ..GenerateConfig::default() };
+    let mut some = lines(&signed_room(1, config));
+    let is_power_levels = |line: &&String| line.contains("\"type\":\"m.room.power_levels\"");
+    let mut event: Value = serde_json::from_str(some.iter().find(is_power_levels).unwrap()).unwrap();
+    event["type"] = json!("org.example");
+    for (state_key, is_kept) in [("é".repeat(127), true), ("é".repeat(128), false)] {
+        event["state_key"] = json!(state_key);
+        some.push(event.to_string());
+        let ran = roomlab(&["resolve", "--json", &file("over-byte-limit.jsonl", &some)]);
+        assert_eq!((ran.out.contains(&state_key), ran.code), (is_kept, 0), "{ran:?}");
+        some.pop();
+    }
+}
+
 #[test]
 fn every_bad_line_is_named() {
     let mut some = lines(&small_room());
