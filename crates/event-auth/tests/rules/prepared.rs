@@ -8,7 +8,7 @@ use crate::scene::*;
 const INVITE: &str = "m.room.third_party_invite";
 
 /// The ids of the events behind each fact: create, power levels, join rule, Bob, the invite.
-fn sources(state: &PreparedState<String>) -> [Option<&str>; 5] {
+fn sources(state: &impl AuthState<Id = String>) -> [Option<&str>; 5] {
     [
         state.create().map(|fact| fact.event_id),
         state.power_levels().map(|fact| fact.event_id),
@@ -47,6 +47,18 @@ fn facts_come_from_the_events_that_went_in() {
     assert_eq!(state.membership(BOB).unwrap().value, Membership::Join);
     let invite = state.third_party_invite("token").unwrap().value;
     assert_eq!((invite.sender, invite.content), (BOB, r#"{"public_key":"k"}"#));
+}
+
+#[test]
+fn a_borrowed_state_says_what_the_state_says() {
+    fn has_create(state: &impl AuthState<Id = String>, id: &str) -> bool {
+        state.is_create(&id.to_owned())
+    }
+    let state = prepared();
+    assert_eq!(sources(&&state), sources(&state));
+    for (id, expected) in [("$m.room.create|", true), ("$m.room.power_levels|", false)] {
+        assert_eq!((has_create(&&state, id), has_create(&state, id)), (expected, expected), "{id}");
+    }
 }
 
 #[test]
