@@ -5,7 +5,7 @@ use freehold_event_auth::{PreparedState, check};
 use serde_json::json;
 
 use crate::{
-    ruma_event::RumaEvent,
+    ruma_event::{RumaEvent, ruma_check, ruma_event},
     table::{Table, Target},
 };
 
@@ -67,9 +67,9 @@ fn row(table: &mut Table, name: &str, target: Target, (room, event): (&[Source],
     let ours = event.view();
     let mut state = PreparedState::from_events(version, room.iter().map(Source::view));
     let levels = room.iter().find(|source| source.event_type == "m.room.power_levels").map(Source::view);
-    let peers: Vec<RumaEvent<'_>> = room.iter().map(|source| RumaEvent::new(&source.view())).collect();
-    let peer = RumaEvent::new(&ours);
-    assert!(check(&ours, &state, version).is_ok() && RumaEvent::check(&peer, &peers, version), "{name}");
+    let peers: Vec<RumaEvent<'_>> = room.iter().map(|source| ruma_event(&source.view())).collect();
+    let peer = ruma_event(&ours);
+    assert!(check(&ours, &state, version).is_ok() && ruma_check(&peer, &peers, version), "{name}");
     table.against(
         name,
         target,
@@ -79,7 +79,7 @@ fn row(table: &mut Table, name: &str, target: Target, (room, event): (&[Source],
             }
             check(&ours, &state, version)
         },
-        || RumaEvent::check(&peer, &peers, version),
+        || ruma_check(&peer, &peers, version),
     );
 }
 

@@ -11,7 +11,7 @@ use ruma_state_res::utils::{event_id_map::EventIdMap, event_id_set::EventIdSet};
 
 use crate::{
     measure::{self, Pair},
-    ruma_event::RumaEvent,
+    ruma_event::{RumaEvent, ruma_event},
     table::{Table, Target},
 };
 
@@ -231,14 +231,14 @@ impl<'a> Peer<'a> {
         let ruma_events: EventIdMap<_, _> = room
             .events
             .iter()
-            .map(|event| RumaEvent::new(&event.view()))
+            .map(|event| ruma_event(&event.view()))
             .map(|event| (event.id(), event))
             .collect();
         let states = [0, 1].map(|fork| room.fork_state(fork).into_iter().collect::<HashMap<_, _>>());
         let by_id = |id: &str| events[id];
         let ruma_states = states.each_ref().map(|state| {
             let entry = |((event_type, state_key), id): (&(String, String), &String)| {
-                ((event_type.as_str().into(), state_key.clone()), RumaEvent::new(&by_id(id).view()).id())
+                ((event_type.as_str().into(), state_key.clone()), ruma_event(&by_id(id).view()).id())
             };
             state.iter().map(entry).collect()
         });

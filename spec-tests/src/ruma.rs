@@ -6,96 +6,13 @@ use std::{
 };
 
 use freehold_event::RoomVersion;
-use freehold_testkit::{Events, RoomEvent, StateMap, twin};
-use ruma_common::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
-};
-use ruma_events::{StateEventType, TimelineEventType};
-use ruma_state_res::{Event, utils::event_id_set::EventIdSet};
-use serde_json::value::RawValue;
+use freehold_testkit::{Events, StateMap, twin};
+use ruma_common::{EventId, OwnedEventId};
+use ruma_events::StateEventType;
+use ruma_state_res::utils::event_id_set::EventIdSet;
 
-/// An event in the shape that ruma asks for.
-#[derive(Clone, Debug)]
-pub struct RumaEvent {
-    event_id: OwnedEventId,
-    room_id: Option<OwnedRoomId>,
-    sender: OwnedUserId,
-    event_type: TimelineEventType,
-    state_key: Option<String>,
-    content: Box<RawValue>,
-    origin_server_ts: MilliSecondsSinceUnixEpoch,
-    prev_events: Vec<OwnedEventId>,
-    auth_events: Vec<OwnedEventId>,
-    redacts: Option<OwnedEventId>,
-    rejected: bool,
-}
-
-impl RumaEvent {
-    fn new(event: &RoomEvent) -> Option<Self> {
-        let ids = |ids: &[String]| ids.iter().map(|id| EventId::parse(id).ok()).collect::<Option<Vec<_>>>();
-        Some(Self {
-            event_id: EventId::parse(&event.event_id).ok()?,
-            room_id: event.room_id.as_deref().map(RoomId::parse).transpose().ok()?,
-            sender: UserId::parse(&event.sender).ok()?,
-            event_type: event.event_type.as_str().into(),
-            state_key: event.state_key.clone(),
-            content: RawValue::from_string(event.content.clone()).ok()?,
-            origin_server_ts: serde_json::from_value(event.origin_server_ts.into()).ok()?,
-            prev_events: ids(&event.prev_events)?,
-            auth_events: ids(&event.auth_events)?,
-            redacts: event.redacts.as_deref().and_then(|id| EventId::parse(id).ok()),
-            rejected: event.rejected,
-        })
-    }
-}
-
-impl Event for RumaEvent {
-    type Id = OwnedEventId;
-
-    fn event_id(&self) -> &Self::Id {
-        &self.event_id
-    }
-
-    fn room_id(&self) -> Option<&RoomId> {
-        self.room_id.as_deref()
-    }
-
-    fn sender(&self) -> &UserId {
-        &self.sender
-    }
-
-    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        self.origin_server_ts
-    }
-
-    fn event_type(&self) -> &TimelineEventType {
-        &self.event_type
-    }
-
-    fn content(&self) -> &RawValue {
-        &self.content
-    }
-
-    fn state_key(&self) -> Option<&str> {
-        self.state_key.as_deref()
-    }
-
-    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &Self::Id> + '_> {
-        Box::new(self.prev_events.iter())
-    }
-
-    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &Self::Id> + '_> {
-        Box::new(self.auth_events.iter())
-    }
-
-    fn redacts(&self) -> Option<&Self::Id> {
-        self.redacts.as_ref()
-    }
-
-    fn rejected(&self) -> bool {
-        self.rejected
-    }
-}
+/// An event as ruma sees it.
+pub type RumaEvent = freehold_testkit::RumaEvent<OwnedEventId>;
 
 /// The events of a room as ruma sees them.
 #[derive(Clone, Debug)]
@@ -108,8 +25,8 @@ impl RumaRoom {
     /// Converts events; `None` when one has an identifier that ruma does not accept.
     pub fn new(version: &'static RoomVersion, events: &Events) -> Option<Self> {
         let events = events.values().map(|event| {
-            let event = RumaEvent::new(event)?;
-            Some((event.event_id.clone(), Arc::new(event)))
+            let event = RumaEvent::of(&event.view(), |id| EventId::parse(id).ok())?;
+            Some((event.id(), Arc::new(event)))
         });
         Some(Self { version, events: events.collect::<Option<_>>()? })
     }

@@ -34,9 +34,13 @@ mod event;
 mod generate;
 mod rng;
 mod room;
+#[cfg(feature = "ruma")]
+mod ruma_event;
 mod seal;
 pub mod twin;
 
+#[cfg(feature = "ruma")]
+pub use self::ruma_event::RumaEvent;
 pub use self::{
     bench_room::{BenchRoom, bench_room},
     builder::{Draft, RoomBuilder},

@@ -3,15 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use freehold_event::EventView;
 use freehold_state_map::StateMap;
 use freehold_state_res::Algorithm;
 use ruma_common::room_version_rules::StateResolutionV2Rules;
-use ruma_common::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
-};
-use ruma_events::{StateEventType, TimelineEventType};
+use ruma_common::{EventId, OwnedEventId};
+use ruma_events::StateEventType;
 use ruma_state_res::utils::event_id_set::EventIdSet;
-use serde_json::value::RawValue;
 
 use crate::compare::Answer;
 use crate::replay::{Replay, Verdict};
@@ -24,27 +22,16 @@ pub(super) struct Ruma<'r> {
     events: Vec<Arc<RumaEvent>>,
 }
 
-/// An event in the shape that ruma asks for.
-struct RumaEvent {
-    event_id: OwnedEventId,
-    room_id: Option<OwnedRoomId>,
-    sender: OwnedUserId,
-    event_type: TimelineEventType,
-    state_key: Option<String>,
-    content: Box<RawValue>,
-    origin_server_ts: MilliSecondsSinceUnixEpoch,
-    prev_events: Vec<OwnedEventId>,
-    auth_events: Vec<OwnedEventId>,
-    redacts: Option<OwnedEventId>,
-    rejected: bool,
-}
+/// An event as ruma sees it.
+type RumaEvent = freehold_testkit::RumaEvent<OwnedEventId>;
 
 impl<'r> Ruma<'r> {
     /// Converts the events; the first that ruma has no place for is the error.
     pub(super) fn new(replay: &'r Replay<'r>) -> Result<Ruma<'r>, String> {
         let convert = |event: &Event| {
             let rejected = replay.verdict(event.number).is_some_and(Verdict::is_rejected);
-            let converted = RumaEvent::new(event, rejected);
+            let view = EventView { rejected, ..event.pdu().view() };
+            let converted = RumaEvent::of(&view, |id| EventId::parse(id).ok());
             converted.map(Arc::new).ok_or_else(|| format!("no place for {}", event.pdu().event_id()))
         };
         let events = replay.room.events.iter().map(convert).collect::<Result<_, _>>()?;
@@ -85,14 +72,14 @@ impl<'r> Ruma<'r> {
         crate::states::entries(state)
             .filter_map(|(key, entry)| {
                 let (event_type, state_key) = self.replay.keys.name(key);
-                let event_id = self.event(entry.event)?.event_id.clone();
+                let event_id = self.event(entry.event)?.id();
                 Some(((StateEventType::from(event_type), state_key.to_owned()), event_id))
             })
             .collect()
     }
 
     fn ids(&self, numbers: &BTreeSet<u64>) -> EventIdSet<OwnedEventId> {
-        numbers.iter().filter_map(|number| Some(self.event(*number)?.event_id.clone())).collect()
+        numbers.iter().filter_map(|number| Some(self.event(*number)?.id())).collect()
     }
 
     /// The events on `auth_events` paths between conflicted events, ends included.
@@ -123,72 +110,4 @@ fn auth_chain(room: &Room, heads: impl Iterator<Item = u64>) -> BTreeSet<u64> {
         }
     }
     chain
-}
-
-impl RumaEvent {
-    fn new(event: &Event, rejected: bool) -> Option<RumaEvent> {
-        let pdu = event.pdu();
-        let view = pdu.view();
-        Some(RumaEvent {
-            event_id: pdu.event_id().to_owned(),
-            room_id: view.room_id.map(RoomId::parse).transpose().ok()?,
-            sender: pdu.sender().to_owned(),
-            event_type: pdu.event_type().into(),
-            state_key: pdu.state_key().map(str::to_owned),
-            content: RawValue::from_string(pdu.content().to_owned()).ok()?,
-            origin_server_ts: serde_json::from_value(pdu.origin_server_ts().into()).ok()?,
-            prev_events: pdu.prev_events().to_vec(),
-            auth_events: pdu.auth_events().to_vec(),
-            redacts: pdu.redacts().and_then(|id| EventId::parse(id).ok()),
-            rejected,
-        })
-    }
-}
-
-impl ruma_state_res::Event for RumaEvent {
-    type Id = OwnedEventId;
-
-    fn event_id(&self) -> &Self::Id {
-        &self.event_id
-    }
-
-    fn room_id(&self) -> Option<&RoomId> {
-        self.room_id.as_deref()
-    }
-
-    fn sender(&self) -> &UserId {
-        &self.sender
-    }
-
-    fn origin_server_ts(&self) -> MilliSecondsSinceUnixEpoch {
-        self.origin_server_ts
-    }
-
-    fn event_type(&self) -> &TimelineEventType {
-        &self.event_type
-    }
-
-    fn content(&self) -> &RawValue {
-        &self.content
-    }
-
-    fn state_key(&self) -> Option<&str> {
-        self.state_key.as_deref()
-    }
-
-    fn prev_events(&self) -> Box<dyn DoubleEndedIterator<Item = &Self::Id> + '_> {
-        Box::new(self.prev_events.iter())
-    }
-
-    fn auth_events(&self) -> Box<dyn DoubleEndedIterator<Item = &Self::Id> + '_> {
-        Box::new(self.auth_events.iter())
-    }
-
-    fn redacts(&self) -> Option<&Self::Id> {
-        self.redacts.as_ref()
-    }
-
-    fn rejected(&self) -> bool {
-        self.rejected
-    }
 }
