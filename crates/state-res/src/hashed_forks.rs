@@ -1,105 +1,206 @@
 //! Comparing plain maps that are in no order.
 
-use crate::{
-    forks::ConflictedEntry,
-    hashing::{Folding, Map},
-    node_map::{ForkSets, Node, NodeMap},
-    plain_forks::Entry,
+use std::{
+    hash::{BuildHasher, Hash, Hasher},
+    hint::black_box,
 };
 
-type Positions<'a> = Map<(&'a str, &'a str), u32>;
+use crate::{forks::ConflictedEntry, hashing::Folding, plain_forks::Entry, position_table::PositionTable};
 
-/// What the forks have for each key, compared with what the first fork that has the key has.
-pub(crate) struct Hashed<'a, Id> {
-    /// For each key, where it is in `keys`.
-    positions: Positions<'a>,
-    /// The entries as first met.
-    keys: Vec<Entry<'a, Id>>,
-    /// The forks that have that very event, by position as a node.
-    agree: ForkSets,
-    /// The entries with another event: position, fork, event.
-    others: Vec<(u32, usize, &'a Id)>,
+/// So many strings are hashed at once: the processor waits for the memory of all of them together,
+/// and still has them at hand when they are compared.
+const BATCH: usize = 64;
+
+/// Hash maps, divided into what they agree on and what they do not.
+pub(crate) struct Divided<'a, Id> {
+    /// In the order of keys.
+    pub(crate) conflicted: Vec<ConflictedEntry<&'a Id>>,
+    /// In the order of the first fork.
+    pub(crate) unconflicted: Vec<Entry<'a, Id>>,
+    /// Where each key is in `unconflicted`.
+    pub(crate) index: KeyIndex,
 }
 
-type Parts<'a, Id> = (Vec<ConflictedEntry<&'a Id>>, Vec<Entry<'a, Id>>, Positions<'a>);
+/// One entry of a conflicted key: the key, the fork, the event.
+type Row<'a, Id> = ((&'a str, &'a str), usize, &'a Id);
 
-impl<'a, Id: Eq> Hashed<'a, Id> {
-    /// `None` when a fork has a key twice; then which one comes last has to be found out first.
-    pub(crate) fn compare(forks: &[Vec<Entry<'a, Id>>]) -> Option<Self> {
-        let expected = forks.first().map_or(0, Vec::len);
-        let mut hashed = Self {
-            positions: Map::with_capacity_and_hasher(expected, Folding::default()),
-            keys: Vec::with_capacity(expected),
-            agree: ForkSets::new(forks.len()),
-            others: Vec::new(),
-        };
-        // The last fork that had the key, plus one.
-        let mut seen_in = NodeMap::<usize>::new();
-        for (fork, entries) in forks.iter().enumerate() {
-            for entry in entries {
-                let position = Node(hashed.add(fork, *entry));
-                if seen_in.get(position) == fork + 1 {
+impl<'a, Id: Eq + Hash> Divided<'a, Id> {
+    /// Goes by events: one that is in every fork is unconflicted, without a look at most keys.
+    ///
+    /// `None` when a fork has a key or an event twice, or an event is under different keys; then
+    /// the forks have to be put in order first.
+    pub(crate) fn new(forks: &[Vec<Entry<'a, Id>>]) -> Option<Self> {
+        let (first, others) = forks.split_first()?;
+        let mut common = Common::new(first)?;
+        let mut rows = Vec::new();
+        for (fork, entries) in (1..).zip(others) {
+            common.compare(fork, entries, &mut rows)?;
+        }
+        common.missed(forks.len(), &mut rows);
+        let (unconflicted, index) = common.into_unconflicted(forks.len())?;
+        rows.sort_unstable_by_key(|(key, fork, _)| (*key, *fork));
+        // A key twice in a fork.
+        let is_twice = |pair: &[Row<'a, Id>]| matches!(pair, [a, b] if a.0 == b.0 && a.1 == b.1);
+        if rows.windows(2).any(is_twice) {
+            return None;
+        }
+        let keys = rows.chunk_by(|a, b| a.0 == b.0);
+        if keys.clone().flat_map(<[_]>::first).any(|row| index.find(&unconflicted, row.0).is_some()) {
+            return None;
+        }
+        Some(Self { conflicted: keys.enumerate().flat_map(entries_of_key).collect(), unconflicted, index })
+    }
+}
+
+fn entries_of_key<'r, 'a, Id>(
+    (key, rows): (usize, &'r [Row<'a, Id>]),
+) -> impl Iterator<Item = ConflictedEntry<&'a Id>> + use<'r, 'a, Id> {
+    rows.iter().map(move |row| ConflictedEntry { key, fork: row.1, event: row.2, generation: None })
+}
+
+/// The entries of the first fork, and how many forks have been found to have each.
+struct Common<'f, 'a, Id> {
+    entries: &'f [Entry<'a, Id>],
+    hashing: Folding,
+    key_hashes: Vec<u64>,
+    by_event: PositionTable,
+    /// By position: the forks before this one all have the entry.
+    agree_until: Vec<usize>,
+}
+
+impl<'f, 'a, Id: Eq + Hash> Common<'f, 'a, Id> {
+    fn new(entries: &'f [Entry<'a, Id>]) -> Option<Self> {
+        let hashing = Folding::default();
+        let mut key_hashes = Vec::with_capacity(entries.len());
+        let mut by_event = PositionTable::for_positions(entries.len());
+        let mut position = 0;
+        for batch in entries.chunks(BATCH) {
+            let hashes = event_hashes(hashing, batch);
+            touch(batch.iter().map(|entry| (entry.0, entry.1)));
+            key_hashes.extend(batch.iter().map(|entry| key_hash(hashing, (entry.0, entry.1))));
+            for (entry, hash) in batch.iter().zip(hashes) {
+                let is_same =
+                    |other| entries.get(other).is_some_and(|other: &Entry<'_, _>| other.2 == entry.2);
+                if by_event.find_or_insert(hash, position, is_same).is_some() {
                     return None;
                 }
-                seen_in.set(position, fork + 1);
+                position += 1;
             }
         }
-        Some(hashed)
+        Some(Self { entries, hashing, key_hashes, by_event, agree_until: vec![1; entries.len()] })
     }
 
-    fn add(&mut self, fork: usize, entry: Entry<'a, Id>) -> u32 {
-        let next = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        let position = *self.positions.entry((entry.0, entry.1)).or_insert(next);
-        if position == next {
-            self.keys.push(entry);
+    /// Notes which entries another fork has too, and gives those that are not common so far.
+    fn compare(&mut self, fork: usize, entries: &[Entry<'a, Id>], rows: &mut Vec<Row<'a, Id>>) -> Option<()> {
+        for batch in entries.chunks(BATCH) {
+            let hashes = event_hashes(self.hashing, batch);
+            let likely = hashes.iter().filter_map(|hash| self.by_event.likely(*hash));
+            touch(likely.filter_map(|position| self.entries.get(position)).map(|entry| entry.2));
+            for (entry, hash) in batch.iter().zip(hashes) {
+                let is_same = |other| has_event(self.entries, other, entry.2);
+                let known = self.by_event.find(hash, is_same);
+                let known = known.and_then(|at| self.entries.get(at).zip(self.agree_until.get_mut(at)));
+                match known {
+                    // No look at the text of the keys, which is somewhere else in memory.
+                    Some((known, _)) if has_other_lengths(known, entry) => return None,
+                    Some((_, agree_until)) if *agree_until == fork => *agree_until += 1,
+                    Some((_, agree_until)) if *agree_until > fork => return None,
+                    _ => rows.push(((entry.0, entry.1), fork, entry.2)),
+                }
+            }
         }
-        match self.keys.get(position as usize) {
-            Some(known) if known.2 == entry.2 => self.agree.add_fork(Node(position), fork),
-            _ => self.others.push((position, fork, entry.2)),
-        }
-        position
+        Some(())
     }
 
-    /// The conflicted entries in the order of keys, the unconflicted entries, and where each of
-    /// those is.
-    pub(crate) fn into_parts(mut self) -> Parts<'a, Id> {
-        let keys = 0..u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
-        let in_conflict: Vec<u32> = keys.filter(|position| !self.agree.is_full(Node(*position))).collect();
-        let conflicted = self.conflicted(&in_conflict);
-        // The last first, so that what takes its place is never in conflict itself.
-        for position in in_conflict.into_iter().rev() {
-            let key = self.keys.swap_remove(position as usize);
-            self.positions.remove(&(key.0, key.1));
-            if let Some(moved) = self.keys.get(position as usize) {
-                self.positions.insert((moved.0, moved.1), position);
+    /// The entries that the first forks have and a later one has not.
+    fn missed(&self, forks: usize, rows: &mut Vec<Row<'a, Id>>) {
+        for (entry, agree_until) in self.entries.iter().zip(&self.agree_until) {
+            if *agree_until < forks {
+                rows.extend((0..*agree_until).map(|fork| ((entry.0, entry.1), fork, entry.2)));
             }
         }
-        (conflicted, self.keys, self.positions)
     }
 
-    fn conflicted(&self, in_conflict: &[u32]) -> Vec<ConflictedEntry<&'a Id>> {
-        let mut rows = Vec::new();
-        for position in in_conflict {
-            if let Some(key) = self.keys.get(*position as usize) {
-                let forks = self.agree.forks_of(Node(*position));
-                rows.extend(forks.map(|fork| ((key.0, key.1), fork, key.2)));
+    /// The entries that all forks have; `None` when a key is among them twice.
+    fn into_unconflicted(self, forks: usize) -> Option<(Vec<Entry<'a, Id>>, KeyIndex)> {
+        let mut unconflicted = Vec::with_capacity(self.entries.len());
+        let mut positions = PositionTable::for_positions(self.entries.len());
+        let agreed = self.entries.iter().zip(self.key_hashes).zip(self.agree_until);
+        for ((entry, hash), _) in agreed.filter(|(_, agree_until)| *agree_until == forks) {
+            let is_same = |other| has_key(&unconflicted, other, (entry.0, entry.1));
+            if positions.find_or_insert(hash, unconflicted.len(), is_same).is_some() {
+                return None;
             }
+            unconflicted.push(*entry);
         }
-        for (position, fork, event) in &self.others {
-            if let Some(key) = self.keys.get(*position as usize) {
-                rows.push(((key.0, key.1), *fork, event));
-            }
-        }
-        rows.sort_unstable_by_key(|(key, fork, _)| (*key, *fork));
-        let keys = rows.chunk_by(|a, b| a.0 == b.0).enumerate();
-        let entries = keys.flat_map(|(key, rows)| {
-            rows.iter().map(move |(_, fork, event)| ConflictedEntry {
-                key,
-                fork: *fork,
-                event: *event,
-                generation: None,
-            })
-        });
-        entries.collect()
+        Some((unconflicted, KeyIndex { hashing: self.hashing, positions }))
     }
+}
+
+/// Where keys are in a list of entries.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyIndex {
+    hashing: Folding,
+    positions: PositionTable,
+}
+
+impl KeyIndex {
+    pub(crate) fn find<Id>(&self, entries: &[Entry<'_, Id>], key: (&str, &str)) -> Option<usize> {
+        self.positions.find(key_hash(self.hashing, key), |position| has_key(entries, position, key))
+    }
+}
+
+fn has_key<Id>(entries: &[Entry<'_, Id>], position: usize, key: (&str, &str)) -> bool {
+    // The state key first: most types are alike.
+    entries.get(position).is_some_and(|entry| entry.1 == key.1 && entry.0 == key.0)
+}
+
+/// Reads a little of each, so that the processor fetches them all from memory at the same time; it
+/// does not look ahead far enough to do so while it hashes or compares them.
+fn touch(things: impl Iterator<Item = impl Hash>) {
+    let mut toucher = Toucher::default();
+    things.for_each(|thing| thing.hash(&mut toucher));
+    black_box(toucher);
+}
+
+#[derive(Default)]
+struct Toucher {
+    read: u8,
+}
+
+impl Hasher for Toucher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
+            self.read ^= first ^ last;
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        u64::from(self.read)
+    }
+}
+
+fn has_event<Id: Eq>(entries: &[Entry<'_, Id>], position: usize, event: &Id) -> bool {
+    entries.get(position).is_some_and(|entry| entry.2 == event)
+}
+
+const fn has_other_lengths<Id>(a: &Entry<'_, Id>, b: &Entry<'_, Id>) -> bool {
+    a.0.len() != b.0.len() || a.1.len() != b.1.len()
+}
+
+fn event_hashes<Id: Hash>(hashing: Folding, entries: &[Entry<'_, Id>]) -> [u64; BATCH] {
+    touch(entries.iter().map(|entry| entry.2));
+    let mut hashes = [0; BATCH];
+    for (hash, entry) in hashes.iter_mut().zip(entries) {
+        *hash = hashing.hash_one(entry.2);
+    }
+    hashes
+}
+
+fn key_hash(hashing: Folding, (event_type, state_key): (&str, &str)) -> u64 {
+    let mut hasher = hashing.build_hasher();
+    // Their lengths go in too, so that they cannot run into each other.
+    hasher.write(event_type.as_bytes());
+    hasher.write(state_key.as_bytes());
+    hasher.finish()
 }

@@ -50,17 +50,26 @@ impl FoldingHasher {
     }
 }
 
+/// Fewer than eight bytes as a word.
+fn word_of(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_le_bytes(word)
+}
+
 impl Hasher for FoldingHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
             self.fold(u64::from_le_bytes(*word));
         }
-        let mut last = [0; 8];
-        for (to, from) in last.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        self.fold(u64::from_le_bytes(last) ^ ((bytes.len() as u64) << 56));
+        // Added to what nobody knows, so that no bytes make up for it.
+        self.state = self.state.wrapping_add(bytes.len() as u64);
+        // The last eight bytes overlap with those before, which is cheaper than to fill up fewer.
+        let last = bytes.last_chunk().map_or_else(|| word_of(rest), |last| u64::from_le_bytes(*last));
+        self.fold(last);
     }
 
     fn write_u8(&mut self, byte: u8) {

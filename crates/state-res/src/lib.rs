@@ -116,6 +116,7 @@ mod lookup;
 mod mainline;
 mod node_map;
 mod plain_forks;
+mod position_table;
 mod power_order;
 mod resolution;
 mod resolve;

@@ -95,11 +95,6 @@ impl ForkSets {
         (0..self.words).all(|word| self.word(node, word) == self.full_word(word))
     }
 
-    /// The forks in the set of `node`.
-    pub(crate) fn forks_of(&self, node: Node) -> impl Iterator<Item = usize> {
-        (0..self.forks).filter(move |fork| self.word(node, fork / 64) >> (fork % 64) & 1 == 1)
-    }
-
     /// What this word is in the set of all forks.
     pub(crate) const fn full_word(&self, word: usize) -> u64 {
         let left = self.forks.saturating_sub(word * 64);

@@ -1,14 +1,13 @@
 //! Forks given as maps of any kind.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, hash::Hash};
 
 use freehold_state_map::LoadError;
 
 use crate::{
     Resolution,
     forks::{ConflictedEntry, Forks, UnconflictedEntry},
-    hashed_forks::Hashed,
-    hashing::Map,
+    hashed_forks::{Divided, KeyIndex},
 };
 
 /// Forks given as maps from `(event_type, state_key)` to the caller's key for the event.
@@ -31,26 +30,27 @@ pub struct PlainForks<'a, Id> {
     count: usize,
     conflicted: Vec<ConflictedEntry<&'a Id>>,
     unconflicted: Vec<Entry<'a, Id>>,
-    index: Index<'a>,
+    index: Index,
 }
 
 pub(crate) type Entry<'a, Id> = (&'a str, &'a str, &'a Id);
 
 /// How to find a key in the unconflicted entries.
 #[derive(Clone, Debug)]
-enum Index<'a> {
+enum Index {
     /// They are in the order of keys.
     Sorted,
-    /// They are in no order; a position for each key that is or is not among them.
-    Hashed(Map<(&'a str, &'a str), u32>),
+    /// They are in no order.
+    Hashed(KeyIndex),
 }
 
-impl<'a, Id: Eq> PlainForks<'a, Id> {
+impl<'a, Id: Eq + Hash> PlainForks<'a, Id> {
     /// The forks that these maps are.
     ///
     /// Maps that iterate in the order of keys (such as `BTreeMap`) are walked side by side; others
-    /// (such as `HashMap`) are looked up in each other. When a map gives a key twice, the last one
-    /// counts.
+    /// (such as `HashMap`) are looked up in each other, by event: a state map has an event under its
+    /// own type and state key and nowhere else, so an event that is in every map is not in conflict.
+    /// When a map gives a key twice, the last one counts.
     pub fn new<Map, Key>(maps: impl IntoIterator<Item = Map>) -> Self
     where
         Map: IntoIterator<Item = (Key, &'a Id)>,
@@ -58,8 +58,7 @@ impl<'a, Id: Eq> PlainForks<'a, Id> {
     {
         let mut forks: Vec<Vec<Entry<'a, Id>>> = maps.into_iter().map(entries_of).collect();
         if !forks.iter().all(|fork| is_sorted(fork)) {
-            if let Some(sides) = Hashed::compare(&forks) {
-                let (conflicted, unconflicted, index) = sides.into_parts();
+            if let Some(Divided { conflicted, unconflicted, index }) = Divided::new(&forks) {
                 return Self { count: forks.len(), conflicted, unconflicted, index: Index::Hashed(index) };
             }
             forks.iter_mut().for_each(sort);
@@ -178,7 +177,7 @@ impl<'a, Id: Eq> Forks<Id> for PlainForks<'a, Id> {
         let key = (event_type, state_key);
         let position = match &self.index {
             Index::Sorted => self.unconflicted.binary_search_by(|entry| key_of(entry).cmp(&key)).ok(),
-            Index::Hashed(positions) => positions.get(&key).map(|position| *position as usize),
+            Index::Hashed(index) => index.find(&self.unconflicted, key),
         };
         Ok(position.and_then(|position| self.unconflicted.get(position)).map(|entry| entry.2))
     }
@@ -270,6 +269,45 @@ mod tests {
                 "{key}"
             );
         }
+    }
+
+    /// What is found by event has to be what is found by key, also where a caller is careless.
+    #[test]
+    fn keys_and_events_given_twice_are_divided_as_in_order() {
+        type List = Vec<(&'static str, u32)>;
+        let given: [[List; 2]; 6] = [
+            // A key twice: in the first fork, in another, in both; also with a conflict.
+            [vec![("b", 1), ("a", 2), ("b", 3)], vec![("b", 3), ("a", 2)]],
+            [vec![("b", 3), ("a", 2)], vec![("b", 1), ("a", 2), ("b", 3)]],
+            [vec![("b", 1), ("a", 2), ("b", 3)], vec![("b", 3), ("a", 2), ("b", 1)]],
+            [vec![("c", 4), ("a", 2)], vec![("b", 1), ("a", 2), ("b", 3)]],
+            // An entry twice.
+            [vec![("b", 1), ("a", 2), ("b", 1)], vec![("b", 1), ("a", 2), ("a", 2)]],
+            // An event under two keys, and under different ones.
+            [vec![("b", 1), ("a", 1)], vec![("bb", 1), ("b", 1), ("a", 2)]],
+        ];
+        for forks in given {
+            let ordered = forks.each_ref().map(|fork| map(fork));
+            let ordered = PlainForks::new(&ordered);
+            let plain = PlainForks::new(
+                forks.iter().map(|fork| fork.iter().map(|(key, event)| (("t", *key), event))),
+            );
+            assert_eq!(conflicted(&plain), conflicted(&ordered), "{forks:?}");
+            assert_eq!(unconflicted(&plain), unconflicted(&ordered), "{forks:?}");
+        }
+    }
+
+    #[test]
+    fn many_forks_without_order_are_divided_like_those_with() {
+        let mut forks: Vec<Map> = (0..70).map(|_| map(&[("a", 1), ("b", 2), ("c", 3), ("d", 4)])).collect();
+        forks[3] = map(&[("a", 1), ("b", 9), ("d", 4)]);
+        forks[69] = map(&[("a", 1), ("c", 3), ("d", 8), ("e", 5)]);
+        let sorted = PlainForks::new(&forks);
+        let hashed = PlainForks::new(forks.iter().map(|fork| fork.iter().rev()));
+        assert!(matches!(hashed.index, Index::Hashed(_)));
+        assert_eq!(conflicted(&hashed), conflicted(&sorted));
+        assert_eq!(conflicted(&hashed).len(), 70 * 3 - 2 + 1);
+        assert_eq!(unconflicted(&hashed), [1]);
     }
 
     #[test]
