@@ -41,11 +41,9 @@ pub(crate) fn auth_difference<S: EventSource, F: Forks<S::Id>>(
 ) -> Result<Vec<Node>, ResolveError<S::Id>> {
     let mut descent = Descent::new(forks.count());
     for entry in &conflict.entries {
-        descent.own.add_fork(entry.node, entry.fork);
+        descent.leading.add_fork(entry.node, entry.fork);
     }
-    for node in &conflict.events {
-        descent.queue(graph.generation(*node)?, *node);
-    }
+    descent.start(graph, &conflict.events)?;
     let mut candidates = descent.run(graph, forks)?;
     graph.complete()?;
     candidates.retain(|node| !conflict.is_conflicted.get(*node));
@@ -57,30 +55,51 @@ pub(crate) fn auth_difference<S: EventSource, F: Forks<S::Id>>(
 
 /// The walk down from the conflicted events.
 struct Descent {
-    /// The forks that have the event in their state.
-    own: ForkSets,
+    /// The forks that lead through the event: they have it in their state, or reach it.
+    leading: ForkSets,
     /// The forks that reach the event over `auth_events`.
     reached: ForkSets,
     queued: NodeMap<bool>,
-    heap: BinaryHeap<(u64, Node)>,
-    /// How many events in the heap lead down for some forks and not for all.
+    /// The conflicted events, the highest last.
+    conflicted: Vec<(u64, Node)>,
+    /// The other events that were met. Mostly the walk ends before it comes to them, so that
+    /// few are ever taken out of the heap.
+    met: BinaryHeap<(u64, Node)>,
+    /// How many queued events lead down for some forks and not for all.
     partial: usize,
 }
 
 impl Descent {
     fn new(forks: usize) -> Self {
         Self {
-            own: ForkSets::new(forks),
+            leading: ForkSets::new(forks),
             reached: ForkSets::new(forks),
             queued: NodeMap::new(),
-            heap: BinaryHeap::new(),
+            conflicted: Vec::new(),
+            met: BinaryHeap::new(),
             partial: 0,
         }
     }
 
+    /// Queues the conflicted events.
+    fn start<S: EventSource>(
+        &mut self,
+        graph: &mut Graph<'_, S>,
+        events: &[Node],
+    ) -> Result<(), ResolveError<S::Id>> {
+        self.conflicted.reserve(events.len());
+        for node in events {
+            self.conflicted.push((graph.generation(*node)?, *node));
+            self.queued.set(*node, true);
+            self.partial += usize::from(!self.leading.is_full(*node));
+        }
+        self.conflicted.sort_unstable();
+        Ok(())
+    }
+
     /// Goes down until all that is left is common; gives what only some forks reach.
     ///
-    /// INVARIANT: an event leaves the heap after everything that cites it, because its generation
+    /// INVARIANT: an event is taken after everything that cites it, because its generation
     /// is smaller. So its set of forks is final then.
     fn run<S: EventSource, F: Forks<S::Id>>(
         &mut self,
@@ -89,12 +108,13 @@ impl Descent {
     ) -> Result<Vec<Node>, ResolveError<S::Id>> {
         let mut candidates = Vec::new();
         while self.partial > 0
-            && let Some((generation, node)) = self.heap.pop()
+            && let Some((generation, node)) = self.next()
         {
-            self.partial -= usize::from(self.is_partial(node));
+            self.partial -= usize::from(!self.leading.is_full(node));
             if !self.reached.is_empty(node) && !self.reached.is_full(node) {
                 if is_unconflicted(graph, forks, node)? {
                     self.reached.add_all_forks(node);
+                    self.leading.add_all_forks(node);
                 } else {
                     candidates.push(node);
                 }
@@ -102,38 +122,43 @@ impl Descent {
             for position in graph.links(node)? {
                 let auth_event = graph.link(position);
                 let below = graph.generation_below((generation, node), auth_event)?;
-                self.pass_on(node, auth_event);
-                self.queue(below, auth_event);
+                // Nothing is left to tell an event that all forks reach.
+                if !self.reached.is_full(auth_event) {
+                    self.pass_on(node, auth_event);
+                    self.queue(below, auth_event);
+                }
             }
         }
         Ok(candidates)
     }
 
-    fn pass_on(&mut self, from: Node, to: Node) {
-        let was_partial = self.queued.get(to) && self.is_partial(to);
-        for word in 0..self.reached.words() {
-            let forks = self.own.word(from, word) | self.reached.word(from, word);
-            self.reached.add_word(to, word, forks);
+    /// Takes the highest event out.
+    fn next(&mut self) -> Option<(u64, Node)> {
+        match (self.conflicted.last(), self.met.peek()) {
+            (Some(conflicted), Some(met)) if met > conflicted => self.met.pop(),
+            (None, _) => self.met.pop(),
+            (Some(_), _) => self.conflicted.pop(),
         }
-        if was_partial && !self.is_partial(to) {
+    }
+
+    fn pass_on(&mut self, from: Node, to: Node) {
+        let was_partial = self.queued.get(to) && !self.leading.is_full(to);
+        for word in 0..self.reached.words() {
+            let forks = self.leading.word(from, word);
+            self.reached.add_word(to, word, forks);
+            self.leading.add_word(to, word, forks);
+        }
+        if was_partial && self.leading.is_full(to) {
             self.partial -= 1;
         }
     }
 
     fn queue(&mut self, generation: u64, node: Node) {
         if !self.queued.get(node) {
-            self.heap.push((generation, node));
+            self.met.push((generation, node));
             self.queued.set(node, true);
-            self.partial += usize::from(self.is_partial(node));
+            self.partial += usize::from(!self.leading.is_full(node));
         }
-    }
-
-    /// Whether some forks lead through the event and others do not.
-    fn is_partial(&self, node: Node) -> bool {
-        (0..self.own.words()).any(|word| {
-            let forks = self.own.word(node, word) | self.reached.word(node, word);
-            forks != self.own.full_word(word)
-        })
     }
 }
 

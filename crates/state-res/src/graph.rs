@@ -25,6 +25,8 @@ pub(crate) struct Graph<'a, S: EventSource> {
     source: &'a S,
     index: Map<&'a S::Id, Node>,
     slots: Vec<Slot<'a, S::Id>>,
+    /// What was read, apart from the slots: walks over the graph touch little of it.
+    views: Vec<EventView<'a, S::Id>>,
     links: Vec<Node>,
     /// The links of the event before: events of one room mostly cite the same few events.
     previous: Option<(&'a [S::Id], usize)>,
@@ -36,11 +38,39 @@ pub(crate) struct Graph<'a, S: EventSource> {
 
 struct Slot<'a, Id> {
     id: Option<&'a Id>,
+    generation: Option<u64>,
+    /// One more than the place in `views`; 0 for an event that was not read or that the source lacks.
+    view: u32,
     loaded: bool,
     kind: Kind,
-    view: Option<EventView<'a, Id>>,
     links: Option<(usize, usize)>,
-    generation: Option<u64>,
+}
+
+impl<'a, Id> Slot<'a, Id> {
+    const fn new(id: Option<&'a Id>) -> Self {
+        Self { id, generation: None, view: 0, loaded: false, kind: Kind::None, links: None }
+    }
+}
+
+/// What came of reading an event.
+#[derive(Clone, Copy)]
+struct Read {
+    /// As [`Slot::view`].
+    place: u32,
+    kind: Kind,
+}
+
+impl Read {
+    /// The source lacks the event.
+    const NOTHING: Self = Self { place: 0, kind: Kind::None };
+}
+
+impl<Id> Slot<'_, Id> {
+    const fn fill(&mut self, read: Read) {
+        self.loaded = true;
+        self.view = read.place;
+        self.kind = read.kind;
+    }
 }
 
 impl<'a, S: EventSource> Graph<'a, S> {
@@ -49,6 +79,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
             source,
             index: Map::default(),
             slots: Vec::new(),
+            views: Vec::new(),
             links: Vec::new(),
             previous: None,
             missing: Vec::new(),
@@ -62,6 +93,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
         let events = events.min(EXPECTED_MAX);
         self.index.reserve(events);
         self.slots.reserve(events);
+        self.views.reserve(events);
         self.links.reserve(events.saturating_mul(4));
     }
 
@@ -91,17 +123,13 @@ impl<'a, S: EventSource> Graph<'a, S> {
             self.load(node)?;
             return Ok(node);
         }
-        let view = self.read(id)?;
-        let node = self.push(Slot {
-            id: view.map(|view| view.id),
-            loaded: true,
-            kind: kind_of(view.as_ref()),
-            view,
-            links: None,
-            generation: None,
-        });
-        if let Some(view) = view {
-            self.index.insert(view.id, node);
+        let read = self.read(id)?;
+        let mut slot = Slot::new(self.view_at(read.place).map(|view| view.id));
+        slot.fill(read);
+        let id = slot.id;
+        let node = self.push(slot);
+        if let Some(id) = id {
+            self.index.insert(id, node);
         }
         Ok(node)
     }
@@ -118,40 +146,45 @@ impl<'a, S: EventSource> Graph<'a, S> {
         if slot.loaded {
             return Ok(());
         }
-        let view = match slot.id {
+        let read = match slot.id {
             Some(id) => self.read(id)?,
-            None => None,
+            None => Read::NOTHING,
         };
         if let Some(slot) = self.slots.get_mut(node.position()) {
-            slot.loaded = true;
-            slot.kind = kind_of(view.as_ref());
-            slot.view = view;
+            slot.fill(read);
         }
         Ok(())
     }
 
+    /// What sort of key an event has that was read.
+    pub(crate) fn kind(&self, node: Node) -> Kind {
+        self.slots.get(node.position()).map_or(Kind::None, |slot| slot.kind)
+    }
+
     /// The key of an event that was read.
     pub(crate) fn key(&self, node: Node) -> Option<Key<'a>> {
-        let slot = self.slots.get(node.position())?;
-        match slot.kind {
+        match self.kind(node) {
             Kind::Create => Some(Key::Create),
             Kind::PowerLevels => Some(Key::PowerLevels),
             Kind::JoinRules => Some(Key::JoinRules),
-            Kind::Member => Some(Key::Member(slot.view.as_ref()?.state_key?)),
-            Kind::Other => slot.view.as_ref().and_then(Key::of),
+            Kind::Member => Some(Key::Member(self.loaded(node)?.state_key?)),
+            Kind::Other => self.loaded(node).and_then(Key::of),
             Kind::None => None,
         }
     }
 
     /// Whether an event that was read has this key.
     pub(crate) fn has_key(&self, node: Node, key: Key<'_>) -> bool {
-        let is_kind = self.slots.get(node.position()).is_some_and(|slot| slot.kind == key.kind());
-        is_kind && self.key(node) == Some(key)
+        self.kind(node) == key.kind()
+            && match key {
+                Key::Create | Key::PowerLevels | Key::JoinRules => true,
+                Key::Member(_) | Key::Other(..) => self.key(node) == Some(key),
+            }
     }
 
     /// The event, when it was read before.
     pub(crate) fn loaded(&self, node: Node) -> Option<&EventView<'a, S::Id>> {
-        self.slots.get(node.position()).and_then(|slot| slot.view.as_ref())
+        self.view_at(self.slots.get(node.position())?.view)
     }
 
     /// The links of an event to its `auth_events`, to be read with [`Graph::link`].
@@ -245,30 +278,29 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
     }
 
-    fn read(&mut self, id: &S::Id) -> Result<Option<EventView<'a, S::Id>>, ResolveError<S::Id>> {
+    fn read(&mut self, id: &S::Id) -> Result<Read, ResolveError<S::Id>> {
         self.spend(BudgetLine::Events, 1)?;
-        match self.source.event(id) {
-            Some(view) if view.id == id => Ok(Some(view)),
-            Some(view) => Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() }),
-            None => {
-                self.missing.push(id.clone());
-                Ok(None)
-            }
+        let Some(view) = self.source.event(id) else {
+            self.missing.push(id.clone());
+            return Ok(Read::NOTHING);
+        };
+        if view.id != id {
+            return Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() });
         }
+        let kind = Key::of(&view).map_or(Kind::None, Key::kind);
+        self.views.push(view);
+        Ok(Read { place: u32::try_from(self.views.len()).unwrap_or(u32::MAX), kind })
+    }
+
+    fn view_at(&self, place: u32) -> Option<&EventView<'a, S::Id>> {
+        self.views.get((place as usize).checked_sub(1)?)
     }
 
     fn meet(&mut self, id: &'a S::Id) -> Node {
         if let Some(node) = self.index.get(id) {
             return *node;
         }
-        let node = self.push(Slot {
-            id: Some(id),
-            loaded: false,
-            kind: Kind::None,
-            view: None,
-            links: None,
-            generation: None,
-        });
+        let node = self.push(Slot::new(Some(id)));
         self.index.insert(id, node);
         node
     }
@@ -339,8 +371,4 @@ impl<S: EventSource> Graph<'_, S> {
         }
         Ok(None)
     }
-}
-
-fn kind_of<Id>(event: Option<&EventView<'_, Id>>) -> Kind {
-    event.and_then(Key::of).map_or(Kind::None, Key::kind)
 }

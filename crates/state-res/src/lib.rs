@@ -112,6 +112,7 @@ mod graph;
 mod hashed_forks;
 mod hashing;
 mod key;
+mod key_numbers;
 mod lookup;
 mod mainline;
 mod node_map;

@@ -9,9 +9,9 @@ use crate::{
     conflict::Conflict,
     forks::Forks,
     graph::Graph,
-    hashing::{Folding, Map},
     key::Key,
-    node_map::Node,
+    key_numbers::{KeyNumber, KeyNumbers},
+    node_map::{Node, NodeMap},
 };
 
 /// The state built so far: what has been put into it, and what it stands on.
@@ -19,7 +19,11 @@ pub(crate) struct Lookup<'r, 'a, S: EventSource, F> {
     pub(crate) graph: Graph<'a, S>,
     forks: &'r F,
     base: Base,
-    held: HeldByKey<'a>,
+    keys: KeyNumbers<'a>,
+    /// The numbers of the keys of events, as far as they were asked for.
+    key_of: NodeMap<Option<KeyNumber>>,
+    /// By the numbers of the keys.
+    held: Vec<Option<Held>>,
     /// The create events that the forks have in their state.
     creates: Vec<Node>,
 }
@@ -50,20 +54,34 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         conflict: &Conflict,
         base: Base,
     ) -> Result<Self, ResolveError<S::Id>> {
-        let mut held = HeldByKey::new(conflict.events.len());
         let mut creates = Vec::new();
         if let Some(create) = forks.unconflicted("m.room.create", "")? {
             creates.push(graph.enter(create.borrow())?);
         }
+        let keys = KeyNumbers::new(conflict.events.len());
+        let (key_of, held) = (NodeMap::new(), Vec::with_capacity(conflict.events.len()));
+        let mut lookup = Self { graph, forks, base, keys, key_of, held, creates };
+        lookup.enter_conflict(conflict);
+        Ok(lookup)
+    }
+
+    /// Marks the keys of the conflict. The events of a key are together as a rule, and then the
+    /// key is looked up once for all of them.
+    fn enter_conflict(&mut self, conflict: &Conflict) {
+        let mut before: Option<(Key<'a>, KeyNumber)> = None;
         for node in &conflict.events {
-            if let Some(key) = graph.key(*node) {
-                held.set(key, Held { is_conflicted: true, event: None });
-                if key == Key::Create {
-                    creates.push(*node);
-                }
+            let Some(key) = self.graph.key(*node) else { continue };
+            if key == Key::Create {
+                self.creates.push(*node);
             }
+            let number = match before {
+                Some((same, number)) if same == key => number,
+                _ => self.keys.number(key),
+            };
+            before = Some((key, number));
+            self.key_of.set(*node, Some(number));
+            self.hold(number, Held { is_conflicted: true, event: None });
         }
-        Ok(Self { graph, forks, base, held, creates })
     }
 
     /// Puts a state event into the state.
@@ -79,7 +97,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     /// What a conflicted key comes to, given one of its events.
     pub(crate) fn resolved(&mut self, node: Node) -> Option<Resolved<'a, S::Id>> {
         let key = self.graph.key(node)?;
-        let winner = self.held.get(key).and_then(|held| held.event);
+        let winner = self.held_for(node).and_then(|held| held.event);
         let event = winner.and_then(|winner| self.graph.id(winner));
         let generation = winner.and_then(|winner| self.graph.known_generation(winner));
         let (event_type, state_key) = key.names();
@@ -87,9 +105,9 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     /// Whether an event stands on a key that no fork has: only an auth chain led to it.
-    pub(crate) fn stands_outside_forks(&self, node: Node) -> Result<bool, ResolveError<S::Id>> {
+    pub(crate) fn stands_outside_forks(&mut self, node: Node) -> Result<bool, ResolveError<S::Id>> {
         let Some(key) = self.graph.key(node) else { return Ok(false) };
-        let held = self.held.get(key).unwrap_or_default();
+        let held = self.held_for(node).unwrap_or_default();
         if held.is_conflicted || held.event != Some(node) {
             return Ok(false);
         }
@@ -99,7 +117,17 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
 
     /// What the state has for a key.
     pub(crate) fn in_state(&mut self, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
-        match self.held.get(key) {
+        let held = self.keys.get(key).and_then(|number| self.held_at(number));
+        self.held_or_base(held, key)
+    }
+
+    /// What is held for a key, or else what the state stands on.
+    fn held_or_base(
+        &mut self,
+        held: Option<Held>,
+        key: Key<'_>,
+    ) -> Result<Option<Node>, ResolveError<S::Id>> {
+        match held {
             Some(held) => Ok(held.event),
             None if self.base == Base::Cited => Ok(None),
             None => self.unconflicted(key),
@@ -112,8 +140,15 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     /// > not present in the state, then the appropriate state event from the event's auth_events
     /// > is used if the auth event is not rejected.
     pub(crate) fn find(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
-        if let Some(node) = self.in_state(key)? {
-            return Ok(Some(node));
+        // Members mostly speak about themselves, and the number of an event's own key is known.
+        let in_state = if self.graph.has_key(event, key) {
+            let held = self.held_for(event);
+            self.held_or_base(held, key)?
+        } else {
+            self.in_state(key)?
+        };
+        if in_state.is_some() {
+            return Ok(in_state);
         }
         if self.base == Base::Unconflicted {
             return Ok(None);
@@ -130,7 +165,8 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         if let Some(own_key) = self.graph.key(node)
             && own_key == key
         {
-            self.held.set(own_key, Held { is_conflicted: false, event: Some(node) });
+            let number = self.keys.number(own_key);
+            self.hold(number, Held { is_conflicted: false, event: Some(node) });
         }
         Ok(Some(node))
     }
@@ -146,9 +182,39 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     fn set(&mut self, node: Node, event: Option<Node>) {
-        if let Some(key) = self.graph.key(node) {
-            let is_conflicted = self.held.get(key).is_some_and(|held| held.is_conflicted);
-            self.held.set(key, Held { is_conflicted, event });
+        if let Some(number) = self.key_number(node) {
+            let is_conflicted = self.held_at(number).is_some_and(|held| held.is_conflicted);
+            self.hold(number, Held { is_conflicted, event });
+        }
+    }
+
+    /// The number of the key of an event that was read.
+    fn key_number(&mut self, node: Node) -> Option<KeyNumber> {
+        let known = self.key_of.get(node);
+        if known.is_some() {
+            return known;
+        }
+        let number = self.keys.number(self.graph.key(node)?);
+        self.key_of.set(node, Some(number));
+        Some(number)
+    }
+
+    /// What is held for the key of an event that was read.
+    fn held_for(&mut self, node: Node) -> Option<Held> {
+        let number = self.key_number(node)?;
+        self.held_at(number)
+    }
+
+    fn held_at(&self, number: KeyNumber) -> Option<Held> {
+        self.held.get(number.position()).copied().flatten()
+    }
+
+    fn hold(&mut self, number: KeyNumber, held: Held) {
+        if number.position() >= self.held.len() {
+            self.held.resize(number.position() + 1, None);
+        }
+        if let Some(place) = self.held.get_mut(number.position()) {
+            *place = Some(held);
         }
     }
 
@@ -167,50 +233,5 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
             }
         }
         Ok(None)
-    }
-}
-
-/// What is held, by key.
-struct HeldByKey<'a> {
-    create: Option<Held>,
-    power_levels: Option<Held>,
-    join_rules: Option<Held>,
-    members: Map<&'a str, Held>,
-    others: Map<(&'a str, &'a str), Held>,
-}
-
-impl<'a> HeldByKey<'a> {
-    fn new(members: usize) -> Self {
-        Self {
-            create: None,
-            power_levels: None,
-            join_rules: None,
-            members: Map::with_capacity_and_hasher(members, Folding::default()),
-            others: Map::default(),
-        }
-    }
-
-    fn get(&self, key: Key<'_>) -> Option<Held> {
-        match key {
-            Key::Create => self.create,
-            Key::PowerLevels => self.power_levels,
-            Key::JoinRules => self.join_rules,
-            Key::Member(user_id) => self.members.get(user_id).copied(),
-            Key::Other(event_type, state_key) => self.others.get(&(event_type, state_key)).copied(),
-        }
-    }
-
-    fn set(&mut self, key: Key<'a>, held: Held) {
-        match key {
-            Key::Create => self.create = Some(held),
-            Key::PowerLevels => self.power_levels = Some(held),
-            Key::JoinRules => self.join_rules = Some(held),
-            Key::Member(user_id) => {
-                self.members.insert(user_id, held);
-            }
-            Key::Other(event_type, state_key) => {
-                self.others.insert((event_type, state_key), held);
-            }
-        }
     }
 }

@@ -24,10 +24,12 @@ impl<T: Copy + Default> NodeMap<T> {
         Self { values: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn get(&self, node: Node) -> T {
         self.values.get(node.position()).copied().unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn set(&mut self, node: Node, value: T) {
         if node == Node::NONE {
             return;
@@ -60,11 +62,13 @@ impl ForkSets {
         self.words
     }
 
+    #[inline]
     pub(crate) fn word(&self, node: Node, word: usize) -> u64 {
         self.bits.get(node.position() * self.words + word).copied().unwrap_or(0)
     }
 
     /// Adds `forks` (one word of a set) to the set of `node`.
+    #[inline]
     pub(crate) fn add_word(&mut self, node: Node, word: usize, forks: u64) {
         let position = node.position() * self.words + word;
         if position >= self.bits.len() {
@@ -87,10 +91,12 @@ impl ForkSets {
         }
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self, node: Node) -> bool {
         (0..self.words).all(|word| self.word(node, word) == 0)
     }
 
+    #[inline]
     pub(crate) fn is_full(&self, node: Node) -> bool {
         (0..self.words).all(|word| self.word(node, word) == self.full_word(word))
     }

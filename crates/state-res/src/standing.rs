@@ -199,7 +199,8 @@ fn know_levels<S: EventSource, F: Forks<S::Id>>(
     node: Option<Node>,
 ) -> Result<Known, ResolveError<S::Id>> {
     let Some(node) = node else { return Ok(None) };
-    Ok(lookup.graph.view(node)?.map(|event| (node, contents.know_levels(node, &event))))
+    lookup.graph.load(node)?;
+    Ok(lookup.graph.loaded(node).map(|event| (node, contents.know_levels(node, event))))
 }
 
 fn know_create<S: EventSource, F: Forks<S::Id>>(
@@ -208,7 +209,8 @@ fn know_create<S: EventSource, F: Forks<S::Id>>(
     node: Option<Node>,
 ) -> Result<Known, ResolveError<S::Id>> {
     let Some(node) = node else { return Ok(None) };
-    Ok(lookup.graph.view(node)?.map(|event| (node, contents.know_create(node, &event))))
+    lookup.graph.load(node)?;
+    Ok(lookup.graph.loaded(node).map(|event| (node, contents.know_create(node, event))))
 }
 
 /// The state that one event is checked against.

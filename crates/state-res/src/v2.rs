@@ -8,7 +8,7 @@ use crate::{
     difference::auth_difference,
     forks::Forks,
     graph::Graph,
-    key::Key,
+    key::{Key, Kind},
     lookup::{Base, Lookup},
     mainline::{Mainline, Position},
     node_map::{Node, NodeMap},
@@ -177,7 +177,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
         order: Order,
     ) -> Result<(), ResolveError<S::Id>> {
         self.lookup.graph.load(node)?;
-        let outcome = if self.lookup.graph.key(node).is_none() {
+        let outcome = if self.lookup.graph.kind(node) == Kind::None {
             Outcome::NotState
         } else if let Some(denial) = rejected_by_its_auth_events(&mut self.lookup, version, node)? {
             Outcome::Rejected(denial)
