@@ -49,6 +49,12 @@ pub(crate) fn check_member<S: AuthState>(attempt: &Attempt<'_, S>) -> Result<(),
     }
 }
 
+/// The join rule of a state. Without an event it is `invite`: the text is silent, and Synapse
+/// and gomatrixserverlib both take it so.
+fn rule_of(join_rule: Option<Fact<'_, JoinRule>>) -> JoinRule {
+    join_rule.map_or(JoinRule::Invite, |rule| rule.value)
+}
+
 fn looks_like_user_id(id: &str) -> bool {
     id.starts_with('@') && server_name_of(id).is_some_and(|domain| !domain.is_empty())
 }
@@ -89,7 +95,7 @@ impl<'a, S: AuthState> MemberAttempt<'a, S> {
         let rules = &self.attempt.version.rules().authorization;
         let joined_or_invited = is(membership, Membership::Join) || is(membership, Membership::Invite);
         let join_rule = self.attempt.state.join_rule();
-        let allowed = match self.join_rule() {
+        let allowed = match rule_of(join_rule) {
             // 4.3.4 "If the `join_rule` is `invite` or [from 7] `knock` then allow if membership
             // state is `invite` or `join`."
             JoinRule::Invite => joined_or_invited,
@@ -117,12 +123,6 @@ impl<'a, S: AuthState> MemberAttempt<'a, S> {
             return false;
         };
         self.attempt.state.is_create(only) && self.attempt.create.value.creator() == Some(self.target)
-    }
-
-    /// The join rule of the state. Without an event it is `invite`: the text is silent, and Synapse
-    /// and gomatrixserverlib both take it so.
-    fn join_rule(&self) -> JoinRule {
-        self.attempt.state.join_rule().map_or(JoinRule::Invite, |rule| rule.value)
     }
 
     /// The items of 4.3.5.
@@ -236,14 +236,14 @@ impl<'a, S: AuthState> MemberAttempt<'a, S> {
         // 4.7.1 "If the `join_rule` is anything other than `knock` or [from 10]
         // `knock_restricted`, reject."
         let rules = &self.attempt.version.rules().authorization;
-        let knockable = match self.join_rule() {
+        let join_rule = self.attempt.state.join_rule();
+        let knockable = match rule_of(join_rule) {
             JoinRule::Knock => true,
             JoinRule::KnockRestricted => rules.knock_restricted_join_rule,
             _ => false,
         };
         if !knockable {
-            let against = self.attempt.state.join_rule().map(|rule| rule.event_id);
-            return self.attempt.deny(AuthRule::KnockNotAllowed, against);
+            return self.attempt.deny(AuthRule::KnockNotAllowed, join_rule.map(|rule| rule.event_id));
         }
         // 4.7.2 "If `sender` does not match `state_key`, reject."
         if !self.sender_is_target() {

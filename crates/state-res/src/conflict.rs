@@ -34,11 +34,14 @@ impl Conflict {
         let mut conflict = Self { entries: Vec::new(), events: Vec::new(), is_conflicted: NodeMap::new() };
         let entries = forks.conflicted().count();
         graph.expect_events(entries.saturating_add(entries / 2));
+        conflict.entries.reserve(entries);
+        conflict.events.reserve(entries);
         for entry in forks.conflicted() {
             let node = graph.enter(entry.event.borrow())?;
             if let Some(generation) = entry.generation {
                 graph.set_generation(node, generation);
             }
+            graph.key_number(node);
             conflict.entries.push(Entry { key: entry.key, fork: entry.fork, node });
             if !conflict.is_conflicted.get(node) {
                 conflict.is_conflicted.set(node, true);

@@ -9,6 +9,7 @@ use crate::{
     budget::{BudgetLine, Meter},
     hashing::Map,
     key::{Key, Kind},
+    key_numbers::{KeyNumber, KeyNumbers},
     node_map::{Node, NodeMap},
 };
 
@@ -30,6 +31,11 @@ pub(crate) struct Graph<'a, S: EventSource> {
     links: Vec<Node>,
     /// The links of the event before: events of one room mostly cite the same few events.
     previous: Option<(&'a [S::Id], usize)>,
+    keys: KeyNumbers<'a>,
+    /// The numbers of the keys of events, as far as they were asked for.
+    key_of: NodeMap<Option<KeyNumber>>,
+    /// The key that was numbered last: the events of a key mostly come together.
+    last_key: Option<(Key<'a>, KeyNumber)>,
     missing: Vec<S::Id>,
     /// The events between the one whose generation is computed and the one at hand.
     on_path: NodeMap<bool>,
@@ -43,12 +49,14 @@ struct Slot<'a, Id> {
     view: u32,
     loaded: bool,
     kind: Kind,
+    /// Whether it is the member event that a user sent on themself.
+    of_sender: bool,
     links: Option<(usize, usize)>,
 }
 
 impl<'a, Id> Slot<'a, Id> {
     const fn new(id: Option<&'a Id>) -> Self {
-        Self { id, generation: None, view: 0, loaded: false, kind: Kind::None, links: None }
+        Self { id, generation: None, view: 0, loaded: false, kind: Kind::None, of_sender: false, links: None }
     }
 }
 
@@ -58,11 +66,12 @@ struct Read {
     /// As [`Slot::view`].
     place: u32,
     kind: Kind,
+    of_sender: bool,
 }
 
 impl Read {
     /// The source lacks the event.
-    const NOTHING: Self = Self { place: 0, kind: Kind::None };
+    const NOTHING: Self = Self { place: 0, kind: Kind::None, of_sender: false };
 }
 
 impl<Id> Slot<'_, Id> {
@@ -70,6 +79,7 @@ impl<Id> Slot<'_, Id> {
         self.loaded = true;
         self.view = read.place;
         self.kind = read.kind;
+        self.of_sender = read.of_sender;
     }
 }
 
@@ -82,6 +92,9 @@ impl<'a, S: EventSource> Graph<'a, S> {
             views: Vec::new(),
             links: Vec::new(),
             previous: None,
+            keys: KeyNumbers::new(),
+            key_of: NodeMap::new(),
+            last_key: None,
             missing: Vec::new(),
             on_path: NodeMap::new(),
             meter: Meter::new(*budget),
@@ -95,6 +108,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
         self.slots.reserve(events);
         self.views.reserve(events);
         self.links.reserve(events.saturating_mul(4));
+        self.keys.expect_members(events / 2);
     }
 
     pub(crate) fn spend(&mut self, line: BudgetLine, amount: usize) -> Result<(), ResolveError<S::Id>> {
@@ -161,6 +175,11 @@ impl<'a, S: EventSource> Graph<'a, S> {
         self.slots.get(node.position()).map_or(Kind::None, |slot| slot.kind)
     }
 
+    /// Whether an event that was read is the member event that a user sent on themself.
+    pub(crate) fn is_of_sender(&self, node: Node) -> bool {
+        self.slots.get(node.position()).is_some_and(|slot| slot.of_sender)
+    }
+
     /// The key of an event that was read.
     pub(crate) fn key(&self, node: Node) -> Option<Key<'a>> {
         match self.kind(node) {
@@ -171,6 +190,27 @@ impl<'a, S: EventSource> Graph<'a, S> {
             Kind::Other => self.loaded(node).and_then(Key::of),
             Kind::None => None,
         }
+    }
+
+    /// The number of the key of an event that was read.
+    pub(crate) fn key_number(&mut self, node: Node) -> Option<KeyNumber> {
+        let known = self.key_of.get(node);
+        if known.is_some() {
+            return known;
+        }
+        let key = self.key(node)?;
+        let number = match self.last_key {
+            Some((last, number)) if last == key => number,
+            _ => self.keys.number(key),
+        };
+        self.last_key = Some((key, number));
+        self.key_of.set(node, Some(number));
+        Some(number)
+    }
+
+    /// The number of a key, when an event with that key was numbered.
+    pub(crate) fn number_of_key(&self, key: Key<'_>) -> Option<KeyNumber> {
+        self.keys.get(key)
     }
 
     /// Whether an event that was read has this key.
@@ -287,9 +327,13 @@ impl<'a, S: EventSource> Graph<'a, S> {
         if view.id != id {
             return Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() });
         }
+        // Whatever looks at the texts of the event does so now, while it is at hand: in a large room
+        // every text that is looked at again later has to be fetched from memory again.
         let kind = Key::of(&view).map_or(Kind::None, Key::kind);
+        let of_sender = kind == Kind::Member && view.state_key == Some(view.sender);
         self.views.push(view);
-        Ok(Read { place: u32::try_from(self.views.len()).unwrap_or(u32::MAX), kind })
+        let place = u32::try_from(self.views.len()).unwrap_or(u32::MAX);
+        Ok(Read { place, kind, of_sender })
     }
 
     fn view_at(&self, place: u32) -> Option<&EventView<'a, S::Id>> {

@@ -1,9 +1,6 @@
 //! Numbers for the keys of the room state.
 
-use crate::{
-    hashing::{Folding, Map},
-    key::Key,
-};
+use crate::{hashing::Map, key::Key};
 
 /// The number of a key: the state that is being built is an array over them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +24,20 @@ pub(crate) struct KeyNumbers<'a> {
 }
 
 impl<'a> KeyNumbers<'a> {
-    /// No keys, and room for this many members.
-    pub(crate) fn new(members: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             create: None,
             power_levels: None,
             join_rules: None,
-            members: Map::with_capacity_and_hasher(members, Folding::default()),
+            members: Map::default(),
             others: Map::default(),
             next: 0,
         }
+    }
+
+    /// Makes room for this many members at once.
+    pub(crate) fn expect_members(&mut self, members: usize) {
+        self.members.reserve(members);
     }
 
     /// The number of a key that was met before.
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_key_keeps_its_number_and_no_two_have_the_same() {
-        let mut numbers = KeyNumbers::new(0);
+        let mut numbers = KeyNumbers::new();
         let keys = [
             Key::Create,
             Key::PowerLevels,

@@ -9,9 +9,9 @@ use crate::{
     conflict::Conflict,
     forks::Forks,
     graph::Graph,
-    key::Key,
-    key_numbers::{KeyNumber, KeyNumbers},
-    node_map::{Node, NodeMap},
+    key::{Key, Kind},
+    key_numbers::KeyNumber,
+    node_map::Node,
 };
 
 /// The state built so far: what has been put into it, and what it stands on.
@@ -19,9 +19,6 @@ pub(crate) struct Lookup<'r, 'a, S: EventSource, F> {
     pub(crate) graph: Graph<'a, S>,
     forks: &'r F,
     base: Base,
-    keys: KeyNumbers<'a>,
-    /// The numbers of the keys of events, as far as they were asked for.
-    key_of: NodeMap<Option<KeyNumber>>,
     /// By the numbers of the keys.
     held: Vec<Option<Held>>,
     /// The create events that the forks have in their state.
@@ -58,29 +55,20 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         if let Some(create) = forks.unconflicted("m.room.create", "")? {
             creates.push(graph.enter(create.borrow())?);
         }
-        let keys = KeyNumbers::new(conflict.events.len());
-        let (key_of, held) = (NodeMap::new(), Vec::with_capacity(conflict.events.len()));
-        let mut lookup = Self { graph, forks, base, keys, key_of, held, creates };
+        let held = Vec::with_capacity(conflict.events.len());
+        let mut lookup = Self { graph, forks, base, held, creates };
         lookup.enter_conflict(conflict);
         Ok(lookup)
     }
 
-    /// Marks the keys of the conflict. The events of a key are together as a rule, and then the
-    /// key is looked up once for all of them.
     fn enter_conflict(&mut self, conflict: &Conflict) {
-        let mut before: Option<(Key<'a>, KeyNumber)> = None;
         for node in &conflict.events {
-            let Some(key) = self.graph.key(*node) else { continue };
-            if key == Key::Create {
+            if self.graph.kind(*node) == Kind::Create {
                 self.creates.push(*node);
             }
-            let number = match before {
-                Some((same, number)) if same == key => number,
-                _ => self.keys.number(key),
-            };
-            before = Some((key, number));
-            self.key_of.set(*node, Some(number));
-            self.hold(number, Held { is_conflicted: true, event: None });
+            if let Some(number) = self.graph.key_number(*node) {
+                self.hold(number, Held { is_conflicted: true, event: None });
+            }
         }
     }
 
@@ -117,7 +105,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
 
     /// What the state has for a key.
     pub(crate) fn in_state(&mut self, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
-        let held = self.keys.get(key).and_then(|number| self.held_at(number));
+        let held = self.graph.number_of_key(key).and_then(|number| self.held_at(number));
         self.held_or_base(held, key)
     }
 
@@ -161,11 +149,9 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         let (event_type, state_key) = key.names();
         let Some(id) = self.forks.unconflicted(event_type, state_key)? else { return Ok(None) };
         let node = self.graph.enter(id.borrow())?;
-        // The event's own key lives as long as the event does.
-        if let Some(own_key) = self.graph.key(node)
-            && own_key == key
+        if self.graph.has_key(node, key)
+            && let Some(number) = self.graph.key_number(node)
         {
-            let number = self.keys.number(own_key);
             self.hold(number, Held { is_conflicted: false, event: Some(node) });
         }
         Ok(Some(node))
@@ -182,26 +168,15 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     fn set(&mut self, node: Node, event: Option<Node>) {
-        if let Some(number) = self.key_number(node) {
+        if let Some(number) = self.graph.key_number(node) {
             let is_conflicted = self.held_at(number).is_some_and(|held| held.is_conflicted);
             self.hold(number, Held { is_conflicted, event });
         }
     }
 
-    /// The number of the key of an event that was read.
-    fn key_number(&mut self, node: Node) -> Option<KeyNumber> {
-        let known = self.key_of.get(node);
-        if known.is_some() {
-            return known;
-        }
-        let number = self.keys.number(self.graph.key(node)?);
-        self.key_of.set(node, Some(number));
-        Some(number)
-    }
-
     /// What is held for the key of an event that was read.
     fn held_for(&mut self, node: Node) -> Option<Held> {
-        let number = self.key_number(node)?;
+        let number = self.graph.key_number(node)?;
         self.held_at(number)
     }
 

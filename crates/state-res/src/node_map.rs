@@ -13,6 +13,13 @@ impl Node {
     }
 }
 
+/// How many nodes to make room for when that at `position` is written: doubling, so that nodes that
+/// are met one after the other find their places made.
+const fn room_for(position: usize) -> usize {
+    const FIRST: usize = 64;
+    if position < FIRST { FIRST } else { (position + 1).next_power_of_two() }
+}
+
 /// One value for every node; nodes that were never written have the default.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NodeMap<T> {
@@ -36,7 +43,7 @@ impl<T: Copy + Default> NodeMap<T> {
         }
         let position = node.position();
         if position >= self.values.len() {
-            self.values.resize(position + 1, T::default());
+            self.values.resize(room_for(position), T::default());
         }
         if let Some(slot) = self.values.get_mut(position) {
             *slot = value;
@@ -72,7 +79,7 @@ impl ForkSets {
     pub(crate) fn add_word(&mut self, node: Node, word: usize, forks: u64) {
         let position = node.position() * self.words + word;
         if position >= self.bits.len() {
-            self.bits.resize((node.position() + 1) * self.words, 0);
+            self.bits.resize(room_for(node.position()) * self.words, 0);
         }
         if let Some(slot) = self.bits.get_mut(position) {
             *slot |= forks;

@@ -9,7 +9,7 @@ use crate::{
     ResolveError,
     budget::BudgetLine,
     graph::Graph,
-    key::Key,
+    key::Kind,
     node_map::{Node, NodeMap},
     standing::Facts,
 };
@@ -24,9 +24,9 @@ use crate::{
 /// implementation on the network counts them as power events. A stranger could send one and split
 /// off whoever did, so neither do we.
 fn is_power_event<S: EventSource>(graph: &Graph<'_, S>, facts: &mut Facts, node: Node) -> bool {
-    match (graph.key(node), graph.loaded(node)) {
-        (Some(Key::PowerLevels | Key::JoinRules), _) => true,
-        (Some(Key::Member(target)), Some(event)) if target != event.sender => {
+    match (graph.kind(node), graph.loaded(node)) {
+        (Kind::PowerLevels | Kind::JoinRules, _) => true,
+        (Kind::Member, Some(event)) if !graph.is_of_sender(node) => {
             matches!(facts.membership(node, event), Membership::Leave | Membership::Ban)
         }
         _ => false,
