@@ -320,7 +320,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     fn read(&mut self, id: &S::Id) -> Result<Read, ResolveError<S::Id>> {
         self.spend(BudgetLine::Events, 1)?;
-        let Some(view) = self.source.event(id) else {
+        let Some(mut view) = self.source.event(id) else {
             self.missing.push(id.clone());
             return Ok(Read::NOTHING);
         };
@@ -328,9 +328,17 @@ impl<'a, S: EventSource> Graph<'a, S> {
             return Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() });
         }
         // Whatever looks at the texts of the event does so now, while it is at hand: in a large room
-        // every text that is looked at again later has to be fetched from memory again.
-        let kind = Key::of(&view).map_or(Kind::None, Key::kind);
+        // every text that is looked at again later has to be fetched from memory again. For the
+        // same reason equal texts become one.
+        let key = Key::of(&view);
+        let kind = key.map_or(Kind::None, Key::kind);
+        if let Some(key) = key {
+            view.event_type = key.names().0;
+        }
         let of_sender = kind == Kind::Member && view.state_key == Some(view.sender);
+        if of_sender {
+            view.state_key = Some(view.sender);
+        }
         self.views.push(view);
         let place = u32::try_from(self.views.len()).unwrap_or(u32::MAX);
         Ok(Read { place, kind, of_sender })
