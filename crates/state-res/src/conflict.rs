@@ -11,6 +11,9 @@ use crate::{
     node_map::{Node, NodeMap},
 };
 
+/// So many events are read together.
+const BATCH: usize = 32;
+
 /// The conflicted state set: the events of the keys on which the forks disagree.
 pub(crate) struct Conflict {
     /// One for each fork and conflicted key that it has; the entries of a key together.
@@ -36,20 +39,31 @@ impl Conflict {
         graph.expect_events(entries.saturating_add(entries / 2));
         conflict.entries.reserve(entries);
         conflict.events.reserve(entries);
-        for entry in forks.conflicted() {
-            let node = graph.enter(entry.event.borrow())?;
-            if let Some(generation) = entry.generation {
-                graph.set_generation(node, generation);
+        let mut conflicted = forks.conflicted();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            batch.extend(conflicted.by_ref().take(BATCH));
+            if batch.is_empty() {
+                break;
             }
-            graph.key_number(node);
-            conflict.entries.push(Entry { key: entry.key, fork: entry.fork, node });
-            if !conflict.is_conflicted.get(node) {
-                conflict.is_conflicted.set(node, true);
-                conflict.events.push(node);
+            let nodes = graph.enter_together(batch.iter().map(|entry| entry.event.borrow()))?;
+            for (entry, node) in batch.drain(..).zip(nodes) {
+                if let Some(generation) = entry.generation {
+                    graph.set_generation(node, generation);
+                }
+                conflict.add(Entry { key: entry.key, fork: entry.fork, node });
             }
         }
         graph.complete()?;
         Ok(conflict)
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if !self.is_conflicted.get(entry.node) {
+            self.is_conflicted.set(entry.node, true);
+            self.events.push(entry.node);
+        }
+        self.entries.push(entry);
     }
 
     /// One entry for each key.

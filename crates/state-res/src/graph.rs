@@ -60,29 +60,6 @@ impl<'a, Id> Slot<'a, Id> {
     }
 }
 
-/// What came of reading an event.
-#[derive(Clone, Copy)]
-struct Read {
-    /// As [`Slot::view`].
-    place: u32,
-    kind: Kind,
-    of_sender: bool,
-}
-
-impl Read {
-    /// The source lacks the event.
-    const NOTHING: Self = Self { place: 0, kind: Kind::None, of_sender: false };
-}
-
-impl<Id> Slot<'_, Id> {
-    const fn fill(&mut self, read: Read) {
-        self.loaded = true;
-        self.view = read.place;
-        self.kind = read.kind;
-        self.of_sender = read.of_sender;
-    }
-}
-
 impl<'a, S: EventSource> Graph<'a, S> {
     pub(crate) fn new(source: &'a S, budget: &ResolveBudget) -> Self {
         Self {
@@ -132,20 +109,74 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// The node of an event whose key the caller owns; reads the event.
     pub(crate) fn enter(&mut self, id: &S::Id) -> Result<Node, ResolveError<S::Id>> {
+        let node = self.enter_unknown(id)?;
+        self.know(node);
+        Ok(node)
+    }
+
+    /// The nodes of some events, which are read, and their keys numbered.
+    pub(crate) fn enter_together<'i>(
+        &mut self,
+        ids: impl Iterator<Item = &'i S::Id>,
+    ) -> Result<Vec<Node>, ResolveError<S::Id>>
+    where
+        S::Id: 'i,
+    {
+        let nodes = ids.map(|id| self.enter_unknown(id)).collect::<Result<Vec<_>, _>>()?;
+        self.bring_near(nodes.iter().copied());
+        for node in &nodes {
+            self.know(*node);
+            self.key_number(*node);
+        }
+        Ok(nodes)
+    }
+
+    /// Touches the texts of events that will be looked at next: the processor waits for the memory
+    /// of all of them together, and not each time for that of one.
+    pub(crate) fn bring_near(&self, nodes: impl Iterator<Item = Node>) {
+        let mut touched = 0;
+        for view in nodes.filter_map(|node| self.loaded(node)) {
+            for text in [view.event_type, view.state_key.unwrap_or(""), view.sender, view.content] {
+                touched ^= text.as_bytes().first().copied().unwrap_or(0);
+            }
+        }
+        std::hint::black_box(touched);
+    }
+
+    /// As [`Graph::enter`], and nothing is known about the event but what the source says.
+    fn enter_unknown(&mut self, id: &S::Id) -> Result<Node, ResolveError<S::Id>> {
         if let Some(node) = self.index.get(id) {
             let node = *node;
             self.load(node)?;
             return Ok(node);
         }
-        let read = self.read(id)?;
-        let mut slot = Slot::new(self.view_at(read.place).map(|view| view.id));
-        slot.fill(read);
-        let id = slot.id;
-        let node = self.push(slot);
+        let view = self.read(id)?;
+        let id = self.view_at(view).map(|view| view.id);
+        let node = self.push(Slot { view, loaded: true, ..Slot::new(id) });
         if let Some(id) = id {
             self.index.insert(id, node);
         }
         Ok(node)
+    }
+
+    /// Finds out what sort of event one is that was read.
+    ///
+    /// Whatever looks at the texts of the event does so now, while it is at hand: in a large room
+    /// every text that is looked at again later has to be fetched from memory again. For the
+    /// same reason equal texts become one.
+    fn know(&mut self, node: Node) {
+        let Some(slot) = self.slots.get_mut(node.position()) else { return };
+        let place = (slot.view as usize).wrapping_sub(1);
+        if let Some(view) = self.views.get_mut(place)
+            && let Some(key) = Key::of(view)
+        {
+            slot.kind = key.kind();
+            view.event_type = key.names().0;
+            slot.of_sender = slot.kind == Kind::Member && view.state_key == Some(view.sender);
+            if slot.of_sender {
+                view.state_key = Some(view.sender);
+            }
+        }
     }
 
     /// The event, read from the source when it was not yet; `None` when the source lacks it.
@@ -160,13 +191,15 @@ impl<'a, S: EventSource> Graph<'a, S> {
         if slot.loaded {
             return Ok(());
         }
-        let read = match slot.id {
+        let view = match slot.id {
             Some(id) => self.read(id)?,
-            None => Read::NOTHING,
+            None => 0,
         };
         if let Some(slot) = self.slots.get_mut(node.position()) {
-            slot.fill(read);
+            slot.loaded = true;
+            slot.view = view;
         }
+        self.know(node);
         Ok(())
     }
 
@@ -318,30 +351,18 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
     }
 
-    fn read(&mut self, id: &S::Id) -> Result<Read, ResolveError<S::Id>> {
+    /// Reads an event, and says where it is, as [`Slot::view`] does.
+    fn read(&mut self, id: &S::Id) -> Result<u32, ResolveError<S::Id>> {
         self.spend(BudgetLine::Events, 1)?;
-        let Some(mut view) = self.source.event(id) else {
+        let Some(view) = self.source.event(id) else {
             self.missing.push(id.clone());
-            return Ok(Read::NOTHING);
+            return Ok(0);
         };
         if view.id != id {
             return Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() });
         }
-        // Whatever looks at the texts of the event does so now, while it is at hand: in a large room
-        // every text that is looked at again later has to be fetched from memory again. For the
-        // same reason equal texts become one.
-        let key = Key::of(&view);
-        let kind = key.map_or(Kind::None, Key::kind);
-        if let Some(key) = key {
-            view.event_type = key.names().0;
-        }
-        let of_sender = kind == Kind::Member && view.state_key == Some(view.sender);
-        if of_sender {
-            view.state_key = Some(view.sender);
-        }
         self.views.push(view);
-        let place = u32::try_from(self.views.len()).unwrap_or(u32::MAX);
-        Ok(Read { place, kind, of_sender })
+        Ok(u32::try_from(self.views.len()).unwrap_or(u32::MAX))
     }
 
     fn view_at(&self, place: u32) -> Option<&EventView<'a, S::Id>> {

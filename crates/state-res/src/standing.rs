@@ -128,7 +128,8 @@ pub(crate) fn check_in_state<S: EventSource, F: Forks<S::Id>>(
     node: Node,
 ) -> Result<Result<(), Denial>, ResolveError<S::Id>> {
     lookup.graph.spend(BudgetLine::AuthChecks, 1)?;
-    let Some(event) = lookup.graph.view(node)? else { return Ok(Ok(())) };
+    lookup.graph.load(node)?;
+    let Some(event) = lookup.graph.loaded(node).copied() else { return Ok(Ok(())) };
     let create = if names_room_by_create(facts.version) {
         lookup.create_of_room(event.room_id)
     } else {

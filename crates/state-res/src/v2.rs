@@ -45,6 +45,9 @@ pub(crate) fn resolve<'a, S: EventSource, F: Forks<S::Id>>(
     Ok(Resolution { algorithm, resolved, steps: run.steps, spent: run.lookup.graph.spent() })
 }
 
+/// The texts of so many events are fetched from memory together before the events are checked.
+const CHECKED_TOGETHER: usize = 32;
+
 /// The parts of the full conflicted set, by node.
 #[derive(Default)]
 struct Parts {
@@ -155,12 +158,15 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
         let power_levels = self.lookup.in_state(Key::PowerLevels)?;
         let list = Mainline::new(power_levels).order(&mut self.lookup.graph, &remaining)?;
         self.lookup.graph.complete()?;
-        for (node, position) in list {
-            let position = match position {
-                Position::At(position) => Some(position),
-                Position::Infinite => None,
-            };
-            self.check(version, node, Order::Mainline { position })?;
+        for list in list.chunks(CHECKED_TOGETHER) {
+            self.lookup.graph.bring_near(list.iter().map(|(node, _)| *node));
+            for (node, position) in list {
+                let position = match position {
+                    Position::At(position) => Some(*position),
+                    Position::Infinite => None,
+                };
+                self.check(version, *node, Order::Mainline { position })?;
+            }
         }
         self.lookup.graph.complete()
     }
