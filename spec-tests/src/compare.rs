@@ -111,13 +111,18 @@ fn ruma_is_known_to_differ(room: &Room) -> Option<&'static str> {
     if room.forks.iter().flat_map(|state| state.values()).any(disputed) {
         return Some("a rejected event in a state");
     }
-    // The first events of a generated room are there before anybody is invited.
+    no_join_rules_at_some_point(room).then_some("no join rules")
+}
+
+/// Whether an event after the founding of the room, or anybody's membership but the creator's, stands in a state
+/// without join rules.
+fn no_join_rules_at_some_point(room: &Room) -> bool {
     let join_rules = ("m.room.join_rules".to_owned(), String::new());
-    let later = room.order.iter().skip(4).filter_map(|id| room.states.get(id));
-    if later.into_iter().any(|state| !state.contains_key(&join_rules)) {
-        return Some("no join rules");
-    }
-    None
+    let is_member =
+        |id: &String| room.events.get(id).is_some_and(|event| event.event_type == "m.room.member");
+    let without = |id: &String| room.states.get(id).is_some_and(|state| !state.contains_key(&join_rules));
+    let mut events = room.order.iter().enumerate();
+    events.any(|(position, id)| (position >= 4 || position >= 2 && is_member(id)) && without(id))
 }
 
 fn holds_float(value: &Value) -> bool {
