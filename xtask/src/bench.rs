@@ -1,8 +1,6 @@
 //! Benchmarks: one table of ours against the peers, measured in one run.
 
-use std::process::Command;
-
-use crate::process::{Outcome, call, cargo, output, target_folder};
+use crate::process::{Outcome, call, output, program, target_folder};
 
 /// Which table, and how much time it may take.
 #[derive(clap::Args)]
@@ -24,25 +22,24 @@ enum Table {
     Protocol,
 }
 
+/// The package of what is run here.
+const PROGRAMS: &str = "freehold-benches";
+
 /// The task `bench`.
 pub(crate) fn run(options: &Options) -> Outcome {
     let Table::Protocol = options.table;
     let smoke: &[&str] = if options.smoke { &["--smoke"] } else { &[] };
     let memory = target_folder().join("bench-memory.txt");
-    let printed = output(program("memory").args(smoke))?;
+    let printed = output(program(PROGRAMS, "memory").args(smoke))?;
     std::fs::write(&memory, printed)
         .map_err(|error| format!("cannot write `{}`: {error}", memory.display()))?;
-    let mut protocol = program("protocol");
+    let mut protocol = program(PROGRAMS, "protocol");
     protocol.args(smoke).arg("--memory").arg(memory);
     protocol.arg("--json").arg(target_folder().join("bench-protocol.json"));
     if let Some(only) = &options.only {
         protocol.args(["--only", only]);
     }
     call(&mut protocol)
-}
-
-fn program(name: &str) -> Command {
-    cargo(&["run", "--release", "--quiet", "--locked", "--package", "freehold-benches", "--bin", name, "--"])
 }
 
 /// What continuous integration runs: every row once.

@@ -1,6 +1,6 @@
 //! Fuzzing: bounded on stable for continuous integration, unbounded with cargo-fuzz.
 
-use crate::process::{Outcome, call, cargo, workspace_root};
+use crate::process::{Outcome, call, program, workspace_root};
 
 /// What to fuzz, and for how long.
 #[derive(clap::Args)]
@@ -18,6 +18,9 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 600)]
     seconds: u64,
 }
+
+/// The package of what is run here.
+const PROGRAMS: &str = "freehold-spec-tests";
 
 const TARGETS: &[&str] = &[
     "canonical_json",
@@ -40,35 +43,12 @@ pub(crate) fn run(options: &Options) -> Outcome {
 
 /// What continuous integration runs: every harness on its seeds and on bounded mutations of them.
 pub(crate) fn smoke() -> Outcome {
-    call(&mut cargo(&[
-        "run",
-        "--release",
-        "--quiet",
-        "--locked",
-        "--package",
-        "freehold-spec-tests",
-        "--bin",
-        "fuzz-smoke",
-    ]))
+    call(&mut program(PROGRAMS, "fuzz-smoke"))
 }
 
 fn compare_rooms(rooms: u64, seed: u64) -> Outcome {
     let (rooms, seed) = (rooms.to_string(), seed.to_string());
-    call(&mut cargo(&[
-        "run",
-        "--release",
-        "--quiet",
-        "--locked",
-        "--package",
-        "freehold-spec-tests",
-        "--bin",
-        "compare-rooms",
-        "--",
-        "--rooms",
-        &rooms,
-        "--seed",
-        &seed,
-    ]))
+    call(program(PROGRAMS, "compare-rooms").args(["--rooms", &rooms, "--seed", &seed]))
 }
 
 fn cargo_fuzz(target: &str, seconds: u64) -> Outcome {

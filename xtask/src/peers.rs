@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::process::{Outcome, call, cargo, is_present, target_folder};
+use crate::process::{Outcome, call, cargo, is_present, program, target_folder};
 
 /// A peer to run against.
 #[derive(clap::Subcommand)]
@@ -64,8 +64,7 @@ pub(crate) fn install_python_packages(environment: &Path, packages: &[&str]) -> 
 fn synapse(options: &SynapseOptions) -> Outcome {
     call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-roomlab"]))?;
     let python = target_folder().join("peers/synapse/bin/python");
-    let mut command =
-        cargo(&["run", "--release", "--quiet", "--locked", "--package", "freehold-peers", "--"]);
+    let mut command = program("freehold-peers", "freehold-peers");
     command.arg("--python").arg(python);
     command.arg("--roomlab").arg(target_folder().join("release/roomlab"));
     command.arg("--folder").arg(target_folder().join("peers/rooms"));

@@ -27,6 +27,11 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// A program of the workshop, built optimised; its own arguments are to be added.
+pub(crate) fn program(package: &str, name: &str) -> Command {
+    cargo(&["run", "--release", "--quiet", "--locked", "--package", package, "--bin", name, "--"])
+}
+
 /// Runs a command to its end, showing what it prints.
 pub(crate) fn call(command: &mut Command) -> Outcome {
     let shown = shown(command);
