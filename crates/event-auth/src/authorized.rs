@@ -5,7 +5,8 @@ use freehold_signing::SignedPdu;
 use ruma_common::OwnedEventId;
 
 use crate::{
-    AuthState, Denial, NamedAuthEvents, PolicyServer, PreparedState, ReceiptCheck, check, check_auth_events,
+    AuthState, Denial, Fact, JoinRule, Membership, NamedAuthEvents, PolicyServer, PowerLevels, PreparedState,
+    ReceiptCheck, RoomCreate, ThirdPartyInvite, check, check_auth_events,
 };
 
 /// An event that passed checks 1 to 5 of the
@@ -24,15 +25,18 @@ impl AuthorizedPdu {
     /// Checks 4 and 5: an event against the events it names in `auth_events`, and against the state
     /// before it.
     ///
+    /// Both may know events by whatever key the caller has: the event names others by their event
+    /// ids, and every fact and every [`EventView`] says what those are.
+    ///
     /// # Errors
     ///
     /// The event comes back, with what is wrong. [`Refusal::Denied`] and [`Refusal::OverByteLimit`]
     /// are [rejections](https://spec.matrix.org/v1.19/server-server-api/#rejection);
     /// [`Refusal::OtherAuthEvents`] is the caller's mistake and says nothing about the event.
-    pub fn check<S: AuthState<Id = OwnedEventId>>(
+    pub fn check<Id: Clone + PartialEq>(
         pdu: SignedPdu,
-        named: &NamedAuthEvents<'_, OwnedEventId>,
-        state_before: &S,
+        named: &NamedAuthEvents<'_, Id>,
+        state_before: &impl AuthState,
     ) -> Result<Self, Box<UnauthorizedPdu>> {
         match refusal(pdu.pdu(), named, state_before) {
             None => Ok(Self { pdu }),
@@ -47,13 +51,13 @@ impl AuthorizedPdu {
     ///
     /// Why the event is [soft-failed](https://spec.matrix.org/v1.19/server-server-api/#soft-failure). It
     /// stays authorised: it is stored and takes part in state resolution.
-    pub fn check_current<S: AuthState<Id = OwnedEventId>>(
+    pub fn check_current(
         &self,
-        current_state: &S,
+        current_state: &impl AuthState,
         policy_server: Option<&PolicyServer>,
     ) -> Result<(), SoftFailure> {
         let pdu = self.pdu.pdu();
-        check(&pdu.view(), current_state, pdu.version()).map_err(SoftFailure::Denied)?;
+        check(&pdu.view(), &ByEventId(current_state), pdu.version()).map_err(SoftFailure::Denied)?;
         match policy_server {
             Some(server) if !server.recommends(pdu) => {
                 Err(SoftFailure::NotRecommended { policy_server: server.server_name().into() })
@@ -120,18 +124,18 @@ pub enum SoftFailure {
     },
 }
 
-fn refusal<S: AuthState<Id = OwnedEventId>>(
+fn refusal<Id: Clone + PartialEq>(
     pdu: &Pdu,
-    named: &NamedAuthEvents<'_, OwnedEventId>,
-    state_before: &S,
+    named: &NamedAuthEvents<'_, Id>,
+    state_before: &impl AuthState,
 ) -> Option<Refusal> {
     if let Some(field) = pdu.over_byte_limit() {
         return Some(Refusal::OverByteLimit(field));
     }
     let event = pdu.view();
     let version = pdu.version();
-    let is_given = |id| named.auth_events.iter().any(|entry| entry.id == id);
-    let is_named = |entry: &EventView<'_, OwnedEventId>| event.auth_events.contains(entry.id);
+    let is_given = |id: &OwnedEventId| named.auth_events.iter().any(|entry| id == entry.event_id);
+    let is_named = |entry: &EventView<'_, Id>| event.auth_events.iter().any(|id| id == entry.event_id);
     if named.auth_events.len() != event.auth_events.len()
         || !event.auth_events.iter().all(is_given)
         || !named.auth_events.iter().all(is_named)
@@ -141,19 +145,51 @@ fn refusal<S: AuthState<Id = OwnedEventId>>(
     check_against_auth_events(&event, named, version)
         .map_err(|denial| (ReceiptCheck::AuthEvents, denial))
         .and_then(|()| {
-            check(&event, state_before, version).map_err(|denial| (ReceiptCheck::StateBefore, denial))
+            check(&event, &ByEventId(state_before), version)
+                .map_err(|denial| (ReceiptCheck::StateBefore, denial))
         })
         .err()
         .map(|(check, denial)| Refusal::Denied { check, denial })
 }
 
 /// Check 4: the rules on the list, and those on the state that the list makes.
-fn check_against_auth_events(
+fn check_against_auth_events<Id: Clone + PartialEq>(
     event: &EventView<'_, OwnedEventId>,
-    named: &NamedAuthEvents<'_, OwnedEventId>,
+    named: &NamedAuthEvents<'_, Id>,
     version: &'static RoomVersion,
 ) -> Result<(), Denial> {
     check_auth_events(event, named, version)?;
     let events = named.auth_events.iter().copied().chain(named.create);
-    check(event, &PreparedState::from_events(version, events), version)
+    check(event, &ByEventId(&PreparedState::from_events(version, events)), version)
+}
+
+/// A state of the caller's, asked by the event ids that a PDU knows others by.
+struct ByEventId<'a, S>(&'a S);
+
+impl<S: AuthState> AuthState for ByEventId<'_, S> {
+    type Id = OwnedEventId;
+
+    fn create(&self) -> Option<Fact<'_, &RoomCreate>> {
+        self.0.create()
+    }
+
+    fn is_create(&self, id: &OwnedEventId) -> bool {
+        self.0.create().is_some_and(|create| id == create.event_id)
+    }
+
+    fn power_levels(&self) -> Option<Fact<'_, &PowerLevels>> {
+        self.0.power_levels()
+    }
+
+    fn join_rule(&self) -> Option<Fact<'_, JoinRule>> {
+        self.0.join_rule()
+    }
+
+    fn membership(&self, user_id: &str) -> Option<Fact<'_, Membership>> {
+        self.0.membership(user_id)
+    }
+
+    fn third_party_invite(&self, token: &str) -> Option<Fact<'_, ThirdPartyInvite<'_>>> {
+        self.0.third_party_invite(token)
+    }
 }

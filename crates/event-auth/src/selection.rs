@@ -161,14 +161,15 @@ impl<Id> Copy for NamedAuthEvents<'_, Id> {}
 /// event, and for others rule 2 (2 and 3 in room version 12).
 ///
 /// They do not depend on the room's state, and so are checked once, on receipt; state resolution
-/// has no need of them.
+/// has no need of them. No key of an event is looked at, so that those of the event and of its
+/// `auth_events` may be of different kinds.
 ///
 /// # Errors
 ///
 /// The first rule that rejects the event, and the auth event it concerns.
-pub fn check_auth_events<Id>(
+pub fn check_auth_events<Id, AuthId>(
     event: &EventView<'_, Id>,
-    named: &NamedAuthEvents<'_, Id>,
+    named: &NamedAuthEvents<'_, AuthId>,
     version: &'static RoomVersion,
 ) -> Result<(), Denial> {
     if event.event_type == "m.room.create" {
@@ -202,7 +203,7 @@ pub fn check_auth_events<Id>(
     }
 }
 
-fn is_accepted_create<Id>(event: &EventView<'_, Id>, create: Option<&EventView<'_, Id>>) -> bool {
+fn is_accepted_create<Id, AuthId>(event: &EventView<'_, Id>, create: Option<&EventView<'_, AuthId>>) -> bool {
     let Some(create) = create else {
         return false;
     };
@@ -214,9 +215,9 @@ fn is_accepted_create<Id>(event: &EventView<'_, Id>, create: Option<&EventView<'
 }
 
 /// 2.1 and 2.2. An entry that was not selected counts as such even when it is there twice.
-fn check_entries<Id>(
+fn check_entries<Id, AuthId>(
     event: &EventView<'_, Id>,
-    auth_events: &[EventView<'_, Id>],
+    auth_events: &[EventView<'_, AuthId>],
     version: &'static RoomVersion,
 ) -> Result<(), Denial> {
     let needed = auth_types_needed(event, version);

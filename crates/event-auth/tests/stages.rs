@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use freehold_canonical_json::{Limits, parse};
-use freehold_event::{Field, Pdu, ProtoEvent, RoomVersion};
+use freehold_event::{EventView, Field, Pdu, ProtoEvent, RoomVersion};
 use freehold_event_auth::{
     AuthRule, AuthorizedPdu, NamedAuthEvents, PolicyServer, PreparedState, ReceiptCheck, Refusal, SoftFailure,
 };
@@ -96,6 +96,63 @@ fn event_that_both_states_allow_is_authorised() {
         let authorized = room.check(message.clone()).unwrap();
         assert_eq!(authorized.pdu(), message.pdu());
         assert_eq!(authorized.check_current(&room.state(), None), Ok(()));
+    }
+}
+
+/// A server that knows events by numbers of its own; the first join is the event that is looked at
+/// by what it names.
+#[test]
+fn states_and_auth_events_may_be_keyed_by_whatever_the_caller_has() {
+    let founding = Room::new(RoomVersion::V11);
+    let first = founding.events.first().unwrap().clone();
+    let room = Room { version: founding.version, events: vec![first] };
+    let create = numbered(room.events[0].pdu(), &7);
+    let state = PreparedState::from_events(room.version, [create]);
+    let join = |before: &PreparedState<u64>| {
+        let event = room.signed("m.room.member", Some(ALICE), r#"{"membership":"join"}"#);
+        let named = NamedAuthEvents { auth_events: &[create], create: None };
+        AuthorizedPdu::check(event, &named, before).map_err(|unauthorized| unauthorized.refusal)
+    };
+    assert_eq!(join(&state).unwrap().check_current(&state, None), Ok(()));
+    // Another room's create event is not the one that the join follows.
+    let other = EventView { event_id: "$other", ..create };
+    let Err(Refusal::Denied { check, denial }) = join(&PreparedState::from_events(room.version, [other]))
+    else {
+        panic!("the join does not follow the create event of this state");
+    };
+    assert_eq!((check, denial.rule), (ReceiptCheck::StateBefore, AuthRule::JoinNotAllowed));
+}
+
+/// What a server with numbers for events sees of one.
+fn numbered<'a>(pdu: &'a Pdu, id: &'a u64) -> EventView<'a, u64> {
+    let EventView {
+        event_id,
+        room_id,
+        event_type,
+        state_key,
+        sender,
+        content,
+        origin_server_ts,
+        depth,
+        redacts,
+        rejected,
+        ..
+    } = pdu.view();
+    let (prev_events, auth_events) = (&[][..], &[][..]);
+    EventView {
+        id,
+        event_id,
+        room_id,
+        event_type,
+        state_key,
+        sender,
+        content,
+        origin_server_ts,
+        depth,
+        prev_events,
+        auth_events,
+        redacts,
+        rejected,
     }
 }
 
