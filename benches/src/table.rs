@@ -96,19 +96,19 @@ impl Table {
         if self.wants(name) {
             let time = measure::single(self.bench.effort, ours);
             let reached = if let Target::BytesPerSecond(_) = target { bytes as f64 / time } else { time };
-            self.add(&Row { name, ours: seconds(time), peer: "–".into(), reached, target });
+            self.add(&Row { name, ours: seconds(time), peer: NO_PEER.into(), reached, target });
         }
     }
 
     /// Adds a time that was measured elsewhere.
     pub(crate) fn add_single(&mut self, name: &str, target: Target, time: f64) {
-        self.add(&Row { name, ours: seconds(time), peer: "–".into(), reached: time, target });
+        self.add(&Row { name, ours: seconds(time), peer: NO_PEER.into(), reached: time, target });
     }
 
     /// Adds a figure that is no time.
     pub(crate) fn figure(&mut self, name: &str, target: Target, reached: f64) {
         if self.wants(name) {
-            self.add(&Row { name, ours: shown(target, reached), peer: "–".into(), reached, target });
+            self.add(&Row { name, ours: shown(target, reached), peer: NO_PEER.into(), reached, target });
         }
     }
 
@@ -119,13 +119,16 @@ impl Table {
             let (name, bytes, limit) = (fields.next().unwrap_or_default(), fields.next(), fields.next());
             let bytes = bytes.and_then(|bytes| bytes.parse().ok()).unwrap_or(f64::NAN);
             let target = limit.and_then(|limit| limit.parse().ok()).map_or(Target::None, Target::Bytes);
-            self.figure(name, target, bytes);
+            let ours = format!("{bytes:.0} bytes");
+            if self.wants(name) {
+                self.add(&Row { name, ours, peer: NO_PEER.into(), reached: bytes, target });
+            }
         }
     }
 
     fn add(&mut self, row: &Row<'_>) {
         let verdict = if self.bench.effort.is_smoke() { "ran".to_owned() } else { verdict(row) };
-        let (reached, wanted) = (shown(row.target, row.reached), wanted(row.target));
+        let (reached, wanted) = (reached(row), wanted(row.target));
         println!("| {} | {} | {} | {reached} | {wanted} | {verdict} |", row.name, row.ours, row.peer);
         self.rows.push(json!({
             "group": self.group, "row": row.name, "ours": row.ours, "peer": row.peer, "reached": row.reached,
@@ -145,6 +148,18 @@ impl Table {
     /// All rows.
     pub fn to_json(&self) -> String {
         format!("{:#}\n", Value::Array(self.rows.clone()))
+    }
+}
+
+/// What stands in the place of a peer when there is none.
+const NO_PEER: &str = "–";
+
+/// Without a target only a ratio says more than the columns before it.
+fn reached(row: &Row<'_>) -> String {
+    match row.target {
+        Target::None if row.peer == NO_PEER => "–".into(),
+        Target::None => shown(Target::TimesFaster(1.0), row.reached),
+        target => shown(target, row.reached),
     }
 }
 
