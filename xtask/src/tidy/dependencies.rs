@@ -14,7 +14,20 @@ const LAYERS: &[(&str, u8)] = &[
     ("freehold-event-auth", 3),
     ("freehold-keyring", 3),
     ("freehold-state-res", 4),
-    ("freehold-roomlab", 8),
+    ("freehold-store", 5),
+    ("freehold-room", 5),
+    // The room machines over the store, beneath all services.
+    ("freehold-rooms", 6),
+    ("freehold-store-fjall", 7),
+    ("freehold-tenancy", 7),
+    ("freehold-accounts", 7),
+    ("freehold-encryption", 7),
+    ("freehold-sync", 7),
+    ("freehold-media", 7),
+    ("freehold-client-api", 8),
+    ("freehold-admin-api", 8),
+    ("freehold-server", 9),
+    ("freehold-roomlab", 9),
 ];
 
 /// Crates of the workshop: no product crate may use them outside its tests.

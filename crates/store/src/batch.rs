@@ -1,0 +1,132 @@
+//! Batches: conditions and changes that take effect together.
+
+use std::fmt;
+
+use crate::engine::{Bytes, Check, Expected, Operation};
+use crate::key::{Key, encoded};
+use crate::number::{Position, UserNumber};
+use crate::table::{Table, TableId};
+use crate::value::{self, Value};
+
+/// Changes of tables, in order; a later change of a key wins.
+#[derive(Debug, Default)]
+pub struct Writes {
+    operations: Vec<Operation>,
+}
+
+impl Writes {
+    /// Sets the row of a key.
+    pub fn put<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, row: &V) {
+        self.operations.push(Operation::Put {
+            table: table.id,
+            key: encoded(key),
+            value: value::encoded(row),
+        });
+    }
+
+    /// Removes the row of a key, if there is one.
+    pub fn delete<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K) {
+        self.operations.push(Operation::Delete { table: table.id, key: encoded(key) });
+    }
+
+    /// The changes.
+    pub fn into_operations(self) -> Vec<Operation> {
+        self.operations
+    }
+}
+
+type Positioned = Box<dyn FnOnce(Position, &mut Writes) + Send>;
+
+/// Conditions and changes that take effect together or not at all, and whom they concern.
+#[derive(Default)]
+pub struct Batch {
+    checks: Vec<Check>,
+    writes: Writes,
+    positioned: Vec<Positioned>,
+    wakes: Vec<UserNumber>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Batch::default()
+    }
+
+    /// The batch takes effect only if the key has no row.
+    pub fn expect_absent<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K) {
+        self.expect(table.id, encoded(key), Expected::Absent);
+    }
+
+    /// The batch takes effect only if the key has a row.
+    pub fn expect_present<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K) {
+        self.expect(table.id, encoded(key), Expected::Present);
+    }
+
+    /// The batch takes effect only if the key has this row, or none if `row` is `None`: what was read is still so.
+    pub fn expect_unchanged<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, row: Option<&V>) {
+        let expected = row.map_or(Expected::Absent, |row| Expected::Equal(value::encoded(row)));
+        self.expect(table.id, encoded(key), expected);
+    }
+
+    fn expect(&mut self, table: TableId, key: Bytes, expected: Expected) {
+        self.checks.push(Check { table, key, expected });
+    }
+
+    /// Sets the row of a key.
+    pub fn put<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, row: &V) {
+        self.writes.put(table, key, row);
+    }
+
+    /// Removes the row of a key, if there is one.
+    pub fn delete<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K) {
+        self.writes.delete(table, key);
+    }
+
+    /// Adds changes that need the position which the batch gets when it takes effect. They follow the others.
+    pub fn at_position(&mut self, write: impl FnOnce(Position, &mut Writes) + Send + 'static) {
+        self.positioned.push(Box::new(write));
+    }
+
+    /// Names a user whom the batch concerns: who waits for that user wakes when it is durable.
+    pub fn wake(&mut self, user: UserNumber) {
+        self.wakes.push(user);
+    }
+
+    /// Adds another batch to this one: its conditions, changes and users.
+    pub fn append(&mut self, other: Batch) {
+        self.checks.extend(other.checks);
+        self.writes.operations.extend(other.writes.operations);
+        self.positioned.extend(other.positioned);
+        self.wakes.extend(other.wakes);
+    }
+
+    /// Whom it concerns.
+    pub fn concerns(&self) -> &[UserNumber] {
+        &self.wakes
+    }
+
+    /// Its conditions.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// Its changes, at the position that an engine gives it.
+    pub fn into_operations(self, position: Position) -> Vec<Operation> {
+        let mut writes = self.writes;
+        for write in self.positioned {
+            write(position, &mut writes);
+        }
+        writes.into_operations()
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch")
+            .field("checks", &self.checks)
+            .field("writes", &self.writes)
+            .field("positioned", &self.positioned.len())
+            .field("wakes", &self.wakes)
+            .finish()
+    }
+}

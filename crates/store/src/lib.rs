@@ -1,0 +1,77 @@
+//! The storage interface: ordered keys, typed tables, atomic batches, snapshots and positions.
+//!
+//! What the server keeps, it keeps in [`tables`]: each is a named map from a typed key to a typed row.
+//! An [`Engine`] holds the bytes; this crate holds what they mean.
+//!
+//! - **Reading** is done on a [`Snapshot`]: what was durable at one [`Position`], and nothing newer.
+//! - **Writing** is a [`Batch`]: conditions and changes that take effect together or not at all.
+//!   [`Store::commit`] returns when the batch is durable, with the position it was given. Many batches
+//!   share one flush.
+//! - **Positions** are one counter over all durable changes. Who has seen a position has seen all
+//!   changes before it, so a sync token need hold nothing else.
+//! - **Waking**: a batch names the users whom it concerns; whoever waits for them
+//!   ([`Store::wakes`]) wakes when the batch is durable.
+//!
+//! # What it does not do
+//!
+//! It opens no file and starts no thread or task: engines do, in crates of their own. It has no queries; who wants
+//! another order keeps another table.
+//!
+//! # Where to start
+//!
+//! [`Store`] and [`Batch`]; then [`tables`], which is the schema.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use freehold_store::{Batch, MemoryEngine, Store, Table, TableId, UserNumber};
+//!
+//! const NAMES: Table<UserNumber, String> = Table::new(TableId::EXAMPLE, "names");
+//!
+//! # fn main() { run(example()) }
+//! async fn example() {
+//!     let store = Store::open(Arc::new(MemoryEngine::new())).await.unwrap();
+//!     let mut batch = Batch::new();
+//!     batch.expect_absent(&NAMES, &UserNumber(7));
+//!     batch.put(&NAMES, &UserNumber(7), &"a new user".to_owned());
+//!     let position = store.commit(batch).await.unwrap();
+//!
+//!     let snapshot = store.snapshot().unwrap();
+//!     assert_eq!(snapshot.position(), position);
+//!     assert_eq!(snapshot.get(&NAMES, &UserNumber(7)).await.unwrap().as_deref(), Some("a new user"));
+//! }
+//! # fn run(example: impl Future<Output = ()>) {
+//! #     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+//! #     assert!(std::pin::pin!(example).poll(&mut context).is_ready());
+//! # }
+//! ```
+
+mod batch;
+mod engine;
+mod group;
+mod key;
+mod memory;
+mod number;
+mod store;
+mod table;
+pub mod tables;
+mod tenant;
+mod value;
+mod wakes;
+
+pub use batch::{Batch, Writes};
+pub use engine::{
+    BoxFuture, Bytes, Check, CommitError, Engine, EngineError, EngineSnapshot, Expected, Operation, Order,
+    ScanRange,
+};
+pub use group::{Assembled, assemble};
+pub use key::{Key, KeyError};
+pub use memory::MemoryEngine;
+pub use number::{
+    DeviceNumber, EventNumber, Position, RoomNumber, StateKeyNumber, TenantNumber, TimelineIndex, UserNumber,
+};
+pub use store::{OpenError, ReadError, Snapshot, Store};
+pub use table::{Table, TableId};
+pub use tenant::Tenant;
+pub use value::{Value, ValueError};
+pub use wakes::{Waiting, Wakes};

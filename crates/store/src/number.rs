@@ -1,0 +1,56 @@
+//! The numbers that stand for identifiers inside the server.
+
+use serde::{Deserialize, Serialize};
+
+use crate::key::{Key, KeyError};
+
+/// Declares a number that stands for one kind of thing, ordered and usable in keys.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident($inner:ty);)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub $inner);
+
+        impl Key for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                self.0.encode(out);
+            }
+
+            fn decode(input: &mut &[u8]) -> Result<Self, KeyError> {
+                <$inner>::decode(input).map($name)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+numbers! {
+    /// A tenant of this process.
+    TenantNumber(u32);
+    /// A user, of a tenant or of any other server.
+    UserNumber(u64);
+    /// A device of a user of a tenant; never given to another device, not even to one of the same id.
+    DeviceNumber(u64);
+    /// A room.
+    RoomNumber(u64);
+    /// An event.
+    EventNumber(u64);
+    /// An (event type, state key) pair; the key of state maps.
+    StateKeyNumber(u64);
+    /// Where a durable change stands among all changes of the server; the first is 1.
+    Position(u64);
+    /// Where an event stands in the timeline of its room: its position, or a negative number for
+    /// what was fetched from before the room's first event here, the newest of it being -1.
+    TimelineIndex(i64);
+}
+
+impl From<Position> for TimelineIndex {
+    fn from(position: Position) -> Self {
+        TimelineIndex(i64::try_from(position.0).unwrap_or(i64::MAX))
+    }
+}

@@ -1,0 +1,216 @@
+//! The store: an engine, read and written by tables.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::batch::Batch;
+use crate::engine::{CommitError, Engine, EngineError, EngineSnapshot, Order, ScanRange};
+use crate::key::{Key, KeyError, decoded, encoded};
+use crate::number::Position;
+use crate::table::Table;
+use crate::tables::{SCHEMA, SCHEMA_VERSION};
+use crate::value::{self, Value, ValueError};
+use crate::wakes::Wakes;
+
+/// Everything the server keeps. A clone is another handle on the same store.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    wakes: Wakes,
+}
+
+impl Store {
+    /// Opens the store that an engine holds, and writes its schema version if it is new.
+    ///
+    /// # Errors
+    /// [`OpenError::Schema`] when another version of the software wrote it.
+    pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, OpenError> {
+        let store = Store { engine, wakes: Wakes::default() };
+        match store.snapshot()?.get(&SCHEMA, &()).await? {
+            Some(found) if found == SCHEMA_VERSION => Ok(store),
+            Some(found) => Err(OpenError::Schema { found, expected: SCHEMA_VERSION }),
+            None => {
+                let mut batch = Batch::new();
+                batch.expect_absent(&SCHEMA, &());
+                batch.put(&SCHEMA, &(), &SCHEMA_VERSION);
+                store.commit(batch).await?;
+                Ok(store)
+            }
+        }
+    }
+
+    /// What is durable now.
+    ///
+    /// # Errors
+    /// [`ReadError::Engine`].
+    pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        let snapshot = self.engine.snapshot()?;
+        Ok(Snapshot { engine: Arc::from(snapshot) })
+    }
+
+    /// Commits a batch; ready when it is durable. Then those whom it concerns wake.
+    ///
+    /// # Errors
+    /// [`CommitError`]; the batch had no effect.
+    pub async fn commit(&self, batch: Batch) -> Result<Position, CommitError> {
+        let concerned = batch.concerns().to_vec();
+        let position = self.engine.commit(batch).await?;
+        concerned.into_iter().for_each(|user| self.wakes.wake(user));
+        Ok(position)
+    }
+
+    /// Who waits for what.
+    pub fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// What was durable at one position. A clone shows the same.
+#[derive(Clone)]
+pub struct Snapshot {
+    engine: Arc<dyn EngineSnapshot>,
+}
+
+impl Snapshot {
+    /// The position of the last change that it shows.
+    pub fn position(&self) -> Position {
+        self.engine.position()
+    }
+
+    /// The row of a key.
+    ///
+    /// # Errors
+    /// [`ReadError`], also when the row is damaged.
+    pub async fn get<K: Key, V: Value>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, ReadError> {
+        Ok(self.get_many(table, std::slice::from_ref(key)).await?.pop().flatten())
+    }
+
+    /// The rows of several keys, in the order of `keys`.
+    ///
+    /// # Errors
+    /// [`ReadError`], also when a row is damaged.
+    pub async fn get_many<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        keys: &[K],
+    ) -> Result<Vec<Option<V>>, ReadError> {
+        let keys: Vec<Vec<u8>> = keys.iter().map(encoded).collect();
+        let rows = self.engine.get_many(table.id, &keys).await?;
+        rows.into_iter().map(|row| row.map(|row| read_row(table, &row)).transpose()).collect()
+    }
+
+    /// Up to `limit` rows whose keys begin with `prefix`: a leading part of the table's key, or `()` for all.
+    ///
+    /// # Errors
+    /// [`ReadError`], also when a row is damaged.
+    pub async fn scan_prefix<P: Key, K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        prefix: &P,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, ReadError> {
+        let start = encoded(prefix);
+        let end = successor(&start);
+        self.scan(table, ScanRange { start, end }, order, limit).await
+    }
+
+    /// Up to `limit` rows with keys from `from`, which is included, to `to`, which is not. Both may be leading parts of keys.
+    ///
+    /// # Errors
+    /// [`ReadError`], also when a row is damaged.
+    pub async fn scan_range<P: Key, Q: Key, K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        (from, to): (&P, &Q),
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, ReadError> {
+        let range = ScanRange { start: encoded(from), end: Some(encoded(to)) };
+        self.scan(table, range, order, limit).await
+    }
+
+    async fn scan<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        range: ScanRange,
+        order: Order,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, ReadError> {
+        let rows = self.engine.scan(table.id, range, order, limit).await?;
+        rows.into_iter().map(|(key, row)| Ok((read_key(table, &key)?, read_row(table, &row)?))).collect()
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Snapshot({})", self.position())
+    }
+}
+
+fn read_key<K: Key, V>(table: &Table<K, V>, key: &[u8]) -> Result<K, ReadError> {
+    decoded(key).map_err(|source| ReadError::Key { table: table.name, source })
+}
+
+fn read_row<K, V: Value>(table: &Table<K, V>, row: &[u8]) -> Result<V, ReadError> {
+    value::decoded(row).map_err(|source| ReadError::Row { table: table.name, source })
+}
+
+/// The least bytes that are greater than everything that begins with `prefix`; `None` if nothing is.
+fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut end: Vec<u8> = prefix.iter().take(kept + 1).copied().collect();
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    Some(end)
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store has the shape of another version of the software.
+    #[error("store has schema version {found}, this software has {expected}")]
+    Schema {
+        /// The version of the store.
+        found: u32,
+        /// The version of the software.
+        expected: u32,
+    },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The schema version could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Why a row cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A key is damaged.
+    #[error("damaged key in table `{table}`")]
+    Key {
+        /// The name of the table.
+        table: &'static str,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A row is damaged.
+    #[error("damaged row in table `{table}`")]
+    Row {
+        /// The name of the table.
+        table: &'static str,
+        /// What is wrong with it.
+        source: ValueError,
+    },
+}

@@ -1,0 +1,25 @@
+//! The schema: every table of the server, by subject.
+//!
+//! Each subject has a block of table numbers, so that numbers never meet; a test holds all numbers and names apart.
+//!
+//! | numbers | subject |
+//! |---|---|
+//! | 0 | the schema version |
+//! | 1–9 | [`identity`]: numbers for identifiers |
+//! | 10–39 | [`rooms`]: events, state, timelines, memberships, aliases |
+//! | 40–59 | `tenancy`: tenants, policies, audit |
+//! | 60–89 | `accounts`: users, devices, tokens, profiles, account data |
+//! | 90–119 | `encryption`: device keys, one-time keys, to-device messages, key backup |
+//! | 120–139 | `receipts` and unread counts; push rules |
+//! | 140–159 | `media` |
+
+pub mod identity;
+pub mod rooms;
+
+use crate::table::{Table, TableId};
+
+/// The version of all tables together.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Which [`SCHEMA_VERSION`] the store has.
+pub const SCHEMA: Table<(), u32> = Table::new(TableId(0), "schema");

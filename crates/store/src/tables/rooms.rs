@@ -1,0 +1,153 @@
+//! Rooms: one copy of each, however many tenants are in it.
+
+use freehold_state_map::NodeId;
+use ruma_common::{OwnedRoomAliasId, OwnedUserId};
+use serde::{Deserialize, Serialize};
+
+use crate::number::{
+    DeviceNumber, EventNumber, Position, RoomNumber, StateKeyNumber, TenantNumber, TimelineIndex, UserNumber,
+};
+use crate::table::{Table, TableId};
+
+/// What never changes in a room.
+pub const ROOMS: Table<RoomNumber, RoomRow> = Table::new(TableId(10), "rooms");
+/// What an event is to the server, without its text.
+pub const EVENTS: Table<EventNumber, EventRow> = Table::new(TableId(11), "events");
+/// The event in federation format, as canonical JSON.
+pub const EVENT_JSON: Table<EventNumber, String> = Table::new(TableId(12), "event_json");
+/// The events of a room in the order in which clients see them.
+pub const TIMELINE: Table<(RoomNumber, TimelineIndex), EventNumber> = Table::new(TableId(13), "timeline");
+/// The newest state of a room.
+pub const CURRENT_STATE: Table<RoomNumber, CurrentStateRow> = Table::new(TableId(14), "current_state");
+/// Nodes of state maps, by their ids.
+pub const STATE_NODES: Table<[u8; NodeId::LEN], Vec<u8>> = Table::new(TableId(15), "state_nodes");
+/// The rooms of a user of a tenant.
+pub const MEMBERSHIPS: Table<(UserNumber, RoomNumber), MembershipRow> =
+    Table::new(TableId(16), "memberships");
+/// The users of tenants in a room, by tenant.
+pub const LOCAL_MEMBERS: Table<(RoomNumber, TenantNumber, UserNumber), Membership> =
+    Table::new(TableId(17), "local_members");
+/// The events that relate to an event, in timeline order.
+pub const RELATIONS: Table<(EventNumber, TimelineIndex), RelationRow> = Table::new(TableId(18), "relations");
+/// The room of an alias.
+pub const ALIASES: Table<OwnedRoomAliasId, AliasRow> = Table::new(TableId(19), "aliases");
+/// The aliases of a room that belong to a tenant.
+pub const ROOM_ALIASES: Table<(RoomNumber, TenantNumber, OwnedRoomAliasId), ()> =
+    Table::new(TableId(20), "room_aliases");
+/// The rooms that a tenant's directory lists.
+pub const DIRECTORY: Table<(TenantNumber, RoomNumber), ()> = Table::new(TableId(21), "directory");
+/// Which event a device's request with a transaction id made, so that a repetition makes none.
+pub const SENT: Table<(DeviceNumber, RoomNumber, String), EventNumber> = Table::new(TableId(22), "sent");
+
+/// What never changes in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomRow {
+    /// The id of its room version.
+    pub version: String,
+    /// Its `m.room.create` event.
+    pub create: EventNumber,
+}
+
+/// What an event is to the server, without its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Its room.
+    pub room: RoomNumber,
+    /// Who sent it.
+    pub sender: UserNumber,
+    /// Its type and state key, if it is a state event.
+    pub state_key: Option<StateKeyNumber>,
+    /// Longest path of `auth_events` down to an event without any.
+    pub generation: u64,
+    /// Its `depth`.
+    pub depth: i64,
+    /// Its `origin_server_ts`, in milliseconds since the Unix epoch.
+    pub origin_server_ts: i64,
+    /// What the checks on receipt made of it.
+    pub standing: Standing,
+    /// Where it stands in the timeline, if clients see it there.
+    pub timeline: Option<TimelineIndex>,
+    /// The redaction that took its content, if one did.
+    pub redacted_by: Option<EventNumber>,
+    /// Root of the state before it, if known.
+    pub state_before: Option<[u8; NodeId::LEN]>,
+    /// Its `prev_events`.
+    pub prev_events: Vec<EventNumber>,
+    /// Its `auth_events`.
+    pub auth_events: Vec<EventNumber>,
+}
+
+/// What the checks on receipt made of an event
+/// (<https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Allowed by its auth events, the state before it and the current state.
+    Accepted,
+    /// Not allowed by the current state: kept, not shown.
+    SoftFailed,
+    /// Not allowed by its auth events or the state before it.
+    Rejected,
+    /// Known only as part of somebody's auth chain or state.
+    Outlier,
+}
+
+/// The newest state of a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentStateRow {
+    /// Root of the state map.
+    pub state: [u8; NodeId::LEN],
+    /// Events that no other event has as `prev_events` yet.
+    pub forward_extremities: Vec<EventNumber>,
+    /// The last event of the timeline.
+    pub last: TimelineIndex,
+}
+
+/// A user's membership of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Membership {
+    /// Invited.
+    Invite,
+    /// Joined.
+    Join,
+    /// Left, or was kicked.
+    Leave,
+    /// Banned.
+    Ban,
+    /// Asked to be let in.
+    Knock,
+}
+
+/// How a user of a tenant stands to a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MembershipRow {
+    /// The membership now.
+    pub membership: Membership,
+    /// The member event that says so.
+    pub event: EventNumber,
+    /// When it became so.
+    pub since: Position,
+    /// Whether the user forgot the room after leaving it.
+    pub forgotten: bool,
+    /// For an invite or knock: the stripped state that came with it, as JSON texts.
+    pub stripped_state: Vec<String>,
+}
+
+/// An event that relates to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationRow {
+    /// The event that relates.
+    pub event: EventNumber,
+    /// Its `rel_type`.
+    pub rel_type: String,
+    /// Its event type.
+    pub event_type: String,
+}
+
+/// Where an alias leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasRow {
+    /// The room.
+    pub room: RoomNumber,
+    /// Who made the alias.
+    pub creator: OwnedUserId,
+}
