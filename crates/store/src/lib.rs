@@ -46,7 +46,9 @@
 //! # }
 //! ```
 
+mod actor;
 mod batch;
+mod clock;
 mod engine;
 mod group;
 mod key;
@@ -59,7 +61,9 @@ mod tenant;
 mod value;
 mod wakes;
 
+pub use actor::Actor;
 pub use batch::{Batch, Writes};
+pub use clock::Clock;
 pub use engine::{
     BoxFuture, Bytes, Check, CommitError, Engine, EngineError, EngineSnapshot, Expected, Operation, Order,
     ScanRange,
