@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::engine::{Bytes, Check, Expected, Operation};
 use crate::key::{Key, encoded};
-use crate::number::{Position, UserNumber};
+use crate::number::{Position, RoomNumber, UserNumber};
 use crate::table::{Table, TableId};
 use crate::value::{self, Value};
 
@@ -44,6 +44,7 @@ pub struct Batch {
     writes: Writes,
     positioned: Vec<Positioned>,
     wakes: Vec<UserNumber>,
+    rooms: Vec<RoomNumber>,
 }
 
 impl Batch {
@@ -92,17 +93,28 @@ impl Batch {
         self.wakes.push(user);
     }
 
+    /// Names a room in which the batch changes something that a sync shows: events, receipts.
+    pub fn touch(&mut self, room: RoomNumber) {
+        self.rooms.push(room);
+    }
+
     /// Adds another batch to this one: its conditions, changes and users.
     pub fn append(&mut self, other: Batch) {
         self.checks.extend(other.checks);
         self.writes.operations.extend(other.writes.operations);
         self.positioned.extend(other.positioned);
         self.wakes.extend(other.wakes);
+        self.rooms.extend(other.rooms);
     }
 
     /// Whom it concerns.
     pub fn concerns(&self) -> &[UserNumber] {
         &self.wakes
+    }
+
+    /// The rooms in which it changes something.
+    pub fn touched(&self) -> &[RoomNumber] {
+        &self.rooms
     }
 
     /// Its conditions.
@@ -127,6 +139,7 @@ impl fmt::Debug for Batch {
             .field("writes", &self.writes)
             .field("positioned", &self.positioned.len())
             .field("wakes", &self.wakes)
+            .field("rooms", &self.rooms)
             .finish()
     }
 }

@@ -54,6 +54,7 @@ mod group;
 mod key;
 mod memory;
 mod number;
+mod recent;
 mod store;
 mod table;
 pub mod tables;

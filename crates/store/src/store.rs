@@ -1,12 +1,14 @@
 //! The store: an engine, read and written by tables.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::batch::Batch;
 use crate::engine::{CommitError, Engine, EngineError, EngineSnapshot, Order, ScanRange};
 use crate::key::{Key, KeyError, decoded, encoded};
-use crate::number::Position;
+use crate::number::{Position, RoomNumber};
+use crate::recent::RecentRooms;
 use crate::table::Table;
 use crate::tables::{SCHEMA, SCHEMA_VERSION};
 use crate::value::{self, Value, ValueError};
@@ -17,6 +19,7 @@ use crate::wakes::Wakes;
 pub struct Store {
     engine: Arc<dyn Engine>,
     wakes: Wakes,
+    recent: RecentRooms,
 }
 
 impl Store {
@@ -25,7 +28,8 @@ impl Store {
     /// # Errors
     /// [`OpenError::Schema`] when another version of the software wrote it.
     pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, OpenError> {
-        let store = Store { engine, wakes: Wakes::default() };
+        let recent = RecentRooms::after(engine.snapshot().map_err(ReadError::from)?.position());
+        let store = Store { engine, wakes: Wakes::default(), recent };
         match store.snapshot()?.get(&SCHEMA, &()).await? {
             Some(found) if found == SCHEMA_VERSION => Ok(store),
             Some(found) => Err(OpenError::Schema { found, expected: SCHEMA_VERSION }),
@@ -52,11 +56,21 @@ impl Store {
     ///
     /// # Errors
     /// [`CommitError`]; the batch had no effect.
-    pub async fn commit(&self, batch: Batch) -> Result<Position, CommitError> {
+    pub async fn commit(&self, mut batch: Batch) -> Result<Position, CommitError> {
+        let touched = batch.touched().to_vec();
+        if !touched.is_empty() {
+            let recent = self.recent.clone();
+            batch.at_position(move |position, _| recent.note(position, &touched));
+        }
         let concerned = batch.concerns().to_vec();
         let position = self.engine.commit(batch).await?;
         concerned.into_iter().for_each(|user| self.wakes.wake(user));
         Ok(position)
+    }
+
+    /// The rooms that batches touched after `since` and up to `to`, or `None` if that is too long ago to say.
+    pub fn rooms_touched(&self, since: Position, to: Position) -> Option<BTreeSet<RoomNumber>> {
+        self.recent.between(since, to)
     }
 
     /// Who waits for what.
