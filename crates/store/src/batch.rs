@@ -69,6 +69,11 @@ impl Batch {
         self.expect(table.id, encoded(key), expected);
     }
 
+    /// The batch takes effect only if the key has no row or this one.
+    pub fn expect_absent_or<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, row: &V) {
+        self.expect(table.id, encoded(key), Expected::AbsentOrEqual(value::encoded(row)));
+    }
+
     fn expect(&mut self, table: TableId, key: Bytes, expected: Expected) {
         self.checks.push(Check { table, key, expected });
     }

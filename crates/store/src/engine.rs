@@ -111,6 +111,8 @@ pub enum Expected {
     Present,
     /// This row.
     Equal(Bytes),
+    /// No row, or this one.
+    AbsentOrEqual(Bytes),
 }
 
 impl Expected {
@@ -120,6 +122,7 @@ impl Expected {
             Expected::Absent => found.is_none(),
             Expected::Present => found.is_some(),
             Expected::Equal(value) => found == Some(value),
+            Expected::AbsentOrEqual(value) => found.is_none_or(|found| found == value),
         }
     }
 }

@@ -49,11 +49,14 @@
 mod actor;
 mod batch;
 mod clock;
+mod counter;
 mod engine;
 mod group;
+mod interner;
 mod key;
 mod memory;
 mod number;
+mod pending;
 mod recent;
 mod store;
 mod table;
@@ -65,11 +68,13 @@ mod wakes;
 pub use actor::Actor;
 pub use batch::{Batch, Writes};
 pub use clock::Clock;
+pub use counter::CounterError;
 pub use engine::{
     BoxFuture, Bytes, Check, CommitError, Engine, EngineError, EngineSnapshot, Expected, Operation, Order,
     ScanRange,
 };
 pub use group::{Assembled, assemble};
+pub use interner::{Identifier, Interner, NumberError, Numbered};
 pub use key::{Key, KeyError};
 pub use memory::MemoryEngine;
 pub use number::{

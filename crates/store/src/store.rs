@@ -227,4 +227,10 @@ pub enum ReadError {
         /// What is wrong with it.
         source: ValueError,
     },
+    /// A row refers to something that the store does not have.
+    #[error("table `{table}` lacks a row that another refers to")]
+    Dangling {
+        /// The name of the table.
+        table: &'static str,
+    },
 }
