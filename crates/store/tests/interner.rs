@@ -1,5 +1,7 @@
 //! Numbers are given once, whatever happens in between.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at what they do not expect")]
+
 use std::sync::Arc;
 
 use freehold_store::{Batch, CommitError, Interner, MemoryEngine, ReadError, Store, UserNumber};
