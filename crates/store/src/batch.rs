@@ -37,12 +37,16 @@ impl Writes {
 
 type Positioned = Box<dyn FnOnce(Position, &mut Writes) + Send>;
 
+/// What is called when a batch is durable.
+pub(crate) type Announcement = Box<dyn FnOnce(Position) + Send>;
+
 /// Conditions and changes that take effect together or not at all, and whom they concern.
 #[derive(Default)]
 pub struct Batch {
     checks: Vec<Check>,
     writes: Writes,
     positioned: Vec<Positioned>,
+    announcements: Vec<Announcement>,
     wakes: Vec<UserNumber>,
     rooms: Vec<RoomNumber>,
 }
@@ -103,11 +107,22 @@ impl Batch {
         self.rooms.push(room);
     }
 
+    /// Adds a call for the moment when the batch is durable and snapshots show it. It is made even if nobody waits for
+    /// the commit any more, and not at all if the batch has no effect.
+    pub fn once_durable(&mut self, announce: impl FnOnce(Position) + Send + 'static) {
+        self.announcements.push(Box::new(announce));
+    }
+
+    pub(crate) fn take_announcements(&mut self) -> Vec<Announcement> {
+        std::mem::take(&mut self.announcements)
+    }
+
     /// Adds another batch to this one: its conditions, changes and users.
     pub fn append(&mut self, other: Batch) {
         self.checks.extend(other.checks);
         self.writes.operations.extend(other.writes.operations);
         self.positioned.extend(other.positioned);
+        self.announcements.extend(other.announcements);
         self.wakes.extend(other.wakes);
         self.rooms.extend(other.rooms);
     }

@@ -19,6 +19,8 @@ pub type Bytes = Vec<u8>;
 /// - `commit` is ready when the batch is durable; batches that wait together share one flush.
 /// - Positions rise by one with each committed batch, in the order in which batches take effect, also over a restart.
 /// - A snapshot shows exactly the batches up to its position, all of them durable.
+/// - When a batch is durable and snapshots show it, its announcements are made ([`crate::Assembled::announce`]), also
+///   if the future of the commit was dropped; then that future is ready.
 pub trait Engine: Send + Sync + 'static {
     /// What is durable now.
     ///
@@ -128,7 +130,7 @@ impl Expected {
 }
 
 /// Why a batch had no effect.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
     /// A condition did not hold: somebody else was first. The caller reads again and decides anew.
     #[error("condition on table {} no longer holds", table.0)]
@@ -137,6 +139,14 @@ pub enum CommitError {
         table: TableId,
         /// Its key.
         key: Bytes,
+    },
+    /// A key or a row is larger than [`crate::MAX_KEY_BYTES`] or [`crate::MAX_ROW_BYTES`].
+    #[error("{bytes} bytes are too many for a key or row of table {}", table.0)]
+    TooLarge {
+        /// The table.
+        table: TableId,
+        /// How large the key or row is, in bytes.
+        bytes: usize,
     },
     /// The disk is full. Reads go on; writes are taken again when there is room.
     #[error("no space left for writes")]

@@ -49,6 +49,8 @@
 mod actor;
 mod batch;
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod counter;
 mod engine;
 mod group;
@@ -73,7 +75,7 @@ pub use engine::{
     BoxFuture, Bytes, Check, CommitError, Engine, EngineError, EngineSnapshot, Expected, Operation, Order,
     ScanRange,
 };
-pub use group::{Assembled, assemble};
+pub use group::{Assembled, MAX_KEY_BYTES, MAX_ROW_BYTES, assemble};
 pub use interner::{Identifier, Interner, NumberError, Numbered};
 pub use key::{Key, KeyError};
 pub use memory::MemoryEngine;

@@ -1,6 +1,7 @@
 //! An engine in memory: for tests, and the plain model to which other engines are compared.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use crate::batch::Batch;
 use crate::engine::{
     BoxFuture, Bytes, CommitError, Engine, EngineError, EngineSnapshot, Operation, Order, ScanRange,
 };
-use crate::group::assemble;
+use crate::group::{Assembled, assemble};
 use crate::number::Position;
 use crate::table::TableId;
 
@@ -20,7 +21,8 @@ pub struct MemoryEngine {
 
 #[derive(Clone, Debug, Default)]
 struct State {
-    rows: BTreeMap<(TableId, Bytes), Bytes>,
+    /// Each table apart, so that a write copies no more than its own while somebody holds a snapshot.
+    tables: BTreeMap<TableId, Arc<BTreeMap<Bytes, Bytes>>>,
     position: Position,
 }
 
@@ -35,27 +37,51 @@ impl MemoryEngine {
     }
 
     fn commit_now(&self, batch: Batch) -> Result<Position, CommitError> {
+        let mut assembled = self.apply(batch).map_err(CommitError::Engine)?;
+        // Outside the lock: who is called may look at the store.
+        assembled.announce();
+        assembled.outcomes.pop().unwrap_or(Ok(assembled.last))
+    }
+
+    fn apply(&self, batch: Batch) -> Result<Assembled, EngineError> {
         let mut state = self.lock();
-        let assembled =
-            assemble(vec![batch], state.position, |table, key| Ok(state.get(table, key).cloned()))
-                .map_err(CommitError::Engine)?;
+        let mut assembled =
+            assemble(vec![batch], state.position, |table, key| Ok(state.get(table, key).cloned()))?;
         let state = Arc::make_mut(&mut state);
-        assembled.operations.into_iter().for_each(|operation| state.apply(operation));
+        mem::take(&mut assembled.operations).into_iter().for_each(|operation| state.apply(operation));
         state.position = assembled.last;
-        assembled.outcomes.into_iter().next().unwrap_or(Ok(assembled.last))
+        Ok(assembled)
     }
 }
 
 impl State {
     fn get(&self, table: TableId, key: &[u8]) -> Option<&Bytes> {
-        self.rows.get(&(table, key.to_vec()))
+        self.tables.get(&table)?.get(key)
     }
 
     fn apply(&mut self, operation: Operation) {
         match operation {
-            Operation::Put { table, key, value } => self.rows.insert((table, key), value),
-            Operation::Delete { table, key } => self.rows.remove(&(table, key)),
+            Operation::Put { table, key, value } => self.table(table).insert(key, value),
+            Operation::Delete { table, key } => self.table(table).remove(&key),
         };
+    }
+
+    fn table(&mut self, table: TableId) -> &mut BTreeMap<Bytes, Bytes> {
+        Arc::make_mut(self.tables.entry(table).or_default())
+    }
+
+    fn scan(&self, table: TableId, range: ScanRange, order: Order, limit: usize) -> Vec<(Bytes, Bytes)> {
+        let Some(rows) = self.tables.get(&table) else { return Vec::new() };
+        if range.end.as_ref().is_some_and(|end| *end <= range.start) {
+            return Vec::new();
+        }
+        let end = range.end.map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = rows.range((Bound::Included(range.start), end));
+        let owned = |(key, row): (&Bytes, &Bytes)| (key.clone(), row.clone());
+        match order {
+            Order::Ascending => rows.map(owned).take(limit).collect(),
+            Order::Descending => rows.rev().map(owned).take(limit).collect(),
+        }
     }
 }
 
@@ -92,21 +118,6 @@ impl EngineSnapshot for MemorySnapshot {
         order: Order,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<(Bytes, Bytes)>, EngineError>> {
-        if range.end.as_ref().is_some_and(|end| *end <= range.start) {
-            return Box::pin(std::future::ready(Ok(Vec::new())));
-        }
-        let end = range.end.map_or_else(
-            || Bound::Excluded((TableId(table.0.saturating_add(1)), Vec::new())),
-            |end| Bound::Excluded((table, end)),
-        );
-        let rows = self.0.rows.range((Bound::Included((table, range.start)), end));
-        let owned = |((row_table, key), value): (&(TableId, Bytes), &Bytes)| {
-            (*row_table == table).then(|| (key.clone(), value.clone()))
-        };
-        let found = match order {
-            Order::Ascending => rows.filter_map(owned).take(limit).collect(),
-            Order::Descending => rows.rev().filter_map(owned).take(limit).collect(),
-        };
-        Box::pin(std::future::ready(Ok(found)))
+        Box::pin(std::future::ready(Ok(self.0.scan(table, range, order, limit))))
     }
 }

@@ -54,6 +54,9 @@ impl Store {
 
     /// Commits a batch; ready when it is durable. Then those whom it concerns wake.
     ///
+    /// Whoever drops the future before it is ready does not learn whether the batch took effect; those whom it concerns
+    /// wake if it did.
+    ///
     /// # Errors
     /// [`CommitError`]; the batch had no effect.
     pub async fn commit(&self, mut batch: Batch) -> Result<Position, CommitError> {
@@ -62,10 +65,9 @@ impl Store {
             let recent = self.recent.clone();
             batch.at_position(move |position, _| recent.note(position, &touched));
         }
-        let concerned = batch.concerns().to_vec();
-        let position = self.engine.commit(batch).await?;
-        concerned.into_iter().for_each(|user| self.wakes.wake(user));
-        Ok(position)
+        let (concerned, wakes) = (batch.concerns().to_vec(), self.wakes.clone());
+        batch.once_durable(move |_| concerned.into_iter().for_each(|user| wakes.wake(user)));
+        self.engine.commit(batch).await
     }
 
     /// The rooms that batches touched after `since` and up to `to`, or `None` if that is too long ago to say.

@@ -10,6 +10,8 @@ pub struct TableId(pub u8);
 impl TableId {
     /// The table of examples and tests.
     pub const EXAMPLE: TableId = TableId(255);
+    /// Where an engine keeps what it needs for itself, such as its position.
+    pub const ENGINE: TableId = TableId(254);
 }
 
 /// A map from typed keys to typed rows.
