@@ -1,0 +1,41 @@
+//! [`GET /capabilities`](https://spec.matrix.org/v1.19/client-server-api/#capabilities-negotiation).
+
+use std::collections::BTreeMap;
+
+use ruma_client_api::discovery::get_capabilities::v3::{
+    Capabilities, Request, Response, RoomVersionStability, RoomVersionsCapability,
+};
+use ruma_common::RoomVersionId;
+
+use crate::authenticated::Authenticated;
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::request::Body;
+
+/// Room versions in which rooms can be made and joined.
+const ROOM_VERSIONS: &[RoomVersionId] = &[
+    RoomVersionId::V1,
+    RoomVersionId::V2,
+    RoomVersionId::V3,
+    RoomVersionId::V4,
+    RoomVersionId::V5,
+    RoomVersionId::V6,
+    RoomVersionId::V7,
+    RoomVersionId::V8,
+    RoomVersionId::V9,
+    RoomVersionId::V10,
+    RoomVersionId::V11,
+    RoomVersionId::V12,
+];
+
+/// Answers with what this server can do for the user.
+pub(crate) async fn capabilities(
+    _user: Authenticated,
+    _: Body<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    let available: BTreeMap<_, _> =
+        ROOM_VERSIONS.iter().map(|version| (version.clone(), RoomVersionStability::Stable)).collect();
+    let mut capabilities = Capabilities::new();
+    capabilities.room_versions = RoomVersionsCapability::new(RoomVersionId::V12, available);
+    Ok(Reply(Response::new(capabilities)))
+}

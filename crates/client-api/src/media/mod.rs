@@ -1,0 +1,8 @@
+//! Media: uploads, downloads, thumbnails.
+
+use crate::endpoints::Endpoints;
+
+/// The endpoints of this area.
+pub(crate) fn routes() -> Endpoints {
+    Endpoints::default()
+}

@@ -1,0 +1,183 @@
+//! Requests of ruma as arguments of handlers.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::{Method, StatusCode, header, request};
+use freehold_store::{Clock, Tenant};
+use ruma_common::api::error::{DeserializationError, ErrorCode, FromHttpRequestError};
+use ruma_common::api::{IncomingRequest, IncomingRequestExt};
+use ruma_common::{EventId, RoomAliasId, RoomId, RoomOrAliasId, ServerName, UserId};
+
+use crate::authenticated::KnownActor;
+use crate::error::ApiError;
+use crate::json_path::path_at;
+use crate::limits::{LimitKey, Limits, RetryAfter};
+use crate::tenant_of_host::{Connection, TenantOfHost, TenantsByHost};
+
+/// How many bytes a JSON body may have. Events are bounded by 65,536 bytes; uploads of keys and backups are larger.
+const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// A request of ruma, made of path, query, headers and body. The last argument of a handler.
+///
+/// Takes from the rate limits first. Says of what cannot be read which field it is.
+#[derive(Clone, Debug)]
+pub struct Body<R>(pub R);
+
+impl<R, S> FromRequest<S> for Body<R>
+where
+    R: IncomingRequest,
+    S: Send + Sync,
+    Arc<dyn TenantsByHost>: FromRef<S>,
+    Arc<dyn Clock>: FromRef<S>,
+    Limits: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, services: &S) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let TenantOfHost(tenant) = TenantOfHost::from_request_parts(&mut parts, services).await?;
+        if R::RATE_LIMITED || R::METHOD != Method::GET {
+            take_from_limits(&parts, tenant, services)?;
+        }
+        let arguments = RawPathParams::from_request_parts(&mut parts, services).await.map_err(bad_path)?;
+        let body = read_body(&parts, body).await?;
+        parse(parts, &body, &arguments).map(Body)
+    }
+}
+
+fn take_from_limits<S>(parts: &request::Parts, tenant: Tenant, services: &S) -> Result<(), ApiError>
+where
+    Arc<dyn Clock>: FromRef<S>,
+    Limits: FromRef<S>,
+{
+    let limits = Limits::from_ref(services);
+    let now_ts = Arc::<dyn Clock>::from_ref(services).now_ts();
+    let taken = limits.take(&limit_key(parts, &tenant), now_ts);
+    taken.and_then(|()| limits.take(&LimitKey::Tenant(tenant.number()), now_ts)).map_err(limited)
+}
+
+/// Who is limited: the user, or the address of who is not known yet.
+fn limit_key(parts: &request::Parts, tenant: &Tenant) -> LimitKey {
+    if let Some(KnownActor(actor)) = parts.extensions.get::<KnownActor>() {
+        return LimitKey::User(tenant.number(), actor.user);
+    }
+    let address = parts.extensions.get::<Connection>().and_then(|connection| connection.client_address);
+    LimitKey::Address(tenant.number(), address.map(network))
+}
+
+/// One host has as many IPv6 addresses as it likes within its /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+fn limited(RetryAfter { wait_ms }: RetryAfter) -> ApiError {
+    ApiError::new(ErrorCode::LimitExceeded, "too many requests")
+        .with_header(header::RETRY_AFTER, wait_ms.div_ceil(1000))
+        .with("retry_after_ms", wait_ms)
+}
+
+async fn read_body(parts: &request::Parts, body: axum::body::Body) -> Result<Bytes, ApiError> {
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok(Bytes::new());
+    }
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > BODY_BYTES_MAX) {
+        return Err(too_large());
+    }
+    // The reader stops at the limit, or the client stops sending.
+    let read = to_bytes(body, BODY_BYTES_MAX + 1).await;
+    let bytes = read.map_err(|_| too_large())?;
+    if bytes.len() > BODY_BYTES_MAX { Err(too_large()) } else { Ok(bytes) }
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(ErrorCode::TooLarge, format!("request body is larger than {BODY_BYTES_MAX} bytes"))
+}
+
+fn parse<R: IncomingRequest>(
+    parts: request::Parts,
+    body: &[u8],
+    arguments: &RawPathParams,
+) -> Result<R, ApiError> {
+    arguments.iter().try_for_each(|(name, argument)| check_path_argument(name, argument))?;
+    let values: Vec<&str> = arguments.iter().map(|(_, value)| value).collect();
+    let query = parts.uri.query().map(str::to_owned);
+    let request = axum::http::Request::from_parts(parts, body);
+    R::try_from_http_request(request, &values)
+        .map_err(|error| bad_request::<R>(error, body, query.as_deref()))
+}
+
+/// Identifiers in paths, by the names of the variables in ruma's metadata.
+fn check_path_argument(name: &str, argument: &str) -> Result<(), ApiError> {
+    let checked = match name {
+        "room_id" => RoomId::parse(argument).map(drop),
+        "event_id" => EventId::parse(argument).map(drop),
+        "user_id" => UserId::parse(argument).map(drop),
+        "room_alias" => RoomAliasId::parse(argument).map(drop),
+        "room_id_or_alias" => RoomOrAliasId::parse(argument).map(drop),
+        "server_name" => ServerName::parse(argument).map(drop),
+        _ => Ok(()),
+    };
+    checked.map_err(|error| {
+        ApiError::new(ErrorCode::InvalidParam, format!("`{name}` in the path is not valid: {error}"))
+    })
+}
+
+fn bad_path(error: impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorCode::InvalidParam, format!("path is not valid: {error}"))
+}
+
+fn bad_request<R>(error: FromHttpRequestError, body: &[u8], query: Option<&str>) -> ApiError {
+    use DeserializationError as Bad;
+    match error {
+        FromHttpRequestError::Deserialization(Bad::Json(error)) => bad_json(&error, body),
+        FromHttpRequestError::Deserialization(Bad::Utf8(error)) => {
+            ApiError::new(ErrorCode::NotJson, format!("body is not UTF-8: {error}"))
+        }
+        FromHttpRequestError::Deserialization(Bad::Query(error)) => bad_query(&error.to_string(), query),
+        FromHttpRequestError::Deserialization(other) => ApiError::new(ErrorCode::InvalidParam, other),
+        FromHttpRequestError::MethodMismatch { .. } => {
+            ApiError::new(ErrorCode::Unrecognized, "unrecognized method for this path")
+                .with_status(StatusCode::METHOD_NOT_ALLOWED)
+        }
+        _ => ApiError::new(ErrorCode::Unknown, "request could not be read"),
+    }
+}
+
+/// `M_NOT_JSON` for what is no JSON, `M_BAD_JSON` for what is and is not as it should be; both name the place.
+pub(crate) fn bad_json(error: &serde_json::Error, body: &[u8]) -> ApiError {
+    let text = error.to_string();
+    let (what, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
+    let place = match path_at(body, error.line(), error.column()) {
+        path if path.is_empty() => "body".to_owned(),
+        path => format!("`{path}`"),
+    };
+    if error.is_data() {
+        ApiError::new(ErrorCode::BadJson, format!("{place}: {what}"))
+    } else {
+        ApiError::new(ErrorCode::NotJson, format!("body is not valid JSON: {text}"))
+    }
+}
+
+/// Errors of query strings do not say where; the names in it are all that can be offered.
+fn bad_query(what: &str, query: Option<&str>) -> ApiError {
+    let errcode =
+        if what.starts_with("missing field") { ErrorCode::MissingParam } else { ErrorCode::InvalidParam };
+    let names: Vec<&str> = query
+        .unwrap_or_default()
+        .split('&')
+        .filter_map(|pair| pair.split('=').next())
+        .filter(|name| !name.is_empty() && *name != "access_token")
+        .collect();
+    match names.as_slice() {
+        [] => ApiError::new(errcode, format!("query or path: {what}")),
+        names => ApiError::new(errcode, format!("query (`{}`) or path: {what}", names.join("`, `"))),
+    }
+}

@@ -1,0 +1,8 @@
+//! Rooms: making, joining, reading and changing them.
+
+use crate::endpoints::Endpoints;
+
+/// The endpoints of this area.
+pub(crate) fn routes() -> Endpoints {
+    Endpoints::default()
+}

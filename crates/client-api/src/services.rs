@@ -1,0 +1,23 @@
+//! Everything that handlers may ask for.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use freehold_store::Clock;
+
+use crate::authenticated::Authenticate;
+use crate::limits::Limits;
+use crate::tenant_of_host::TenantsByHost;
+
+/// The services behind the routes. Handlers take single ones of them as `State`.
+#[derive(Clone, FromRef)]
+pub struct Services {
+    /// Which tenant a host name belongs to.
+    pub tenants: Arc<dyn TenantsByHost>,
+    /// Whose an access token is.
+    pub sessions: Arc<dyn Authenticate>,
+    /// How many requests who may send.
+    pub limits: Limits,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
