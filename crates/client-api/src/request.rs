@@ -111,7 +111,7 @@ fn parse<R: IncomingRequest>(
     let query = parts.uri.query().map(str::to_owned);
     let request = axum::http::Request::from_parts(parts, body);
     R::try_from_http_request(request, &values)
-        .map_err(|error| bad_request::<R>(error, body, query.as_deref()))
+        .map_err(|error| bad_request(error, body, query.as_deref()))
 }
 
 /// Identifiers in paths, by the names of the variables in ruma's metadata.
@@ -134,7 +134,7 @@ fn bad_path(error: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::InvalidParam, format!("path is not valid: {error}"))
 }
 
-fn bad_request<R>(error: FromHttpRequestError, body: &[u8], query: Option<&str>) -> ApiError {
+fn bad_request(error: FromHttpRequestError, body: &[u8], query: Option<&str>) -> ApiError {
     use DeserializationError as Bad;
     match error {
         FromHttpRequestError::Deserialization(Bad::Json(error)) => bad_json(&error, body),

@@ -15,26 +15,26 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 /// The time of the tests.
-pub const NOW_TS: i64 = 1_800_000_000_000;
+pub(crate) const NOW_TS: i64 = 1_800_000_000_000;
 
 /// Two tenants in one process.
-pub const ALICES: &str = "alice.example";
+pub(crate) const ALICES: &str = "alice.example";
 /// The other one.
-pub const BOBS: &str = "bob.example";
+pub(crate) const BOBS: &str = "bob.example";
 
 /// A server of two tenants.
-pub struct Server {
+pub(crate) struct Server {
     router: Router,
 }
 
 impl Server {
     /// A server without rate limits.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Server::with_limits(LimitsSettings::OFF)
     }
 
     /// A server with these limits.
-    pub fn with_limits(limits: LimitsSettings) -> Self {
+    pub(crate) fn with_limits(limits: LimitsSettings) -> Self {
         let services = Services {
             tenants: Arc::new(TwoTenants),
             sessions: Arc::new(TokenIsUser),
@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// Sends a request to [`ALICES`] or wherever `to` says.
-    pub async fn send(&self, ask: Ask) -> Answer {
+    pub(crate) async fn send(&self, ask: Ask) -> Answer {
         let response = self.router.clone().oneshot(ask.0).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
@@ -55,39 +55,39 @@ impl Server {
 }
 
 /// A request under construction.
-pub struct Ask(Request<Body>);
+pub(crate) struct Ask(Request<Body>);
 
 impl Ask {
     /// A request to the tenant [`ALICES`], of nobody.
-    pub fn new(method: &str, path: &str) -> Self {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
         let request = Request::builder().method(method).uri(path).header("host", ALICES);
         Ask(request.body(Body::empty()).unwrap())
     }
 
     /// The same to another host.
-    pub fn to(self, host: &str) -> Self {
+    pub(crate) fn to(self, host: &str) -> Self {
         self.header("host", host)
     }
 
     /// The same as a user, at the user's own tenant.
-    pub fn by(self, user_id: &str) -> Self {
+    pub(crate) fn by(self, user_id: &str) -> Self {
         let server_name = user_id.split_once(':').unwrap().1.to_owned();
         self.to(&server_name).header("authorization", &format!("Bearer {user_id}"))
     }
 
     /// The same with a header.
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.0.headers_mut().insert(name, value.parse().unwrap());
         self
     }
 
     /// The same with JSON in the body.
-    pub fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.body(body.to_string())
     }
 
     /// The same with any body.
-    pub fn body(mut self, body: impl Into<Body>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Body>) -> Self {
         *self.0.body_mut() = body.into();
         self
     }
@@ -95,7 +95,7 @@ impl Ask {
 
 /// An answer.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its status.
     pub status: StatusCode,
     /// Its headers.
@@ -108,13 +108,13 @@ pub struct Answer {
 
 impl Answer {
     /// Status and code of an error.
-    pub fn error(&self) -> (u16, &str) {
+    pub(crate) fn error(&self) -> (u16, &str) {
         (self.status.as_u16(), self.json["errcode"].as_str().unwrap_or_default())
     }
 
     /// The body of a success.
     #[track_caller]
-    pub fn ok(self) -> Value {
+    pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.bytes));
         self.json
     }
