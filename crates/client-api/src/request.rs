@@ -110,8 +110,7 @@ fn parse<R: IncomingRequest>(
     let values: Vec<&str> = arguments.iter().map(|(_, value)| value).collect();
     let query = parts.uri.query().map(str::to_owned);
     let request = axum::http::Request::from_parts(parts, body);
-    R::try_from_http_request(request, &values)
-        .map_err(|error| bad_request(error, body, query.as_deref()))
+    R::try_from_http_request(request, &values).map_err(|error| bad_request(error, body, query.as_deref()))
 }
 
 /// Identifiers in paths, by the names of the variables in ruma's metadata.

@@ -67,17 +67,19 @@ fn without_names(method: &str, path: &str) -> String {
 pub(crate) fn example(path: &str) -> String {
     let segments: Vec<&str> = path
         .split('/')
-        .map(|segment| match segment.trim_matches(['{', '}']).to_ascii_lowercase().replace('_', "").as_str() {
-            _ if !segment.starts_with('{') => segment,
-            "roomid" | "roomidoralias" => "!nothing:alice.example",
-            "roomalias" => "%23nothing:alice.example",
-            "eventid" => "$nothing",
-            "userid" => "@nobody:alice.example",
-            "servername" => "alice.example",
-            "receipttype" => "m.read",
-            "reltype" => "m.thread",
-            "kind" => "override",
-            _ => "something",
+        .map(|segment| {
+            match segment.trim_matches(['{', '}']).to_ascii_lowercase().replace('_', "").as_str() {
+                _ if !segment.starts_with('{') => segment,
+                "roomid" | "roomidoralias" => "!nothing:alice.example",
+                "roomalias" => "%23nothing:alice.example",
+                "eventid" => "$nothing",
+                "userid" => "@nobody:alice.example",
+                "servername" => "alice.example",
+                "receipttype" => "m.read",
+                "reltype" => "m.thread",
+                "kind" => "override",
+                _ => "something",
+            }
         })
         .collect();
     segments.join("/")
@@ -92,7 +94,9 @@ async fn a_done_endpoint_is_recognized_and_a_later_one_is_not() {
         let answer = server.send(Ask::new(method, &example(path))).await;
         let recognized = !matches!(answer.error(), (404 | 405, "M_UNRECOGNIZED"));
         if recognized != (state == State::Done) {
-            wrong.push(format!("\"{method} {path}\": {state:?} in the ledger, recognized by the router: {recognized}"));
+            wrong.push(format!(
+                "\"{method} {path}\": {state:?} in the ledger, recognized by the router: {recognized}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "spec-tests/endpoints.toml and the router disagree:\n{}", wrong.join("\n"));
