@@ -137,6 +137,15 @@ impl Batch {
         &self.rooms
     }
 
+    /// How many bytes its changes have, apart from those that wait for the position.
+    pub fn bytes(&self) -> usize {
+        let bytes = |operation: &Operation| match operation {
+            Operation::Put { key, value, .. } => key.len() + value.len(),
+            Operation::Delete { key, .. } => key.len(),
+        };
+        self.writes.operations.iter().map(bytes).sum()
+    }
+
     /// Its conditions.
     pub fn checks(&self) -> &[Check] {
         &self.checks
