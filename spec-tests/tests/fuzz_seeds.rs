@@ -43,6 +43,7 @@ fn every_seed_is_read() {
             formats::synapse::parse(text).is_ok(),
             formats::pem::parse(text).is_ok(),
             formats::synapse_config::parse(text).is_ok(),
+            formats::dendrite_config::parse(text).is_ok(),
         ];
         assert!(read.contains(&true), "{name}");
     }

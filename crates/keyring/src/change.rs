@@ -7,7 +7,8 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    Keyring, OldKey, Predictable, RecordError, Replaced, SealedStore, SecretKey, SecretKeyError,
+    Keyring, OldKey, Predictable, RecordError, Replaced, SealedStore, SecretKey,
+    formats::encode_unpadded,
     keyring::SignerError,
     predictable,
     seal::{self, OpenError, Owner, SealError},
@@ -104,7 +105,9 @@ impl<S: SealedStore> Keyring<S> {
     ///
     /// [`ChangeError::KeyIdReused`] and [`ChangeError::KeyRenamed`] when an identifier stands for
     /// another key, or the key has another identifier; [`ChangeError::Predictable`] for a key others
-    /// can guess: such a server needs a new key, and the old one must not be published.
+    /// can guess: such a server needs a new key, and the old one must not be published;
+    /// [`ChangeError::KeyTaken`] for a key with which another tenant signs: all but one need a new
+    /// key, and publish this one as old ([`import_old`](Self::import_old)).
     pub fn import(
         &self,
         tenant: &ServerName,
@@ -246,16 +249,23 @@ impl<S: SealedStore> Keyring<S> {
                 Some(bytes) => TenantKeys::decode(bytes, tenant)?,
                 None => TenantKeys::new(tenant),
             };
+            let held = record.held();
             edit(&mut record)?;
             let next = record.encode();
             if before.as_ref() == Some(&next) || (before.is_none() && record.keys.is_empty()) {
                 return Ok(());
             }
-            let replaced =
-                self.store.replace(tenant, before.as_deref(), &next).map_err(ChangeError::Store)?;
-            if replaced == Replaced::Done {
-                self.open_tenants().changed(tenant);
-                return Ok(());
+            let new_keys: Vec<_> = record.held().into_iter().filter(|key| !held.contains(key)).collect();
+            let replaced = self.store.replace(tenant, before.as_deref(), &next, &new_keys);
+            match replaced.map_err(ChangeError::Store)? {
+                Replaced::Done => {
+                    self.open_tenants().changed(tenant);
+                    return Ok(());
+                }
+                Replaced::Stale => {}
+                Replaced::KeyTaken { key } => {
+                    return Err(ChangeError::KeyTaken { key: encode_unpadded(&key).to_string() });
+                }
             }
         }
         Err(ChangeError::Contended)
@@ -311,6 +321,15 @@ pub enum ChangeError<E> {
         /// Why.
         reason: Predictable,
     },
+    /// Another tenant signs with the key. Whoever leaves with it could go on signing for the other;
+    /// Dendrite's virtual hosts all sign with the key of the first
+    /// ([`setup/config/config.go`](https://github.com/matrix-org/dendrite/blob/06c319d580598479ab812b82e68b4c2d314164df/setup/config/config.go)).
+    /// Who the other is, is not said.
+    #[error("another tenant signs with the key `{key}`")]
+    KeyTaken {
+        /// Its public half, in unpadded base64.
+        key: String,
+    },
     /// A key said to be old is in use here.
     #[error("the key `{key_id}` is in use; expire it instead")]
     InUse {
@@ -323,18 +342,21 @@ pub enum ChangeError<E> {
         /// The identifier of the key.
         key_id: KeyId,
     },
-    /// More than [`TENANT_KEYS_MAX`] keys.
+    /// Too many keys to publish.
     #[error("a tenant has at most {TENANT_KEYS_MAX} keys")]
     TooManyKeys,
     /// A duration is negative.
     #[error("a duration is negative")]
     NegativeTime,
-    /// The generator failed, or made a key that visibly is not random.
-    #[error("no key could be made: {0}")]
-    Generate(#[from] GenerateError),
-    /// A key cannot be sealed.
-    #[error("the key cannot be sealed: {0}")]
-    SealNew(#[from] SealError),
+    /// The caller's generator failed.
+    #[error("the random number generator failed")]
+    Generator,
+    /// The caller's generator visibly does not work.
+    #[error("the random number generator does not work: {0}")]
+    BadGenerator(Predictable),
+    /// The cipher refused to seal a key; does not happen.
+    #[error("the cipher failed")]
+    Cipher,
     /// A stored key cannot be opened; it is kept as it is.
     #[error("a key cannot be opened: {0}")]
     Seal(#[from] OpenError),
@@ -349,19 +371,13 @@ pub enum ChangeError<E> {
     Store(E),
 }
 
-/// Why no key could be made.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum GenerateError {
-    /// The caller's generator failed.
-    #[error("the random number generator failed")]
-    Generator,
-    /// The generator visibly does not work.
-    #[error("the random number generator does not work: {0}")]
-    Predictable(#[from] Predictable),
-    /// The key got no name; does not happen.
-    #[error(transparent)]
-    Name(#[from] SecretKeyError),
+impl<E> From<SealError> for ChangeError<E> {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Generator => Self::Generator,
+            SealError::Cipher => Self::Cipher,
+        }
+    }
 }
 
 const CHANGE_ATTEMPTS: usize = 8;
@@ -370,15 +386,16 @@ const CHANGE_ATTEMPTS: usize = 8;
 ///
 /// The version is `k` and 16 hexadecimal digits of the public key, so no two keys ever meet under
 /// one name. It does not begin with a digit: Synapse has deprecated numeric versions.
-fn generate(rng: &mut impl TryCryptoRng) -> Result<SecretKey, GenerateError> {
+fn generate<E>(rng: &mut impl TryCryptoRng) -> Result<SecretKey, ChangeError<E>> {
     let mut seed = Zeroizing::new([0; 32]);
-    rng.try_fill_bytes(seed.as_mut_slice()).map_err(|_| GenerateError::Generator)?;
-    predictable::check_secret(&seed)?;
+    rng.try_fill_bytes(seed.as_mut_slice()).map_err(|_| ChangeError::Generator)?;
+    predictable::check_secret(&seed).map_err(ChangeError::BadGenerator)?;
     let public = freehold_signing::SigningKey::from_seed(&seed).verifying_key().clone();
-    predictable::check_public_key(public.as_bytes())?;
+    predictable::check_public_key(public.as_bytes()).map_err(ChangeError::BadGenerator)?;
     let digits: String = public.as_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let key_id = KeyId::ed25519(&format!("k{digits}")).map_err(|_| GenerateError::Generator)?;
-    Ok(SecretKey::new(key_id, &seed)?)
+    // Neither fails for a name made of hexadecimal digits.
+    let key_id = KeyId::ed25519(&format!("k{digits}")).map_err(|_| ChangeError::Generator)?;
+    SecretKey::new(key_id, &seed).map_err(|_| ChangeError::Generator)
 }
 
 fn fresh(secret: &SecretKey, signs_from_ts: i64, sealed: seal::Sealed) -> TenantKey {

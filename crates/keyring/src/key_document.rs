@@ -27,7 +27,7 @@ pub struct KeyDocument {
 
 /// The shortest time a served document is still valid, in milliseconds: "Originating servers should
 /// avoid returning responses that expire in less than an hour".
-pub const REMAINING_MIN_MS: i64 = 60 * 60 * 1000;
+pub(crate) const REMAINING_MIN_MS: i64 = 60 * 60 * 1000;
 
 /// For how long a document is served at least, in milliseconds, so that questions do not turn into
 /// signatures one to one.

@@ -10,7 +10,7 @@ use std::{
 use ruma_common::ServerName;
 use thiserror::Error;
 
-use crate::{Replaced, SealedStore};
+use crate::{Replaced, SealedStore, key_filter::KeyFilter, tenant_keys};
 
 /// Bytes that can be read anywhere and grow at the end: a file, or a `Vec<u8>` in a test.
 pub trait Blob {
@@ -42,8 +42,9 @@ pub trait Blob {
 /// A [`SealedStore`] in one growing [`Blob`].
 ///
 /// Nothing is ever overwritten: a changed record is appended, and what it was before stays in the
-/// log. In memory lie a fingerprint and an offset per tenant and nothing else, so a hundred
-/// thousand tenants cost a few megabytes however many keys they have.
+/// log. In memory lie a fingerprint and an offset per tenant, and two to four bytes per key from
+/// which it is known that most keys are new to the log, so a hundred thousand tenants cost a few
+/// megabytes. That a key is another tenant's is found by reading through the log.
 ///
 /// An entry is u32 length and u32 check of the tenant and the record that follow, then u16 length
 /// and tenant, then the record; integers are big endian.
@@ -61,13 +62,16 @@ impl<B: Blob> KeyLog<B> {
     /// ([`KeyLogError::Damaged`] tells the offset up to which all is well).
     pub fn open(blob: B) -> Result<Self, KeyLogError<B::Error>> {
         let end = blob.size().map_err(KeyLogError::Blob)?;
-        let mut state = State { blob, index: BTreeMap::new(), end: 0 };
+        let mut state = State { blob, index: BTreeMap::new(), held: KeyFilter::default(), end: 0 };
         while state.end < end {
             let offset = state.end;
             let entry = state.read(offset, end)?;
             let (slot, _) = state.find(&entry.tenant)?;
             state.index.insert(slot, offset);
             state.end = offset + entry.bytes;
+            // A record that cannot be read says so when it is loaded.
+            let held = tenant_keys::held_in(&entry.record).unwrap_or_default();
+            held.iter().for_each(|key| state.held.insert(key));
         }
         Ok(Self { state: Mutex::new(state) })
     }
@@ -101,11 +105,17 @@ impl<B: Blob> SealedStore for KeyLog<B> {
         tenant: &ServerName,
         expected: Option<&[u8]>,
         next: &[u8],
+        new_keys: &[[u8; 32]],
     ) -> Result<Replaced, Self::Error> {
         let mut state = self.lock();
         let (slot, found) = state.find(tenant.as_bytes())?;
         if found.as_deref() != expected {
             return Ok(Replaced::Stale);
+        }
+        for key in new_keys {
+            if state.held.may_have(key) && state.is_held_by_another(tenant.as_bytes(), key)? {
+                return Ok(Replaced::KeyTaken { key: *key });
+            }
         }
         let offset = state.end;
         let entry =
@@ -117,6 +127,7 @@ impl<B: Blob> SealedStore for KeyLog<B> {
         state.blob.append(&entry).map_err(KeyLogError::Blob)?;
         state.index.insert(slot, offset);
         state.end = offset + entry.len() as u64;
+        new_keys.iter().for_each(|key| state.held.insert(key));
         Ok(Replaced::Done)
     }
 }
@@ -158,6 +169,8 @@ struct State<B> {
     /// INVARIANT: tenants are never removed, so a tenant whose fingerprint was taken lies in the
     /// next free place and is found by walking there.
     index: BTreeMap<u64, u64>,
+    /// The keys whose secrets are in the log.
+    held: KeyFilter,
     end: u64,
 }
 
@@ -180,6 +193,18 @@ impl<B: Blob> State<B> {
             slot = slot.wrapping_add(1);
         }
         Ok((slot, None))
+    }
+
+    /// Reads the record of every tenant: some tenths of a second for a hundred thousand.
+    fn is_held_by_another(&self, tenant: &[u8], key: &[u8; 32]) -> Result<bool, KeyLogError<B::Error>> {
+        for offset in self.index.values() {
+            let entry = self.read(*offset, self.end)?;
+            let holds = |held: Vec<[u8; 32]>| held.contains(key);
+            if entry.tenant != tenant && tenant_keys::held_in(&entry.record).is_ok_and(holds) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn read(&self, offset: u64, end: u64) -> Result<Entry, KeyLogError<B::Error>> {
@@ -269,7 +294,8 @@ mod tests {
         for round in 0..3_u8 {
             for index in 0..50 {
                 let before = round.checked_sub(1).map(|before| vec![before; index]);
-                let replaced = log.replace(&tenant(index), before.as_deref(), &vec![round; index]).unwrap();
+                let replaced =
+                    log.replace(&tenant(index), before.as_deref(), &vec![round; index], &[]).unwrap();
                 assert_eq!(replaced, Replaced::Done);
             }
             log = KeyLog::open(log.into_blob()).unwrap();
@@ -284,17 +310,17 @@ mod tests {
     #[test]
     fn of_two_changes_to_the_same_record_one_starts_over() {
         let log = KeyLog::open(Vec::new()).unwrap();
-        assert_eq!(log.replace(&tenant(1), None, b"a").unwrap(), Replaced::Done);
-        assert_eq!(log.replace(&tenant(1), None, b"b").unwrap(), Replaced::Stale);
-        assert_eq!(log.replace(&tenant(1), Some(b"x"), b"b").unwrap(), Replaced::Stale);
+        assert_eq!(log.replace(&tenant(1), None, b"a", &[]).unwrap(), Replaced::Done);
+        assert_eq!(log.replace(&tenant(1), None, b"b", &[]).unwrap(), Replaced::Stale);
+        assert_eq!(log.replace(&tenant(1), Some(b"x"), b"b", &[]).unwrap(), Replaced::Stale);
         assert_eq!(log.load(&tenant(1)).unwrap().as_deref(), Some(&b"a"[..]));
-        assert_eq!(log.replace(&tenant(1), Some(b"a"), b"b").unwrap(), Replaced::Done);
+        assert_eq!(log.replace(&tenant(1), Some(b"a"), b"b", &[]).unwrap(), Replaced::Done);
     }
 
     #[test]
     fn tenants_whose_fingerprints_collide_keep_their_own_records() {
         let log = KeyLog::open(Vec::new()).unwrap();
-        assert_eq!(log.replace(&tenant(1), None, b"one").unwrap(), Replaced::Done);
+        assert_eq!(log.replace(&tenant(1), None, b"one", &[]).unwrap(), Replaced::Done);
         {
             // As if tenant 2 had the fingerprint of tenant 1.
             let mut state = log.lock();
@@ -302,7 +328,7 @@ mod tests {
             state.index.insert(fingerprint(tenant(2).as_bytes()), offset);
         }
         assert_eq!(log.load(&tenant(2)).unwrap(), None);
-        assert_eq!(log.replace(&tenant(2), None, b"two").unwrap(), Replaced::Done);
+        assert_eq!(log.replace(&tenant(2), None, b"two", &[]).unwrap(), Replaced::Done);
         assert_eq!(log.load(&tenant(1)).unwrap().as_deref(), Some(&b"one"[..]));
         assert_eq!(log.load(&tenant(2)).unwrap().as_deref(), Some(&b"two"[..]));
     }
@@ -310,9 +336,9 @@ mod tests {
     #[test]
     fn a_damaged_log_is_refused_and_says_where() {
         let log = KeyLog::open(Vec::new()).unwrap();
-        assert_eq!(log.replace(&tenant(1), None, b"one").unwrap(), Replaced::Done);
+        assert_eq!(log.replace(&tenant(1), None, b"one", &[]).unwrap(), Replaced::Done);
         let first = log.lock().end;
-        assert_eq!(log.replace(&tenant(2), None, b"two").unwrap(), Replaced::Done);
+        assert_eq!(log.replace(&tenant(2), None, b"two", &[]).unwrap(), Replaced::Done);
         let blob = log.into_blob();
         for cut in first as usize + 1..blob.len() {
             let error = KeyLog::open(blob[..cut].to_vec()).unwrap_err();
@@ -334,7 +360,7 @@ mod tests {
         assert!(worst < 64.0, "{worst}");
         let log = KeyLog::open(Vec::new()).unwrap();
         for index in 0..1000 {
-            assert_eq!(log.replace(&tenant(index), None, &[0; 300]).unwrap(), Replaced::Done);
+            assert_eq!(log.replace(&tenant(index), None, &[0; 300], &[]).unwrap(), Replaced::Done);
         }
         assert_eq!(size_of_val(log.lock().index.first_key_value().unwrap().0), 8);
         assert_eq!(log.tenants(), 1000);

@@ -6,11 +6,11 @@ use std::{
 };
 
 use freehold_signing::{KeyId, MalformedSignatures, Signature, Signer, SigningKey, VerifyingKey};
-use ruma_common::ServerName;
+use ruma_common::{OwnedServerName, ServerName};
 use thiserror::Error;
 
 use crate::{
-    MasterKeys, Purpose, RecordError, SealedStore, WrongPurpose,
+    MasterKeys, Purpose, RecordError, SealedStore,
     key_document::{self, KeyDocument, REMAINING_MIN_MS},
     open_tenants::{OpenTenant, OpenTenants},
     seal::OpenError,
@@ -60,7 +60,7 @@ impl<S: SealedStore> Keyring<S> {
     ///
     /// # Errors
     ///
-    /// [`SignerError::Purpose`] when the acting user is not one of the tenant;
+    /// [`SignerError::ForeignUser`] when the acting user is not one of the tenant;
     /// [`SignerError::NoTenant`] and [`SignerError::NoSigningKey`] when there is no key; the others
     /// when the stored record or the store is at fault.
     pub fn signer(
@@ -215,9 +215,15 @@ impl fmt::Debug for TenantSigner {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SignerError<E> {
-    /// The caller asked in the name of a user, or for a purpose, the tenant cannot sign for.
-    #[error(transparent)]
-    Purpose(#[from] WrongPurpose),
+    /// The caller is at fault: the acting user is not one of the tenant.
+    #[error("the acting user belongs to `{server}`, not to the tenant")]
+    ForeignUser {
+        /// The server of the user.
+        server: OwnedServerName,
+    },
+    /// The caller is at fault: a request of the tenant to itself has nobody to convince.
+    #[error("the tenant does not send requests to itself")]
+    ToItself,
     /// The tenant has no keys at all.
     #[error("no such tenant")]
     NoTenant,

@@ -25,7 +25,7 @@ impl MasterKey {
     /// # Errors
     ///
     /// [`MasterKeyError::Predictable`] for bytes that no generator made.
-    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, MasterKeyError> {
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Result<Self, MasterKeyError> {
         predictable::check_secret(bytes)?;
         let digest = Sha256::new().chain_update(ID_DOMAIN).chain_update(bytes).finalize();
         let mut id = [0; 8];

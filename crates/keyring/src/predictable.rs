@@ -51,7 +51,7 @@ pub enum Predictable {
 /// # Errors
 ///
 /// [`Predictable::Published`] with the place of publication.
-pub fn check_public_key(public: &[u8; 32]) -> Result<(), Predictable> {
+pub(crate) fn check_public_key(public: &[u8; 32]) -> Result<(), Predictable> {
     match PUBLISHED.iter().find(|known| known.public == *public) {
         Some(known) => Err(Predictable::Published { origin: known.origin }),
         None => Ok(()),
@@ -66,7 +66,7 @@ pub fn check_public_key(public: &[u8; 32]) -> Result<(), Predictable> {
 /// # Errors
 ///
 /// The first structure found.
-pub fn check_secret(secret: &[u8; 32]) -> Result<(), Predictable> {
+pub(crate) fn check_secret(secret: &[u8; 32]) -> Result<(), Predictable> {
     check_repetition(secret)?;
     check_counting(secret)?;
     check_text(secret)?;

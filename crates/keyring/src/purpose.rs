@@ -1,7 +1,8 @@
 //! For what, and for whom, a signature is made.
 
 use ruma_common::{ServerName, UserId};
-use thiserror::Error;
+
+use crate::SignerError;
 
 /// What a signature is wanted for, and the user who acts where one does.
 ///
@@ -53,7 +54,7 @@ pub enum Purpose<'a> {
 
 impl Purpose<'_> {
     /// The user who acts, or whom it concerns.
-    pub fn user(&self) -> Option<&UserId> {
+    fn user(&self) -> Option<&UserId> {
         match self {
             Self::Event { sender } | Self::ThirdPartyInvite { sender } => Some(sender),
             Self::Membership { user } => Some(user),
@@ -63,34 +64,26 @@ impl Purpose<'_> {
     }
 
     /// Refuses a user of another server than the tenant.
-    pub(crate) fn check(&self, tenant: &ServerName) -> Result<(), WrongPurpose> {
+    pub(crate) fn check<E>(&self, tenant: &ServerName) -> Result<(), SignerError<E>> {
         if let Some(user) = self.user().filter(|user| user.server_name() != tenant) {
-            return Err(WrongPurpose::ForeignUser { server: user.server_name().as_str().to_owned() });
+            return Err(SignerError::ForeignUser { server: user.server_name().to_owned() });
         }
         match self {
-            Self::Request { destination, .. } if *destination == tenant => Err(WrongPurpose::ToItself),
+            Self::Request { destination, .. } if *destination == tenant => Err(SignerError::ToItself),
             _ => Ok(()),
         }
     }
 }
 
-/// Why a purpose is refused: the caller is at fault.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum WrongPurpose {
-    /// The user is not one of the tenant.
-    #[error("the acting user belongs to `{server}`, not to the tenant")]
-    ForeignUser {
-        /// The server of the user.
-        server: String,
-    },
-    /// A request of the tenant to itself: nobody has to be convinced.
-    #[error("the tenant does not send requests to itself")]
-    ToItself,
-}
-
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use super::*;
+
+    fn check(purpose: &Purpose<'_>, tenant: &ServerName) -> Result<(), SignerError<Infallible>> {
+        purpose.check(tenant)
+    }
 
     #[test]
     fn only_users_of_the_tenant_act_for_it() {
@@ -107,7 +100,7 @@ mod tests {
             Purpose::Request { destination: &stranger, user: None },
             Purpose::Notary { server: &stranger },
         ] {
-            assert_eq!(purpose.check(&tenant), Ok(()), "{purpose:?}");
+            assert_eq!(check(&purpose, &tenant), Ok(()), "{purpose:?}");
         }
         for user in [&theirs, &port] {
             for purpose in [
@@ -116,11 +109,11 @@ mod tests {
                 Purpose::ThirdPartyInvite { sender: user },
                 Purpose::Request { destination: &stranger, user: Some(user) },
             ] {
-                let error = purpose.check(&tenant).unwrap_err();
-                assert!(matches!(error, WrongPurpose::ForeignUser { .. }), "{purpose:?}");
+                let error = check(&purpose, &tenant).unwrap_err();
+                assert!(matches!(error, SignerError::ForeignUser { .. }), "{purpose:?}");
             }
         }
         let to_itself = Purpose::Request { destination: &tenant, user: None };
-        assert_eq!(to_itself.check(&tenant), Err(WrongPurpose::ToItself));
+        assert_eq!(check(&to_itself, &tenant), Err(SignerError::ToItself));
     }
 }

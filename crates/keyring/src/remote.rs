@@ -8,9 +8,9 @@ mod policy;
 mod server_keys;
 mod walk;
 
-pub use known::{Finding, KeyIdReuse, StoredKeysError, Via};
+pub use known::{Finding, KeyIdReuse, Via};
 pub use machine::{
-    Action, Fetch, FetchFailure, FetchId, FetchRequest, Needed, Outcome, Refusal, RemoteKeys, Route, WaitId,
+    Action, FetchFailure, FetchId, FetchRequest, Needed, Outcome, Refusal, RemoteKeys, Route, Usage, WaitId,
     Want,
 };
 pub use notary::{NotaryQuery, NotaryQueryError, notary_answer};

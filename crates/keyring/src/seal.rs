@@ -73,14 +73,11 @@ pub(crate) fn open(sealed: &Sealed, owner: Owner<'_>, masters: &MasterKeys) -> R
 }
 
 /// Why a key cannot be sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum SealError {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SealError {
     /// The caller's generator failed.
-    #[error("the random number generator failed")]
     Generator,
     /// The cipher refused, which it only does for messages of many gigabytes.
-    #[error("the cipher failed")]
     Cipher,
 }
 

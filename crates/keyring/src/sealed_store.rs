@@ -19,10 +19,13 @@ pub trait SealedStore {
     /// The store's own; a store that cannot tell whether there is a record must not answer `None`.
     fn load(&self, tenant: &ServerName) -> Result<Option<Vec<u8>>, Self::Error>;
 
-    /// Stores `next` if the record of the tenant still is `expected`.
+    /// Stores `next` if the record of the tenant still is `expected`, and no other tenant has one of
+    /// `new_keys`: the public halves of the keys whose secrets are in `next` and not in `expected`.
     ///
-    /// Compare and replace are one step: of two callers who change the same record, one is told to
-    /// start over, so no key is lost between them.
+    /// All of it is one step: of two callers who change the same record, one is told to start over,
+    /// so no key is lost between them; and of two tenants who bring the same key, one is refused. In
+    /// a database `new_keys` are rows of a second table with a unique key, inserted in the same
+    /// transaction.
     ///
     /// # Errors
     ///
@@ -32,6 +35,7 @@ pub trait SealedStore {
         tenant: &ServerName,
         expected: Option<&[u8]>,
         next: &[u8],
+        new_keys: &[[u8; 32]],
     ) -> Result<Replaced, Self::Error>;
 }
 
@@ -47,8 +51,9 @@ impl<S: SealedStore + ?Sized> SealedStore for &S {
         tenant: &ServerName,
         expected: Option<&[u8]>,
         next: &[u8],
+        new_keys: &[[u8; 32]],
     ) -> Result<Replaced, Self::Error> {
-        (**self).replace(tenant, expected, next)
+        (**self).replace(tenant, expected, next, new_keys)
     }
 }
 
@@ -60,4 +65,9 @@ pub enum Replaced {
     Done,
     /// The record is another than expected; nothing was stored.
     Stale,
+    /// Another tenant has one of the new keys; nothing was stored.
+    KeyTaken {
+        /// Its public half.
+        key: [u8; 32],
+    },
 }

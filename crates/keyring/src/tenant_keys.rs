@@ -109,28 +109,32 @@ impl TenantKeys {
 
     /// Reads a record of `tenant`.
     pub(crate) fn decode(bytes: &[u8], tenant: &ServerName) -> Result<Self, RecordError> {
-        let mut reader = Reader { rest: bytes, total: bytes.len() };
-        let [format] = reader.array()?;
-        if format != FORMAT {
-            return Err(RecordError::Format { format });
-        }
-        let length = u16::from_be_bytes(reader.array()?);
-        if reader.take(length.into())? != tenant.as_bytes() {
+        let (owner, keys) = decode_keys(bytes)?;
+        if owner != tenant.as_bytes() {
             return Err(RecordError::OtherTenant);
-        }
-        let count = u16::from_be_bytes(reader.array()?);
-        let keys = (0..count).map(|_| decode_key(&mut reader)).collect::<Result<Vec<_>, _>>()?;
-        if !reader.rest.is_empty() {
-            return Err(reader.damaged());
         }
         Ok(Self { tenant: tenant.to_owned(), keys })
     }
+
+    /// The public halves of the keys whose secrets are here.
+    pub(crate) fn held(&self) -> Vec<[u8; 32]> {
+        held(&self.keys)
+    }
+}
+
+/// The public halves of the keys whose secrets are in a record, whosever it is.
+pub(crate) fn held_in(record: &[u8]) -> Result<Vec<[u8; 32]>, RecordError> {
+    Ok(held(&decode_keys(record)?.1))
+}
+
+fn held(keys: &[TenantKey]) -> Vec<[u8; 32]> {
+    keys.iter().filter(|key| key.sealed.is_some()).map(|key| key.key).collect()
 }
 
 /// The most keys a tenant may have, old ones included, so that the key document stays servable.
 ///
 /// The keys of nine years of weekly rotation; the document then has some 50 KB.
-pub const TENANT_KEYS_MAX: usize = 480;
+pub(crate) const TENANT_KEYS_MAX: usize = 480;
 
 /// Why a stored record is not used. It is kept as it is in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -176,6 +180,20 @@ fn encode_key(key: &TenantKey, bytes: &mut Vec<u8>) {
         let parts: [&[u8]; 4] = [&sealed.master_key.0, &sealed.nonce, &sealed.ciphertext, &sealed.tag];
         parts.into_iter().for_each(|part| bytes.extend_from_slice(part));
     }
+}
+
+/// The tenant that a record names, and its keys.
+fn decode_keys(record: &[u8]) -> Result<(&[u8], Vec<TenantKey>), RecordError> {
+    let mut reader = Reader { rest: record, total: record.len() };
+    let [format] = reader.array()?;
+    if format != FORMAT {
+        return Err(RecordError::Format { format });
+    }
+    let length = u16::from_be_bytes(reader.array()?);
+    let tenant = reader.take(length.into())?;
+    let count = u16::from_be_bytes(reader.array()?);
+    let keys = (0..count).map(|_| decode_key(&mut reader)).collect::<Result<Vec<_>, _>>()?;
+    if reader.rest.is_empty() { Ok((tenant, keys)) } else { Err(reader.damaged()) }
 }
 
 fn decode_key(reader: &mut Reader<'_>) -> Result<TenantKey, RecordError> {

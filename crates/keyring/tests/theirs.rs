@@ -293,13 +293,13 @@ fn requests_without_an_answer_end_and_late_answers_are_ignored() {
     machine.need(want(&server, &a, 0), NOW);
     assert!(matches!(machine.poll(NOW), Some(Action::Load { .. })));
     machine.loaded(&server, Ok(None), NOW);
-    let Some(Action::Fetch(fetch)) = machine.poll(NOW) else { panic!() };
+    let Some(Action::Fetch { id, .. }) = machine.poll(NOW) else { panic!() };
     assert_eq!(machine.poll(NOW), None);
     assert_eq!(machine.next_poll_ts(), Some(NOW + 30_000));
     let Some(Action::Wake { outcome, .. }) = machine.poll(NOW + 30_000) else { panic!() };
     assert_eq!(outcome, Outcome::Missing);
     let document = Origin::new("a.example").key("a", 1).document(NOW);
-    machine.fetched(fetch.id, Ok(&document), NOW + 30_001);
+    machine.fetched(id, Ok(&document), NOW + 30_001);
     assert_eq!(machine.key(&server, &a), None);
     assert_eq!((machine.poll(NOW + 30_001), machine.next_poll_ts()), (None, None));
 }
@@ -326,11 +326,11 @@ fn everything_a_stranger_can_grow_is_bounded() {
     while let Some(action) = machine.poll(NOW) {
         match action {
             Action::Load { server } => machine.loaded(&server, Ok(None), NOW),
-            Action::Fetch(_) => fetches += 1,
+            Action::Fetch { .. } => fetches += 1,
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!((fetches, machine.in_flight_count(), machine.server_count()), (5, 5, 20));
+    assert_eq!((fetches, machine.usage().in_flight, machine.usage().servers), (5, 5, 20));
 
     let mut world = World::new(0);
     world.machine = RemoteKeys::new(FetchPolicy { bytes_max: 20_000, ..FetchPolicy::default() }, vec![]);
@@ -339,9 +339,9 @@ fn everything_a_stranger_can_grow_is_bounded() {
         world.add(Origin::new(&server).key("a", 1));
         world.machine.need(want(&name(&server), &a, 0), NOW + index);
         world.run(NOW + index);
-        assert!(world.machine.bytes() <= 20_000);
+        assert!(world.machine.usage().bytes <= 20_000);
     }
-    assert!(world.machine.server_count() > 10);
+    assert!(world.machine.usage().servers > 10);
     assert_eq!(world.saved.len(), 100);
 }
 
@@ -436,7 +436,7 @@ fn a_server_forgotten_while_it_is_asked_starts_anew() {
     let fetches = |machine: &mut RemoteKeys| {
         let actions = std::iter::from_fn(|| machine.poll(NOW));
         let fetches = actions.filter_map(|action| match action {
-            Action::Fetch(fetch) => Some(fetch.id),
+            Action::Fetch { id, .. } => Some(id),
             _ => None,
         });
         fetches.collect::<Vec<_>>()
@@ -450,7 +450,7 @@ fn a_server_forgotten_while_it_is_asked_starts_anew() {
     machine.fetched(ids[0], Ok(&document), NOW);
     let woken = std::iter::from_fn(|| machine.poll(NOW)).last();
     assert_eq!(woken, Some(Action::Wake { wait: second, outcome: Outcome::Found }));
-    assert_eq!((machine.in_flight_count(), machine.next_poll_ts()), (0, None));
+    assert_eq!((machine.usage().in_flight, machine.next_poll_ts()), (0, None));
 }
 
 #[test]

@@ -127,7 +127,7 @@ proptest! {
             run.drain()?;
         }
         prop_assert!(run.waiting.is_empty(), "{:?} still wait", run.waiting);
-        prop_assert_eq!(run.machine.in_flight_count(), 0);
+        prop_assert_eq!(run.machine.usage().in_flight, 0);
     }
 }
 
@@ -196,9 +196,9 @@ impl Run {
         match request {
             FetchRequest::Server { server } => match self.origins[index(server.as_str())].clone() {
                 Some((origin, made)) => {
-                    let in_time = self.machine.in_flight_count();
+                    let in_time = self.machine.usage().in_flight;
                     self.machine.fetched(id, Ok(&origin.document(made)), self.now);
-                    if self.machine.in_flight_count() < in_time {
+                    if self.machine.usage().in_flight < in_time {
                         self.model.learnt.push((index(server.as_str()), Via::Direct, self.now, origin, made));
                     }
                 }
@@ -214,9 +214,9 @@ impl Run {
                 let known: Vec<_> = known.collect();
                 let documents: Vec<_> =
                     known.iter().map(|(_, origin, made)| origin.document(*made)).collect();
-                let in_time = self.machine.in_flight_count();
+                let in_time = self.machine.usage().in_flight;
                 self.machine.fetched(id, Ok(&notary_document(&documents, "n0.example")), self.now);
-                if self.machine.in_flight_count() < in_time {
+                if self.machine.usage().in_flight < in_time {
                     for (server, origin, made) in known {
                         self.model.learnt.push((server, Via::Notary(0), self.now, origin, made));
                     }
@@ -233,7 +233,7 @@ impl Run {
                     let record = self.saved.get(&server).map(Vec::as_slice);
                     self.machine.loaded(&server, Ok(record), self.now);
                 }
-                Action::Fetch(fetch) => self.open.push((fetch.id, fetch.request)),
+                Action::Fetch { id, request } => self.open.push((id, request)),
                 Action::Save { server, record } => drop(self.saved.insert(server, record)),
                 Action::Wake { wait, .. } => {
                     let found = self.waiting.iter().position(|waiting| *waiting == wait);
@@ -246,8 +246,8 @@ impl Run {
             count += 1;
             prop_assert!(count < 1000, "the machine does not come to rest");
         }
-        prop_assert!(self.machine.in_flight_count() <= 3);
-        prop_assert!(self.machine.server_count() <= 2);
+        prop_assert!(self.machine.usage().in_flight <= 3);
+        prop_assert!(self.machine.usage().servers <= 2);
         if let Some(next_ts) = self.machine.next_poll_ts() {
             prop_assert!(next_ts > self.now, "nothing to do now, and yet to be polled now");
         }

@@ -1,6 +1,9 @@
 //! Documents and files that hold keys.
 
-use freehold_keyring::{NotaryQuery, ServerKeys, formats};
+use freehold_keyring::{
+    NotaryQuery, ServerKeys,
+    formats::{self, dendrite_config::Entry},
+};
 
 /// Key documents of other servers and the queries of those that ask us as a notary.
 ///
@@ -37,5 +40,14 @@ pub fn key_file(data: &[u8]) {
         let again =
             formats::synapse_config::parse(&formats::synapse_config::write(&keys)).unwrap_or_default();
         assert_eq!(again.len(), keys.len());
+    }
+    if let Ok(entries) = formats::dendrite_config::parse(text) {
+        let public = entries.iter().filter_map(|entry| match entry {
+            Entry::Public(key) => Some(key),
+            Entry::File { .. } => None,
+        });
+        let public: Vec<_> = public.cloned().collect();
+        let again = formats::dendrite_config::parse(&formats::dendrite_config::write(&public));
+        assert!(public.is_empty() || again.is_ok_and(|again| again.len() == public.len()));
     }
 }

@@ -50,13 +50,13 @@ pub fn write(key: &SecretKey) -> Zeroizing<Vec<u8>> {
 }
 
 /// The longest value that is read, in bytes.
-pub const BYTES_MAX: usize = 1024;
+const BYTES_MAX: usize = 1024;
 
 /// Why a key pair of the Conduit family cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConduitError {
-    /// Longer than [`BYTES_MAX`].
+    /// Longer than 1 KiB.
     #[error("the key pair has {bytes} bytes, more than {BYTES_MAX}")]
     TooLong {
         /// Length of the value.

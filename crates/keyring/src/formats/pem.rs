@@ -59,13 +59,13 @@ pub fn write(key: &SecretKey, label: Label) -> Zeroizing<String> {
 }
 
 /// The longest file that is read, in bytes.
-pub const BYTES_MAX: usize = 64 * 1024;
+const BYTES_MAX: usize = 64 * 1024;
 
 /// Why a PEM file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum PemError {
-    /// Longer than [`BYTES_MAX`].
+    /// Longer than 64 KiB.
     #[error("the pem file has {bytes} bytes, more than {BYTES_MAX}")]
     TooLong {
         /// Length of the file.

@@ -50,13 +50,13 @@ pub fn write<'a>(keys: impl IntoIterator<Item = &'a SecretKey>) -> Zeroizing<Str
 }
 
 /// The longest file that is read, in bytes: some five hundred keys.
-pub const BYTES_MAX: usize = 64 * 1024;
+const BYTES_MAX: usize = 64 * 1024;
 
 /// Why a signing key file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// Longer than [`BYTES_MAX`].
+    /// Longer than 64 KiB.
     #[error("the signing key file has {bytes} bytes, more than {BYTES_MAX}")]
     TooLong {
         /// Length of the file.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use freehold_canonical_json::{Limits, Object, Value, parse};
 use freehold_signing::{KeyId, KeyValidity, VALIDITY_AHEAD_MAX_MS, VerifyingKey};
 use ruma_common::{OwnedServerName, ServerName};
-use thiserror::Error;
 
 use super::{
     policy::FetchPolicy,
@@ -62,8 +61,6 @@ pub enum Finding {
     BadRecord {
         /// The server.
         server: OwnedServerName,
-        /// Why.
-        error: StoredKeysError,
     },
 }
 
@@ -81,11 +78,6 @@ pub struct KeyIdReuse {
     /// Who said so.
     pub via: Via,
 }
-
-/// Why the stored keys of a server cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the stored keys of the server are damaged")]
-pub struct StoredKeysError;
 
 /// Keys by identifier, first seen, never replaced; and the newest document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,8 +194,8 @@ impl KnownServer {
     }
 
     /// Reads what [`encode`](Self::encode) wrote for `server`.
-    pub(crate) fn decode(json: &[u8], server: &ServerName) -> Result<Self, StoredKeysError> {
-        decode(json, server).ok_or(StoredKeysError)
+    pub(crate) fn decode(json: &[u8], server: &ServerName) -> Option<Self> {
+        decode(json, server)
     }
 }
 

@@ -103,7 +103,12 @@ pub enum Action {
         server: OwnedServerName,
     },
     /// Make a request, and call [`RemoteKeys::fetched`].
-    Fetch(Fetch),
+    Fetch {
+        /// Its name, for the answer.
+        id: FetchId,
+        /// What to ask, and whom.
+        request: FetchRequest,
+    },
     /// Save what is known of a server, over what was saved before.
     Save {
         /// The server.
@@ -120,15 +125,6 @@ pub enum Action {
     },
     /// Tell the operator.
     Report(Finding),
-}
-
-/// A request to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetch {
-    /// Its name, for the answer.
-    pub id: FetchId,
-    /// What it is.
-    pub request: FetchRequest,
 }
 
 /// A request for keys. Bodies of answers may be cut off one byte above the bounds of
@@ -165,6 +161,17 @@ pub enum Outcome {
     Missing,
     /// What was saved of the server cannot be read, so nothing is fetched.
     Unreadable,
+}
+
+/// What a [`RemoteKeys`] has in memory and under way; [`FetchPolicy`] bounds all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// How many servers are remembered.
+    pub servers: usize,
+    /// How many requests are under way.
+    pub in_flight: usize,
+    /// How many bytes the remembered documents and keys have, roughly.
+    pub bytes: usize,
 }
 
 #[derive(Debug)]
@@ -327,19 +334,9 @@ impl RemoteKeys {
         self.remove(server, Outcome::Missing);
     }
 
-    /// How many servers are remembered in memory.
-    pub fn server_count(&self) -> usize {
-        self.servers.len()
-    }
-
-    /// How many requests are under way.
-    pub fn in_flight_count(&self) -> usize {
-        self.in_flight.len()
-    }
-
-    /// How many bytes the remembered documents and keys have, roughly.
-    pub fn bytes(&self) -> usize {
-        self.bytes
+    /// How much is in memory, and under way.
+    pub fn usage(&self) -> Usage {
+        Usage { servers: self.servers.len(), in_flight: self.in_flight.len(), bytes: self.bytes }
     }
 
     pub(super) fn next_fetch_id(&mut self) -> FetchId {

@@ -74,7 +74,7 @@ pub enum NotaryQueryError {
     /// The criteria of a server are no object.
     #[error("the criteria of a server are no object")]
     Criteria,
-    /// More than [`FetchPolicy::QUERY_SERVERS_MAX`] servers.
+    /// More servers than are answered for at a time.
     #[error("{count} servers are asked for, more than {}", FetchPolicy::QUERY_SERVERS_MAX)]
     TooManyServers {
         /// The number of servers.

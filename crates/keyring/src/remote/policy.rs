@@ -35,11 +35,11 @@ impl FetchPolicy {
     /// The longest key document that is read, in bytes. One with 480 keys fits.
     pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
     /// The most keys of one server that are read from a document, and that are remembered.
-    pub const KEYS_PER_SERVER_MAX: usize = 512;
+    pub(crate) const KEYS_PER_SERVER_MAX: usize = 512;
     /// The longest answer of a notary that is read, in bytes.
     pub const NOTARY_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// The most servers a notary query may ask us about.
-    pub const QUERY_SERVERS_MAX: usize = 100;
+    pub(crate) const QUERY_SERVERS_MAX: usize = 100;
     /// The longest notary query that is read, in bytes.
     pub const QUERY_BYTES_MAX: usize = 256 * 1024;
 

@@ -122,7 +122,7 @@ pub enum DocumentError {
         /// The member.
         name: &'static str,
     },
-    /// More than [`FetchPolicy::KEYS_PER_SERVER_MAX`] keys.
+    /// More keys than are remembered of a server.
     #[error("the key document has {count} keys under `{name}`")]
     TooManyKeys {
         /// The member.

@@ -5,8 +5,7 @@ use ruma_common::{OwnedServerName, ServerName};
 use super::{
     known::{Finding, KnownServer, Via},
     machine::{
-        Action, Asked, Fetch, FetchFailure, FetchId, FetchRequest, InFlight, Outcome, RemoteKeys, Route,
-        Stage,
+        Action, Asked, FetchFailure, FetchId, FetchRequest, InFlight, Outcome, RemoteKeys, Route, Stage,
     },
     server_keys::{DocumentError, ServerKeys},
 };
@@ -23,9 +22,9 @@ impl RemoteKeys {
         let known = match record {
             Ok(None) => KnownServer::default(),
             Ok(Some(record)) => match KnownServer::decode(record, server) {
-                Ok(known) => known,
-                Err(error) => {
-                    let finding = Finding::BadRecord { server: server.to_owned(), error };
+                Some(known) => known,
+                None => {
+                    let finding = Finding::BadRecord { server: server.to_owned() };
                     self.actions.push_back(Action::Report(finding));
                     return self.remove(server, Outcome::Unreadable);
                 }
@@ -87,7 +86,7 @@ impl RemoteKeys {
         let id = self.next_fetch_id();
         let deadline_ts = now_ts.saturating_add(self.policy.timeout_ms);
         self.in_flight.insert(id, InFlight { deadline_ts, what });
-        self.actions.push_back(Action::Fetch(Fetch { id, request }));
+        self.actions.push_back(Action::Fetch { id, request });
     }
 
     /// Gives up on requests whose time is over.

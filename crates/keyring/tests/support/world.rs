@@ -154,9 +154,9 @@ impl World {
                     self.asked.push(format!("load {server}"));
                     self.machine.loaded(&server, Ok(self.saved.get(&server).map(Vec::as_slice)), now);
                 }
-                Action::Fetch(fetch) => {
-                    let answer = self.answer(fetch.request, now);
-                    self.machine.fetched(fetch.id, answer.as_deref().map_err(|failure| *failure), now);
+                Action::Fetch { id, request } => {
+                    let answer = self.answer(request, now);
+                    self.machine.fetched(id, answer.as_deref().map_err(|failure| *failure), now);
                 }
                 Action::Save { server, record } => drop(self.saved.insert(server, record)),
                 Action::Wake { wait, outcome } => self.woken.push((wait, outcome)),
