@@ -9,6 +9,7 @@
 
 mod batches;
 mod concurrency;
+pub mod crash;
 mod durability;
 mod model;
 mod reading;
