@@ -12,8 +12,8 @@ pub(super) struct Places {
     pub(super) lane: Vec<usize>,
     /// By event.
     pub(super) layer: Vec<usize>,
-    /// By event: the row of the layer, below 0 only for events that nothing comes after; their line
-    /// comes in from the left.
+    /// By event: the row of the layer, for events that are stacked; their lines come and go on the
+    /// left.
     pub(super) row: Vec<Option<usize>>,
     /// By event: what is coloured alike.
     pub(super) strand: Vec<usize>,
@@ -22,8 +22,18 @@ pub(super) struct Places {
     pub(super) lanes: usize,
 }
 
-/// In how many lanes the events of a layer that nothing comes after may stand beside each other.
+/// In how many lanes the stacked events of a layer stand beside each other, unless they are many.
 const BESIDE_MAX: usize = 4;
+
+/// How many lanes there are for strands of any length, so that the picture can be overlooked.
+const LANES_MAX: usize = 5;
+
+/// The longest strand that is stacked when those lanes are taken: one so short is seen as a whole
+/// anyway. Longer ones get further lanes.
+const STACKED_MAX: usize = 4;
+
+/// In how many lanes the events of one server and layer stand beside each other.
+const SERVER_LANES_MAX: usize = 3;
 
 /// Layers: the longest path over `prev_events`. Parents come before their children.
 fn layers(nodes: &[Node]) -> Vec<usize> {
@@ -36,8 +46,8 @@ fn layers(nodes: &[Node]) -> Vec<usize> {
 }
 
 /// A lane for every fork. The room is taken apart into strands, the longest path first; a strand
-/// stands in the first lane in which nothing is in its way. Single events that nothing comes after
-/// are stacked where their layer has room.
+/// stands in the first lane in which nothing is in its way. Single events that nothing comes after,
+/// and short strands for which there is no lane, are stacked where their layer has room.
 pub(super) fn by_fork(nodes: &[Node]) -> Places {
     let children = children(nodes);
     let (ends, strands): (Vec<_>, Vec<_>) =
@@ -59,35 +69,46 @@ pub(super) fn by_fork(nodes: &[Node]) -> Places {
         }
     }
     let mut taken = BTreeSet::new();
+    let mut stacked: Vec<usize> = ends.iter().flat_map(|(_, strand)| strand).copied().collect();
     for (_, strand) in &strands {
         let Some(first) = strand.first() else { continue };
         let (from, until) = (line_begins(nodes, &places, *first), lane_ends(strand, &children, &places));
         let lane = first_free(&taken, from, until);
+        if lane >= LANES_MAX && strand.len() <= STACKED_MAX {
+            stacked.extend(strand);
+            continue;
+        }
         taken.extend((from..=until).map(|layer| (lane, layer)));
         strand.iter().for_each(|event| set(&mut places.lane, *event, lane));
         places.lanes = places.lanes.max(lane + 1);
     }
-    stack(&mut places, &taken, ends.iter().filter_map(|(_, strand)| strand.first()).copied().collect());
+    stack(&mut places, &taken, stacked);
     places
 }
 
-/// Puts events that nothing comes after into the first lanes that are free in their layer, row below row.
-fn stack(places: &mut Places, taken: &BTreeSet<(usize, usize)>, mut ends: Vec<usize>) {
-    ends.sort_by_key(|event| (at(&places.layer, *event), *event));
-    for in_layer in ends.chunk_by(|a, b| at(&places.layer, *a) == at(&places.layer, *b)) {
+/// Puts events into the first lanes that are free in their layer, row below row.
+fn stack(places: &mut Places, taken: &BTreeSet<(usize, usize)>, mut events: Vec<usize>) {
+    let width = places.lanes.max(LANES_MAX + BESIDE_MAX);
+    events.sort_by_key(|event| (at(&places.layer, *event), *event));
+    for in_layer in events.chunk_by(|a, b| at(&places.layer, *a) == at(&places.layer, *b)) {
         let Some(layer) = in_layer.first().map(|first| at(&places.layer, *first)) else { continue };
-        let lanes: Vec<usize> =
-            (0..).filter(|lane| !taken.contains(&(*lane, layer))).take(BESIDE_MAX).collect();
+        let beside = BESIDE_MAX.max(in_layer.len().isqrt());
+        let free = (0..width).filter(|lane| !taken.contains(&(*lane, layer)));
+        let mut lanes: Vec<usize> = free.take(beside).collect();
+        if lanes.is_empty() {
+            lanes.push(width);
+        }
         for (number, event) in in_layer.iter().enumerate() {
-            let lane = at(&lanes, number % BESIDE_MAX);
+            let lane = at(&lanes, number % lanes.len());
             set(&mut places.lane, *event, lane);
-            set(&mut places.row, *event, Some(number / BESIDE_MAX));
+            set(&mut places.row, *event, Some(number / lanes.len()));
             places.lanes = places.lanes.max(lane + 1);
         }
     }
 }
 
-/// One lane for every server, and more where a server forked with itself.
+/// One lane for every server, and more where a server forked with itself; many events of one server
+/// and layer are stacked.
 pub(super) fn by_server(nodes: &[Node], servers: usize) -> Places {
     let layer = layers(nodes);
     let depth = layer.iter().max().map_or(0, |deepest| deepest + 1);
@@ -101,13 +122,17 @@ pub(super) fn by_server(nodes: &[Node], servers: usize) -> Places {
             *here += 1;
         }
     }
-    let widths: Vec<usize> =
-        taken.iter().map(|of_server| of_server.iter().copied().max().unwrap_or(0).max(1)).collect();
+    let most = |of_server: &Vec<usize>| of_server.iter().copied().max().unwrap_or(0);
+    let widths: Vec<usize> = taken.iter().map(|layers| most(layers).clamp(1, SERVER_LANES_MAX)).collect();
     let before = |server: usize| widths.iter().take(server).sum::<usize>();
     Places {
-        lane: nodes.iter().zip(&beside).map(|(node, beside)| before(node.server) + beside).collect(),
+        lane: nodes
+            .iter()
+            .zip(&beside)
+            .map(|(node, beside)| before(node.server) + beside % SERVER_LANES_MAX)
+            .collect(),
         layer,
-        row: vec![None; nodes.len()],
+        row: beside.iter().map(|beside| Some(beside / SERVER_LANES_MAX).filter(|row| *row > 0)).collect(),
         strand: nodes.iter().map(|node| node.server).collect(),
         begins: vec![true; nodes.len()],
         lanes: widths.iter().sum(),
@@ -236,6 +261,48 @@ mod tests {
         let places = by_fork(&nodes(&parents));
         assert_eq!(places.lanes, 1 + BESIDE_MAX);
         assert_eq!(places.row.iter().flatten().max(), Some(&(9 / BESIDE_MAX)));
+    }
+
+    #[test]
+    fn short_forks_are_stacked_when_there_are_many() {
+        // A long path, from the first event of which twenty others lead to the last.
+        let mut parents: Vec<Vec<usize>> =
+            (0..10_usize).map(|event| event.checked_sub(1).into_iter().collect()).collect();
+        parents.extend((0..20).map(|_| vec![0]));
+        parents.push([9].into_iter().chain(10..30).collect());
+        let borrowed: Vec<&[usize]> = parents.iter().map(Vec::as_slice).collect();
+        let places = by_fork(&nodes(&borrowed));
+        assert_eq!(places.lanes, LANES_MAX + BESIDE_MAX);
+        let stacked = places.row.iter().flatten().count();
+        assert_eq!(stacked, 20 - (LANES_MAX - 1));
+        let mut seen = BTreeSet::new();
+        for event in 0..nodes(&borrowed).len() {
+            let row = places.row[event].unwrap_or(0);
+            assert!(seen.insert((places.layer[event], places.lane[event], row)), "two stand in one place");
+        }
+    }
+
+    #[test]
+    fn long_forks_have_lanes_however_many_there_are() {
+        let mut parents: Vec<Vec<usize>> = vec![vec![]];
+        for _ in 0..2 * LANES_MAX {
+            for step in 0..=STACKED_MAX {
+                let last = parents.len() - 1;
+                parents.push(vec![if step == 0 { 0 } else { last }]);
+            }
+        }
+        let borrowed: Vec<&[usize]> = parents.iter().map(Vec::as_slice).collect();
+        let places = by_fork(&nodes(&borrowed));
+        assert_eq!((places.lanes, places.row.iter().flatten().count()), (2 * LANES_MAX, 0));
+    }
+
+    #[test]
+    fn many_events_of_one_server_are_stacked() {
+        let mut parents: Vec<&[usize]> = vec![&[]];
+        parents.extend([&[0][..]; 7]);
+        let places = by_server(&nodes(&parents), 1);
+        assert_eq!(places.lanes, SERVER_LANES_MAX);
+        assert_eq!(places.row.last(), Some(&Some(2)));
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub(super) struct Layout {
     pub(super) layers: Vec<(usize, usize)>,
     /// The layer of each event.
     layer: Vec<usize>,
-    /// Whether the line to an event comes in from the left.
-    from_left: Vec<bool>,
+    /// Whether the lines of an event come and go on its left.
+    at_left: Vec<bool>,
     pub(super) edges: Vec<Edge>,
 }
 
@@ -73,7 +73,7 @@ impl Layout {
             begins: places.begins,
             layers,
             layer: places.layer,
-            from_left: places.row.iter().map(Option::is_some).collect(),
+            at_left: places.row.iter().map(Option::is_some).collect(),
             edges: Vec::new(),
         };
         layout.edges =
@@ -108,29 +108,40 @@ impl Layout {
         self.begins.get(event) == Some(&true)
     }
 
+    fn is_at_left(&self, event: usize) -> bool {
+        self.at_left.get(event) == Some(&true)
+    }
+
     fn corner(&self, event: usize) -> (usize, usize) {
         self.corners.get(event).copied().unwrap_or_default()
     }
 
     /// Straight down in one lane. Between lanes: out of the lane below the layer of the parent when
-    /// a fork begins, into the lane directly above the child when forks meet. To events that
-    /// nothing comes after, down beside the lane and in from the left.
+    /// a fork begins, into the lane directly above the child when forks meet. To and from events
+    /// that are stacked, down beside the lane.
     fn prev_path(&self, child: usize, parent: usize) -> String {
         let ((child_x, child_y), (parent_x, parent_y)) = (self.corner(child), self.corner(parent));
-        let (x1, y1) = (parent_x + BOX_WIDTH / 2, parent_y + BOX_HEIGHT);
+        let beside = |x: usize| x.saturating_sub(LANE_GAP / 2);
+        let (x1, start) = if self.is_at_left(parent) {
+            let x1 = beside(parent_x);
+            (x1, format!("M{parent_x} {}H{x1}", parent_y + BOX_HEIGHT / 2))
+        } else {
+            let x1 = parent_x + BOX_WIDTH / 2;
+            (x1, format!("M{x1} {}", parent_y + BOX_HEIGHT))
+        };
         let (x2, y2) = (child_x + BOX_WIDTH / 2, child_y);
         let (_, bottom) = self.layers.get(at(&self.layer, parent)).copied().unwrap_or_default();
         let (middle, turned) = (bottom + LAYER_GAP / 2, bottom + LAYER_GAP);
-        if self.from_left.get(child) == Some(&true) {
-            let (beside, into) = (child_x.saturating_sub(LANE_GAP / 2), child_y + BOX_HEIGHT / 2);
-            format!("M{x1} {y1}V{bottom}C{x1} {middle} {beside} {middle} {beside} {turned}V{into}H{child_x}")
+        if self.is_at_left(child) {
+            let (x2, into) = (beside(child_x), child_y + BOX_HEIGHT / 2);
+            format!("{start}V{bottom}C{x1} {middle} {x2} {middle} {x2} {turned}V{into}H{child_x}")
         } else if x1 == x2 {
-            format!("M{x1} {y1}V{y2}")
+            format!("{start}V{y2}")
         } else if self.begins(child) {
-            format!("M{x1} {y1}V{bottom}C{x1} {middle} {x2} {middle} {x2} {turned}V{y2}")
+            format!("{start}V{bottom}C{x1} {middle} {x2} {middle} {x2} {turned}V{y2}")
         } else {
             let (turn, middle) = (y2.saturating_sub(LAYER_GAP), y2.saturating_sub(LAYER_GAP / 2));
-            format!("M{x1} {y1}V{turn}C{x1} {middle} {x2} {middle} {x2} {y2}")
+            format!("{start}V{turn}C{x1} {middle} {x2} {middle} {x2} {y2}")
         }
     }
 
