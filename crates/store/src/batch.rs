@@ -146,6 +146,11 @@ impl Batch {
         self.writes.operations.iter().map(bytes).sum()
     }
 
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.writes.operations.is_empty() && self.positioned.is_empty()
+    }
+
     /// Its conditions.
     pub fn checks(&self) -> &[Check] {
         &self.checks

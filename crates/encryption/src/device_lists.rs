@@ -1,0 +1,203 @@
+//! Whose keys changed, for whom.
+//!
+//! A user's device list has one position: its last change. Whoever shares a room with the user learns of it. Who begins to share
+//! a room learns of all others in it, as their lists may have changed unseen
+//! (<https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user>).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use freehold_store::tables::encryption::{DEVICE_LIST_CHANGES, DEVICE_LISTS, SIGNED_USERS};
+use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow};
+use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, UserNumber};
+use ruma_common::OwnedUserId;
+
+use crate::failure::Failure;
+use crate::service::{Encryption, user_ids};
+
+/// Whose device lists a client has to fetch or to forget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceListChanges {
+    /// Users whose keys changed, or with whom a room is shared now.
+    pub changed: Vec<OwnedUserId>,
+    /// Users with whom no room is shared any more.
+    pub left: Vec<OwnedUserId>,
+}
+
+/// So many changes are looked at one by one; if there are more, the user's rooms are.
+const CHANGES_LOOKED_AT: usize = 128;
+
+impl Encryption {
+    /// What changed for a user after `from` and up to the snapshot.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn device_list_changes(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNumber,
+        from: Position,
+    ) -> Result<DeviceListChanges, Failure> {
+        let sharing = Sharing { snapshot, user, rooms: snapshot_rooms(snapshot, user).await? };
+        let mut changed = sharing.changed_lists(from).await?;
+        let signed = range_after(from);
+        let signed = snapshot
+            .scan_range(&SIGNED_USERS, (&(user, signed.0), &(user, signed.1)), Order::Ascending, usize::MAX)
+            .await?;
+        changed.extend(signed.into_iter().map(|(_, user)| user));
+        let (came, went) = self.came_and_went(&sharing, from).await?;
+        changed.extend(came);
+        let mut left = BTreeSet::new();
+        for other in went {
+            if other != user && !changed.contains(&other) && !sharing.shares_with(other).await? {
+                left.insert(other);
+            }
+        }
+        Ok(DeviceListChanges {
+            changed: user_ids(snapshot, changed).await?,
+            left: user_ids(snapshot, left).await?,
+        })
+    }
+
+    /// Adds the note that a user's device list changed, and wakes who shares a room with them.
+    pub(crate) async fn mark_device_list(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNumber,
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        let before = snapshot.get(&DEVICE_LISTS, &user).await?;
+        batch.expect_unchanged(&DEVICE_LISTS, &user, before.as_ref());
+        if let Some(before) = before {
+            batch.delete(&DEVICE_LIST_CHANGES, &(before, user));
+        }
+        batch.at_position(move |position, writes| {
+            writes.put(&DEVICE_LISTS, &user, &position);
+            writes.put(&DEVICE_LIST_CHANGES, &(position, user), &());
+        });
+        let rooms = snapshot_rooms(snapshot, user).await?;
+        let sharing = Sharing { snapshot, user, rooms };
+        sharing.everybody().await?.into_iter().for_each(|watcher| batch.wake(watcher));
+        batch.wake(user);
+        Ok(())
+    }
+
+    /// Users who may have begun or ceased to share a room with the user.
+    async fn came_and_went(
+        &self,
+        sharing: &Sharing<'_>,
+        from: Position,
+    ) -> Result<(BTreeSet<UserNumber>, BTreeSet<UserNumber>), ReadError> {
+        let (mut came, mut went) = (BTreeSet::new(), BTreeSet::new());
+        let lately = self.0.store.rooms_touched(from, sharing.snapshot.position());
+        for (room, row) in &sharing.rooms {
+            let joined = row.membership == Membership::Join;
+            if row.since > from {
+                let others = sharing.members(*room).await?;
+                if joined { came.extend(others) } else { went.extend(others) }
+            } else if joined && lately.as_ref().is_none_or(|lately| lately.contains(room)) {
+                let (joined, left) = sharing.changed_members(*room, from).await?;
+                came.extend(joined);
+                went.extend(left);
+            }
+        }
+        Ok((came, went))
+    }
+}
+
+fn range_after(from: Position) -> (Position, Position) {
+    (Position(from.0.saturating_add(1)), Position(u64::MAX))
+}
+
+/// The rooms of a user, also those that they left.
+async fn snapshot_rooms(
+    snapshot: &Snapshot,
+    user: UserNumber,
+) -> Result<BTreeMap<RoomNumber, MembershipRow>, ReadError> {
+    let rows = snapshot.scan_prefix(&MEMBERSHIPS, &user, Order::Ascending, usize::MAX).await?;
+    Ok(rows.into_iter().map(|((_, room), row)| (room, row)).collect())
+}
+
+/// With whom a user shares rooms.
+struct Sharing<'s> {
+    snapshot: &'s Snapshot,
+    user: UserNumber,
+    rooms: BTreeMap<RoomNumber, MembershipRow>,
+}
+
+impl Sharing<'_> {
+    fn is_joined(&self, room: RoomNumber) -> bool {
+        self.rooms.get(&room).is_some_and(|row| row.membership == Membership::Join)
+    }
+
+    /// The users who share a room and whose lists changed; also the user, if theirs did.
+    async fn changed_lists(&self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
+        let (first, end) = range_after(from);
+        let changes = self
+            .snapshot
+            .scan_range(&DEVICE_LIST_CHANGES, (&first, &end), Order::Ascending, CHANGES_LOOKED_AT)
+            .await?;
+        if changes.len() == CHANGES_LOOKED_AT {
+            return self.changed_lists_in_rooms(from).await;
+        }
+        let mut changed = BTreeSet::new();
+        for ((_, other), ()) in changes {
+            if other == self.user || self.shares_with(other).await? {
+                changed.insert(other);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// The same, by asking for everybody with whom a room is shared.
+    async fn changed_lists_in_rooms(&self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
+        let mut everybody = self.everybody().await?;
+        everybody.insert(self.user);
+        let everybody: Vec<UserNumber> = everybody.into_iter().collect();
+        let positions = self.snapshot.get_many(&DEVICE_LISTS, &everybody).await?;
+        let changed = everybody.into_iter().zip(positions);
+        Ok(changed.filter(|(_, last)| last.is_some_and(|last| last > from)).map(|(user, _)| user).collect())
+    }
+
+    async fn shares_with(&self, other: UserNumber) -> Result<bool, ReadError> {
+        let rows = snapshot_rooms(self.snapshot, other).await?;
+        Ok(rows.iter().any(|(room, row)| row.membership == Membership::Join && self.is_joined(*room)))
+    }
+
+    /// Who is joined to a room that the user is joined to.
+    async fn everybody(&self) -> Result<BTreeSet<UserNumber>, ReadError> {
+        let mut everybody = BTreeSet::new();
+        for (room, row) in &self.rooms {
+            if row.membership == Membership::Join {
+                everybody.extend(self.members(*room).await?);
+            }
+        }
+        Ok(everybody)
+    }
+
+    /// The other joined members of a room.
+    async fn members(&self, room: RoomNumber) -> Result<Vec<UserNumber>, ReadError> {
+        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &room, Order::Ascending, usize::MAX).await?;
+        let joined = rows.into_iter().filter(|(_, membership)| *membership == Membership::Join);
+        Ok(joined.map(|((_, _, user), _)| user).filter(|user| *user != self.user).collect())
+    }
+
+    /// The members of a room who joined, and those who left, after `from`.
+    async fn changed_members(
+        &self,
+        room: RoomNumber,
+        from: Position,
+    ) -> Result<(Vec<UserNumber>, Vec<UserNumber>), ReadError> {
+        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &room, Order::Ascending, usize::MAX).await?;
+        let places: Vec<_> = rows.into_iter().map(|((_, _, user), _)| (user, room)).collect();
+        let memberships = self.snapshot.get_many(&MEMBERSHIPS, &places).await?;
+        let (mut joined, mut left) = (Vec::new(), Vec::new());
+        for ((user, _), row) in places.into_iter().zip(memberships) {
+            match row.filter(|row| row.since > from).map(|row| row.membership) {
+                Some(Membership::Join) => joined.push(user),
+                Some(Membership::Leave | Membership::Ban) => left.push(user),
+                Some(Membership::Invite | Membership::Knock) | None => {}
+            }
+        }
+        Ok((joined, left))
+    }
+}

@@ -1,0 +1,176 @@
+//! `POST /keys/query`: the keys of users, as the asker may see them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use freehold_store::tables::encryption::{
+    CROSS_SIGNING_KEYS, CrossSigningKeyRow, CrossSigningUse, DEVICE_KEYS, DeviceKeysRow, KEY_SIGNATURES,
+};
+use freehold_store::{Actor, Order, ReadError, Snapshot, UserNumber};
+use ruma_common::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
+
+use crate::document::with_signatures;
+use crate::failure::Failure;
+use crate::service::{Encryption, Reached};
+
+/// Wanted devices by user; an empty list wants all devices of the user.
+pub type WantedDevices = BTreeMap<OwnedUserId, Vec<OwnedDeviceId>>;
+
+/// Keys as one user may see them, each as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueriedKeys {
+    /// Servers that could not be asked.
+    pub failures: BTreeSet<OwnedServerName>,
+    /// Identity keys by user and device. Each user whose server answered has an entry, whether that server knows them or not.
+    pub device_keys: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, String>>,
+    /// Master keys.
+    pub master_keys: BTreeMap<OwnedUserId, String>,
+    /// Self-signing keys.
+    pub self_signing_keys: BTreeMap<OwnedUserId, String>,
+    /// The user-signing key of the asker, if they asked for themselves.
+    pub user_signing_keys: BTreeMap<OwnedUserId, String>,
+}
+
+/// A signature that may be seen: by whom, with which key, and itself.
+type Seen = (String, String, String);
+
+/// A user asked about, as the asker stands to them.
+struct Subject<'q> {
+    asker: &'q Actor,
+    user: UserNumber,
+    user_id: &'q UserId,
+    /// Whether both are of one server.
+    own_server: bool,
+}
+
+impl Encryption {
+    /// The keys of users.
+    ///
+    /// Of users of another tenant it shows what federation would: the names of devices stay at home. Signatures are shown by
+    /// <https://spec.matrix.org/v1.19/client-server-api/#key-and-signature-security>.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn query_keys(&self, asker: &Actor, wanted: &WantedDevices) -> Result<QueriedKeys, Failure> {
+        let snapshot = self.snapshot()?;
+        let mut keys = QueriedKeys::default();
+        for (user_id, devices) in wanted {
+            match self.reachable_user(&snapshot, asker, user_id).await? {
+                Reached::Unreachable => {
+                    keys.failures.insert(user_id.server_name().to_owned());
+                }
+                Reached::Server { user: None, .. } => {
+                    keys.device_keys.insert(user_id.clone(), BTreeMap::new());
+                }
+                Reached::Server { user: Some(user), own } => {
+                    let subject = Subject { asker, user, user_id, own_server: own };
+                    let devices = self.devices_of(&snapshot, &subject, devices).await?;
+                    keys.device_keys.insert(user_id.clone(), devices);
+                    cross_signing_keys(&snapshot, &subject, &mut keys).await?;
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn devices_of(
+        &self,
+        snapshot: &Snapshot,
+        subject: &Subject<'_>,
+        wanted: &[OwnedDeviceId],
+    ) -> Result<BTreeMap<OwnedDeviceId, String>, Failure> {
+        let names = self.names_of(snapshot, subject).await?;
+        let mut devices = BTreeMap::new();
+        for (device_id, row) in device_rows(snapshot, subject.user, wanted).await? {
+            let seen = subject.signatures_by(snapshot, &device_id, subject.user).await?;
+            let name = names.get(&device_id).map(String::as_str);
+            if let Ok(json) = with_signatures(&row.keys, &seen, name) {
+                devices.insert(OwnedDeviceId::from(device_id), json);
+            }
+        }
+        Ok(devices)
+    }
+
+    /// The names of the user's devices, if the asker may know them.
+    async fn names_of(
+        &self,
+        snapshot: &Snapshot,
+        subject: &Subject<'_>,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        if !subject.own_server {
+            return Ok(BTreeMap::new());
+        }
+        let devices = self.0.devices.devices(snapshot, subject.user).await?;
+        let named =
+            devices.into_iter().filter_map(|one| Some((one.device_id.to_string(), one.display_name?)));
+        Ok(named.collect())
+    }
+}
+
+async fn device_rows(
+    snapshot: &Snapshot,
+    user: UserNumber,
+    wanted: &[OwnedDeviceId],
+) -> Result<Vec<(String, DeviceKeysRow)>, ReadError> {
+    if wanted.is_empty() {
+        let rows = snapshot.scan_prefix(&DEVICE_KEYS, &user, Order::Ascending, usize::MAX).await?;
+        return Ok(rows.into_iter().map(|((_, device_id), row)| (device_id, row)).collect());
+    }
+    let places: Vec<_> = wanted.iter().map(|device_id| (user, device_id.to_string())).collect();
+    let rows = snapshot.get_many(&DEVICE_KEYS, &places).await?;
+    let found = places.into_iter().zip(rows).filter_map(|((_, device_id), row)| Some((device_id, row?)));
+    Ok(found.collect())
+}
+
+async fn cross_signing_keys(
+    snapshot: &Snapshot,
+    subject: &Subject<'_>,
+    keys: &mut QueriedKeys,
+) -> Result<(), Failure> {
+    let rows = snapshot.scan_prefix(&CROSS_SIGNING_KEYS, &subject.user, Order::Ascending, 3).await?;
+    for ((_, key_use), row) in rows {
+        let place = match key_use {
+            CrossSigningUse::Master => &mut keys.master_keys,
+            CrossSigningUse::SelfSigning => &mut keys.self_signing_keys,
+            CrossSigningUse::UserSigning if subject.is_asker() => &mut keys.user_signing_keys,
+            CrossSigningUse::UserSigning => continue,
+        };
+        if let Some(json) = subject.cross_signing_key(snapshot, &row).await? {
+            place.insert(subject.user_id.to_owned(), json);
+        }
+    }
+    Ok(())
+}
+
+impl Subject<'_> {
+    fn is_asker(&self) -> bool {
+        self.user == self.asker.user
+    }
+
+    /// A cross-signing key with its user's signatures, and with the asker's own.
+    async fn cross_signing_key(
+        &self,
+        snapshot: &Snapshot,
+        row: &CrossSigningKeyRow,
+    ) -> Result<Option<String>, ReadError> {
+        let mut seen = self.signatures_by(snapshot, &row.public_key, self.user).await?;
+        if !self.is_asker() {
+            seen.extend(self.signatures_by(snapshot, &row.public_key, self.asker.user).await?);
+        }
+        Ok(with_signatures(&row.key, &seen, None).ok())
+    }
+
+    /// The signatures of one of the user's keys by that user or by the asker.
+    async fn signatures_by(
+        &self,
+        snapshot: &Snapshot,
+        key: &str,
+        signer: UserNumber,
+    ) -> Result<Vec<Seen>, ReadError> {
+        let signer_id = if signer == self.user { self.user_id } else { &self.asker.user_id };
+        let prefix = (self.user, key.to_owned(), signer);
+        let rows = snapshot.scan_prefix(&KEY_SIGNATURES, &prefix, Order::Ascending, usize::MAX).await?;
+        let seen =
+            rows.into_iter().map(|((.., key_id), signature)| (signer_id.to_string(), key_id, signature));
+        Ok(seen.collect())
+    }
+}

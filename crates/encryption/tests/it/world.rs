@@ -1,0 +1,270 @@
+//! Two tenants with users, devices and rooms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use freehold_encryption::{Device, Devices, Encryption, KeyOfDevice, KeysUpload, Limits, Servers};
+use freehold_signing::SigningKey;
+use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
+use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow};
+use freehold_store::{
+    Actor, Batch, BoxFuture, CommitError, DeviceNumber, Engine, EngineError, EngineSnapshot, EventNumber,
+    MemoryEngine, Order, Position, ReadError, RoomNumber, Snapshot, Store, Table, TableId, Tenant,
+    TenantNumber, UserNumber,
+};
+use ruma_common::{DeviceId, OwnedServerName, ServerName, UserId};
+use serde_json::{Value, json};
+
+/// The devices, as far as these tests need them.
+const DEVICES: Table<(UserNumber, String), (u64, Option<String>)> = Table::new(TableId::EXAMPLE, "devices");
+
+pub(crate) struct World {
+    pub(crate) store: Store,
+    pub(crate) encryption: Encryption,
+    tenants: BTreeMap<OwnedServerName, Tenant>,
+}
+
+struct TestDevices;
+
+impl Devices for TestDevices {
+    fn devices<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        user: UserNumber,
+    ) -> BoxFuture<'a, Result<Vec<Device>, ReadError>> {
+        Box::pin(async move {
+            let rows = snapshot.scan_prefix(&DEVICES, &user, Order::Ascending, usize::MAX).await?;
+            Ok(rows.into_iter().map(|((_, id), row)| device(&id, row)).collect())
+        })
+    }
+
+    fn device<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        user: UserNumber,
+        device_id: &'a DeviceId,
+    ) -> BoxFuture<'a, Result<Option<Device>, ReadError>> {
+        Box::pin(async move {
+            let row = snapshot.get(&DEVICES, &(user, device_id.to_string())).await?;
+            Ok(row.map(|row| device(device_id.as_str(), row)))
+        })
+    }
+
+    fn require(&self, batch: &mut Batch, user: UserNumber, device: &Device) {
+        batch.expect_present(&DEVICES, &(user, device.device_id.to_string()));
+    }
+}
+
+fn device(id: &str, (number, display_name): (u64, Option<String>)) -> Device {
+    Device { number: DeviceNumber(number), device_id: id.into(), display_name }
+}
+
+/// Lets others run between a decision and its commit, as an engine that writes to a disk does.
+struct Slow(MemoryEngine);
+
+impl Engine for Slow {
+    fn snapshot(&self) -> Result<Box<dyn EngineSnapshot>, EngineError> {
+        self.0.snapshot()
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.commit(batch).await
+        })
+    }
+}
+
+struct TestServers(BTreeMap<OwnedServerName, Tenant>);
+
+impl Servers for TestServers {
+    fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
+        self.0.get(server_name).cloned()
+    }
+}
+
+/// A user with one device, and its secret keys.
+#[derive(Clone)]
+pub(crate) struct Person {
+    pub(crate) actor: Actor,
+    pub(crate) device: Device,
+    seed: u8,
+}
+
+impl World {
+    /// `one.example` and `two.example`.
+    pub(crate) async fn new() -> World {
+        World::with_limits(Limits::default()).await
+    }
+
+    pub(crate) async fn with_limits(limits: Limits) -> World {
+        let store = Store::open(Arc::new(Slow(MemoryEngine::new()))).await.unwrap();
+        let names = ["one.example", "two.example"].map(|name| OwnedServerName::try_from(name).unwrap());
+        let tenants: BTreeMap<_, _> = names
+            .into_iter()
+            .zip(1..)
+            .map(|(name, number)| (name.clone(), Tenant::new(TenantNumber(number), name)))
+            .collect();
+        let servers = Arc::new(TestServers(tenants.clone()));
+        let clock = Arc::new(1_700_000_000_000_i64);
+        let encryption = Encryption::new(store.clone(), Arc::new(TestDevices), servers, clock, limits);
+        World { store, encryption, tenants }
+    }
+
+    /// A user with a device; the number says which.
+    pub(crate) async fn person(&self, user_id: &str, number: u8) -> Person {
+        self.device_of(user_id, number, &format!("DEVICE{number}")).await
+    }
+
+    /// Another device of the user of this number.
+    pub(crate) async fn device_of(&self, user_id: &str, number: u8, device_id: &str) -> Person {
+        let user_id = UserId::parse(user_id).unwrap();
+        let user = UserNumber(u64::from(number));
+        let count = self.store.snapshot().unwrap().position().0;
+        let row = (1_000 + count, Some(format!("name of {device_id}")));
+        let mut batch = Batch::new();
+        batch.put(&USER_NUMBERS, &user_id, &user);
+        batch.put(&USER_IDS, &user, &user_id);
+        batch.put(&DEVICES, &(user, device_id.to_owned()), &row);
+        self.store.commit(batch).await.unwrap();
+        let device = device(device_id, row);
+        let tenant = self.tenants.get(user_id.server_name()).unwrap().clone();
+        let actor = Actor { tenant, user_id, user, device: Some(device.number) };
+        Person { actor, device, seed: device_id.bytes().fold(number, u8::wrapping_add) }
+    }
+
+    /// The device goes, as the accounts service lets it go.
+    pub(crate) async fn delete_device(&self, person: &Person) {
+        let snapshot = self.store.snapshot().unwrap();
+        let mut batch = Batch::new();
+        batch.delete(&DEVICES, &(person.actor.user, person.device.device_id.to_string()));
+        self.encryption.device_gone(&snapshot, person.actor.user, &person.device, &mut batch).await.unwrap();
+        self.store.commit(batch).await.unwrap();
+    }
+
+    pub(crate) async fn set_membership(&self, person: &Person, room: u64, membership: Membership) {
+        let (room, user) = (RoomNumber(room), person.actor.user);
+        let mut batch = Batch::new();
+        let place = (room, person.actor.tenant.number(), user);
+        batch.put(&LOCAL_MEMBERS, &place, &membership);
+        batch.touch(room);
+        batch.at_position(move |since, writes| {
+            let row = MembershipRow {
+                membership,
+                event: EventNumber(1),
+                since,
+                forgotten: false,
+                stripped_state: Vec::new(),
+            };
+            writes.put(&MEMBERSHIPS, &(user, room), &row);
+        });
+        self.store.commit(batch).await.unwrap();
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.store.snapshot().unwrap()
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.snapshot().position()
+    }
+
+    /// All rows of the tables of encryption, to see that nothing is left behind.
+    pub(crate) async fn keys_and_messages(&self) -> usize {
+        use freehold_store::tables::encryption::{
+            CLAIMED_KEYS, DEVICE_KEYS, FALLBACK_KEYS, KEY_SIGNATURES, ONE_TIME_KEY_COUNTS, ONE_TIME_KEY_IDS,
+            ONE_TIME_KEYS, TO_DEVICE, TO_DEVICE_SENT, TO_DEVICE_SENT_AGES,
+        };
+        let snapshot = self.snapshot();
+        macro_rules! rows {
+            ($($table:ident)*) => {
+                0 $(+ snapshot.scan_prefix(&$table, &(), Order::Ascending, usize::MAX).await.unwrap().len())*
+            };
+        }
+        rows!(DEVICE_KEYS KEY_SIGNATURES ONE_TIME_KEYS ONE_TIME_KEY_IDS CLAIMED_KEYS ONE_TIME_KEY_COUNTS
+            FALLBACK_KEYS TO_DEVICE TO_DEVICE_SENT TO_DEVICE_SENT_AGES)
+    }
+}
+
+impl Person {
+    pub(crate) fn user_id(&self) -> &UserId {
+        &self.actor.user_id
+    }
+
+    pub(crate) fn key(&self) -> SigningKey {
+        SigningKey::from_seed(&[self.seed; 32])
+    }
+
+    /// The identity keys of the device, signed by it.
+    pub(crate) fn device_keys(&self) -> Value {
+        let id = &self.device.device_id;
+        let keys = json!({
+            "user_id": self.user_id(),
+            "device_id": id,
+            "algorithms": ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"],
+            "keys": {
+                format!("ed25519:{id}"): self.key().verifying_key().to_base64(),
+                format!("curve25519:{id}"): "3C5BFWi2Y8MaVvjM8M22DBmh24PmgR0nPvJOIArzgyI",
+            },
+        });
+        signed(keys, self.user_id(), &format!("ed25519:{id}"), &self.key())
+    }
+
+    pub(crate) fn one_time_key(&self, key_id: &str) -> KeyOfDevice {
+        let key = json!({ "key": format!("public half of {key_id}") });
+        let key = signed(key, self.user_id(), &format!("ed25519:{}", self.device.device_id), &self.key());
+        KeyOfDevice {
+            algorithm: "signed_curve25519".to_owned(),
+            key_id: key_id.to_owned(),
+            key: key.to_string(),
+        }
+    }
+
+    pub(crate) fn upload(&self, one_time_keys: &[&str]) -> KeysUpload {
+        KeysUpload {
+            device_keys: Some(self.device_keys().to_string()),
+            one_time_keys: one_time_keys.iter().map(|key_id| self.one_time_key(key_id)).collect(),
+            fallback_keys: Vec::new(),
+        }
+    }
+
+    /// A cross-signing key of the user, the `nth` for this use, signed by `by`.
+    pub(crate) fn cross_signing_key(
+        &self,
+        usage: &str,
+        nth: u8,
+        by: Option<&SigningKey>,
+    ) -> (SigningKey, Value) {
+        let key = SigningKey::from_seed(&[self.seed ^ usage.as_bytes()[0] ^ (nth << 5); 32]);
+        let public = key.verifying_key().to_base64();
+        let document = json!({
+            "user_id": self.user_id(),
+            "usage": [usage],
+            "keys": { format!("ed25519:{public}"): public },
+        });
+        let document = by.map_or(document.clone(), |by| {
+            signed(document, self.user_id(), &format!("ed25519:{}", by.verifying_key().to_base64()), by)
+        });
+        (key, document)
+    }
+}
+
+/// A document with one more signature.
+pub(crate) fn signed(mut document: Value, user: &UserId, key_id: &str, key: &SigningKey) -> Value {
+    let object = document.as_object_mut().unwrap();
+    let mut signatures = object.remove("signatures").unwrap_or_else(|| json!({}));
+    let unsigned = object.remove("unsigned");
+    let bytes =
+        freehold_canonical_json::to_canonical_vec_from(&object, &freehold_canonical_json::Limits::STRICT);
+    let signature = key.sign(&bytes.unwrap()).to_base64();
+    signatures[user.as_str()][key_id] = json!(signature);
+    object.insert("signatures".to_owned(), signatures);
+    if let Some(unsigned) = unsigned {
+        object.insert("unsigned".to_owned(), unsigned);
+    }
+    document
+}
+
+pub(crate) fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
