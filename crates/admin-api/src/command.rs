@@ -1,0 +1,138 @@
+//! What can be asked for.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A command, as operators give it; over HTTP the name is the path and the arguments are the body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", content = "arguments")]
+pub enum Command {
+    /// Adds a tenant.
+    #[serde(rename = "tenant/add")]
+    TenantAdd {
+        /// Its name in Matrix.
+        server_name: String,
+        /// Where it is reached; without any, below the base domain.
+        #[serde(default)]
+        hostnames: Vec<String>,
+        /// How to reach the owner.
+        #[serde(default)]
+        owner: Option<String>,
+        /// Whether the operator vouches for the owner's control of the domain.
+        #[serde(default)]
+        vouched: bool,
+    },
+    /// Lists tenants in the order in which they came.
+    #[serde(rename = "tenant/list")]
+    TenantList {
+        /// After the tenant of this number.
+        #[serde(default)]
+        after: u32,
+        /// How many at most.
+        #[serde(default = "page")]
+        limit: usize,
+    },
+    /// Shows a tenant.
+    #[serde(rename = "tenant/show")]
+    TenantShow {
+        /// Its name.
+        server_name: String,
+    },
+    /// Prints what the owner publishes.
+    #[serde(rename = "tenant/records")]
+    TenantRecords {
+        /// Its name.
+        server_name: String,
+    },
+    /// Looks whether the tenant controls its domain, and says record by record what is seen.
+    #[serde(rename = "tenant/check")]
+    TenantCheck {
+        /// Its name.
+        server_name: String,
+    },
+    /// Vouches for the owner's control of the domain.
+    #[serde(rename = "tenant/vouch")]
+    TenantVouch {
+        /// Its name.
+        server_name: String,
+    },
+    /// Stops a tenant.
+    #[serde(rename = "tenant/suspend")]
+    TenantSuspend {
+        /// Its name.
+        server_name: String,
+    },
+    /// Takes a suspension or removal back.
+    #[serde(rename = "tenant/resume")]
+    TenantResume {
+        /// Its name.
+        server_name: String,
+    },
+    /// Lets a tenant go: its people stop at once, and it departs after the grace period.
+    #[serde(rename = "tenant/remove")]
+    TenantRemove {
+        /// Its name.
+        server_name: String,
+    },
+    /// Shows a tenant's policy, or changes it first.
+    #[serde(rename = "tenant/policy")]
+    TenantPolicy {
+        /// Its name.
+        server_name: String,
+        /// What to merge into the policy (RFC 7396).
+        #[serde(default)]
+        set: Option<Value>,
+    },
+    /// Shows what administrators did, to a tenant or to the whole process.
+    #[serde(rename = "audit")]
+    Audit {
+        /// The tenant; without one, what concerned the whole process.
+        #[serde(default)]
+        server_name: Option<String>,
+        /// How many acts at most, the newest first.
+        #[serde(default = "page")]
+        limit: usize,
+    },
+    /// Makes an operator token.
+    #[serde(rename = "token/add")]
+    TokenAdd {
+        /// What it is for.
+        label: String,
+    },
+    /// Lists the operator tokens, without their texts.
+    #[serde(rename = "token/list")]
+    TokenList {},
+    /// Takes operator tokens back.
+    #[serde(rename = "token/remove")]
+    TokenRemove {
+        /// The label with which they were made.
+        label: String,
+    },
+}
+
+fn page() -> usize {
+    100
+}
+
+impl Command {
+    /// The tenant that the command concerns; `None` if it concerns the whole process.
+    pub fn tenant(&self) -> Option<&str> {
+        match self {
+            Command::TenantShow { server_name }
+            | Command::TenantRecords { server_name }
+            | Command::TenantCheck { server_name }
+            | Command::TenantPolicy { server_name, .. } => Some(server_name),
+            Command::Audit { server_name, .. } => server_name.as_deref(),
+            // What decides whether a tenant is hosted at all is the operator's alone.
+            Command::TenantAdd { .. }
+            | Command::TenantList { .. }
+            | Command::TenantVouch { .. }
+            | Command::TenantSuspend { .. }
+            | Command::TenantResume { .. }
+            | Command::TenantRemove { .. }
+            | Command::TokenAdd { .. }
+            | Command::TokenList {}
+            | Command::TokenRemove { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Where commands are carried out, on a running server and on a stopped one.
+
+use freehold_store::TenantNumber;
+use freehold_tenancy::{Change, NewTenant, Tenancy};
+use ruma_common::{OwnedServerName, ServerName};
+use serde_json::Value;
+
+use crate::answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
+use crate::authority::Authority;
+use crate::command::Command;
+use crate::records::Records;
+use crate::refusal::Refusal;
+
+/// Carries out commands.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    tenancy: Tenancy,
+}
+
+/// The most rows that one command gives back.
+const LIMIT_MAX: usize = 100_000;
+
+impl Desk {
+    /// A desk over the tenants of a process.
+    pub fn new(tenancy: Tenancy) -> Self {
+        Desk { tenancy }
+    }
+
+    /// The tenants.
+    pub fn tenancy(&self) -> &Tenancy {
+        &self.tenancy
+    }
+
+    /// Carries out a command.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing was changed.
+    pub async fn perform(&self, command: Command, authority: &Authority) -> Result<Answer, Refusal> {
+        authority.check(&command)?;
+        match command {
+            Command::TenantAdd { server_name, hostnames, owner, vouched } => {
+                let new = NewTenant { server_name, hostnames, owner, vouched };
+                Ok(Answer::Tenant(self.tenancy.add(new, &authority.by()).await?.into()))
+            }
+            Command::TenantList { after, limit } => Ok(self.list(after, limit)),
+            Command::TenantShow { server_name } => {
+                let facts = self.tenancy.facts(&parse(&server_name)?).await?;
+                Ok(Answer::Tenant(TenantDetails::from(facts)))
+            }
+            Command::TenantRecords { server_name } => {
+                let facts = self.tenancy.facts(&parse(&server_name)?).await?;
+                Ok(Answer::Records(Records::of(&facts)))
+            }
+            Command::TenantCheck { .. } => Err(Refusal::invalid("the proof cannot be looked at here")),
+            Command::TenantVouch { server_name } => self.change(&server_name, Change::Vouch, authority).await,
+            Command::TenantSuspend { server_name } => {
+                self.change(&server_name, Change::Suspend, authority).await
+            }
+            Command::TenantResume { server_name } => {
+                self.change(&server_name, Change::Resume, authority).await
+            }
+            Command::TenantRemove { server_name } => {
+                self.change(&server_name, Change::Remove, authority).await
+            }
+            Command::TenantPolicy { server_name, set } => self.policy(&server_name, set, authority).await,
+            Command::Audit { server_name, limit } => self.audit(server_name.as_deref(), limit).await,
+            Command::TokenAdd { label } => self.add_token(label, authority).await,
+            Command::TokenList {} => {
+                let tokens = self.tenancy.operator_tokens().await?.into_iter();
+                let line = |row: freehold_store::tables::tenancy::OperatorTokenRow| TokenLine {
+                    label: row.label,
+                    created_ts: row.created_ts,
+                };
+                Ok(Answer::Tokens { tokens: tokens.map(line).collect() })
+            }
+            Command::TokenRemove { label } => {
+                let removed = self.tenancy.remove_operator_tokens(&label, &authority.by()).await?;
+                Ok(Answer::Removed { removed })
+            }
+        }
+    }
+
+    fn list(&self, after: u32, limit: usize) -> Answer {
+        let found = self.tenancy.list(TenantNumber(after), limit.min(LIMIT_MAX)).into_iter();
+        let tenants = found
+            .map(|found| TenantSummary {
+                number: found.tenant.number().0,
+                server_name: found.tenant.server_name().to_string(),
+                state: found.state,
+                hostname: self.tenancy.hostnames(&found.tenant).into_iter().next().unwrap_or_default(),
+            })
+            .collect();
+        Answer::Tenants { tenants, total: self.tenancy.count() }
+    }
+
+    async fn change(
+        &self,
+        server_name: &str,
+        change: Change,
+        authority: &Authority,
+    ) -> Result<Answer, Refusal> {
+        let facts = self.tenancy.change(&parse(server_name)?, change, &authority.by()).await?;
+        Ok(Answer::Tenant(facts.into()))
+    }
+
+    async fn policy(
+        &self,
+        server_name: &str,
+        set: Option<Value>,
+        authority: &Authority,
+    ) -> Result<Answer, Refusal> {
+        let tenant = self.tenancy.facts(&parse(server_name)?).await?.tenant;
+        let policy = match set {
+            Some(patch) => self.tenancy.change_policy(&tenant, &patch, &authority.by()).await?,
+            None => self.tenancy.policy(&tenant).await?,
+        };
+        Ok(Answer::Policy { server_name: server_name.to_owned(), policy: policy.without_secrets() })
+    }
+
+    async fn audit(&self, server_name: Option<&str>, limit: usize) -> Result<Answer, Refusal> {
+        let number = match server_name {
+            Some(name) => Some(self.tenancy.facts(&parse(name)?).await?.tenant.number()),
+            None => None,
+        };
+        let rows = self.tenancy.audit(number, limit.min(LIMIT_MAX)).await?.into_iter();
+        let acts = rows
+            .map(|row| AuditLine {
+                ts: row.ts,
+                by: row.by,
+                act: row.act,
+                details: serde_json::from_str(&row.details).unwrap_or(Value::Null),
+            })
+            .collect();
+        Ok(Answer::Audit { acts })
+    }
+
+    async fn add_token(&self, label: String, authority: &Authority) -> Result<Answer, Refusal> {
+        let made = self.tenancy.new_operator_token(&label, &authority.by()).await?;
+        let token =
+            made.ok_or_else(|| Refusal::new("M_UNKNOWN", "the random number generator failed"))?;
+        Ok(Answer::Token { token: token.reveal().to_owned(), label })
+    }
+}
+
+fn parse(server_name: &str) -> Result<OwnedServerName, Refusal> {
+    ServerName::parse(server_name)
+        .map_err(|_| Refusal::invalid(format_args!("`{server_name}` is not a server name")))
+}

@@ -1,0 +1,288 @@
+//! The command line.
+
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use freehold_admin_api::{Answer, Command, Refusal};
+use serde_json::Value;
+
+use crate::config::{Config, ConfigError, reference};
+
+#[derive(Debug, Parser)]
+#[command(name = "freehold", version, about = ABOUT, after_help = AFTER, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// The configuration file; without one, everything has its default
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data directory, in place of the configured one
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The address of a server that runs elsewhere, such as http://127.0.0.1:8008
+    #[arg(long, global = true, value_name = "URL", requires = "token")]
+    pub(crate) url: Option<String>,
+    /// An operator token for --url; `-` reads it from the standard input
+    #[arg(long, global = true, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+    #[command(subcommand)]
+    pub(crate) topic: Topic,
+}
+
+const ABOUT: &str = "The homeserver for many domains in one process, and its operator's commands.";
+
+const AFTER: &str = "\
+Commands act on the running server whose data directory they are given, through a socket in it; if none runs, on the \
+data itself. With --url and --token they act on a server elsewhere.
+
+Exit codes:
+  0  done
+  1  refused, or failed; the reason is on the standard error
+  2  the command line or the configuration is wrong";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topic {
+    /// Run the server
+    Serve(ServeArgs),
+    /// Tenants: the domains that are hosted
+    #[command(subcommand)]
+    Tenant(TenantTopic),
+    /// What administrators did
+    Audit {
+        /// The tenant; without one, what concerned the whole process
+        server_name: Option<String>,
+        /// How many acts at most, the newest first
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Operator tokens
+    #[command(subcommand)]
+    Token(TokenTopic),
+    /// The configuration file
+    #[command(subcommand)]
+    Config(ConfigTopic),
+}
+
+/// How to run the server.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Listen on this address (host:port, or unix:PATH) in place of the configured ones; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantTopic {
+    /// Host a domain
+    #[command(after_help = ADD_EXAMPLES)]
+    Add {
+        /// Its name in Matrix
+        server_name: String,
+        /// Where clients and other servers reach it; without any, below `base_domain`; may be repeated
+        #[arg(long)]
+        hostname: Vec<String>,
+        /// How to reach the owner
+        #[arg(long)]
+        owner: Option<String>,
+        /// Vouch that the owner controls the domain: it is active at once, without proof
+        #[arg(long)]
+        vouch: bool,
+    },
+    /// List the tenants
+    List {
+        /// After the tenant of this number
+        #[arg(long, default_value_t = 0)]
+        after: u32,
+        /// How many at most
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show a tenant
+    Show(OneTenant),
+    /// Look whether the tenant controls its domain, and say record by record what is seen
+    Check(OneTenant),
+    /// Print the files and DNS records that the owner publishes
+    Records(OneTenant),
+    /// Vouch that the owner controls the domain
+    Vouch(OneTenant),
+    /// Stop a tenant: its people cannot act, nothing is lost
+    Suspend(OneTenant),
+    /// Take a suspension or a removal back
+    Resume(OneTenant),
+    /// Let a tenant go: its people stop at once, and it departs after the grace period
+    Remove(OneTenant),
+    /// Show the policy of a tenant, or change it
+    #[command(after_help = POLICY_EXAMPLES)]
+    Policy {
+        /// Its name in Matrix
+        server_name: String,
+        /// A JSON object to merge into the policy; null takes a setting back
+        #[arg(long, value_name = "JSON")]
+        set: Option<String>,
+    },
+}
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  freehold tenant add example.org
+  freehold tenant add example.org --hostname matrix.example.org --owner admin@example.org
+  freehold tenant add 192.0.2.7:8448 --vouch";
+
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  freehold tenant policy example.org
+  freehold tenant policy example.org --set '{\"registration\": {\"mode\": \"tokens\"}}'
+  freehold tenant policy example.org --set '{\"quotas\": {\"users\": 20}}'";
+
+#[derive(Debug, Args)]
+pub(crate) struct OneTenant {
+    /// Its name in Matrix
+    server_name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenTopic {
+    /// Make an operator token
+    Add {
+        /// What it is for
+        label: String,
+    },
+    /// List the operator tokens
+    List,
+    /// Take operator tokens back
+    Remove {
+        /// The label with which they were made
+        label: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigTopic {
+    /// Say what is wrong with a configuration file, if anything is
+    Check {
+        /// The file; without one, that of --config
+        file: Option<PathBuf>,
+    },
+    /// Print a configuration file with every setting, what it means and its default
+    Reference,
+}
+
+impl Topic {
+    /// The command that is meant; `serve` and `config` are none.
+    pub(crate) fn command(self) -> Result<Command, Failure> {
+        match self {
+            Topic::Serve(_) | Topic::Config(_) => Err(Failure::Usage("not a command for a server".to_owned())),
+            Topic::Tenant(topic) => topic.command(),
+            Topic::Audit { server_name, limit } => Ok(Command::Audit { server_name, limit }),
+            Topic::Token(TokenTopic::Add { label }) => Ok(Command::TokenAdd { label }),
+            Topic::Token(TokenTopic::List) => Ok(Command::TokenList {}),
+            Topic::Token(TokenTopic::Remove { label }) => Ok(Command::TokenRemove { label }),
+        }
+    }
+}
+
+impl TenantTopic {
+    fn command(self) -> Result<Command, Failure> {
+        Ok(match self {
+            TenantTopic::Add { server_name, hostname, owner, vouch } => {
+                Command::TenantAdd { server_name, hostnames: hostname, owner, vouched: vouch }
+            }
+            TenantTopic::List { after, limit } => Command::TenantList { after, limit },
+            TenantTopic::Show(OneTenant { server_name }) => Command::TenantShow { server_name },
+            TenantTopic::Check(OneTenant { server_name }) => Command::TenantCheck { server_name },
+            TenantTopic::Records(OneTenant { server_name }) => Command::TenantRecords { server_name },
+            TenantTopic::Vouch(OneTenant { server_name }) => Command::TenantVouch { server_name },
+            TenantTopic::Suspend(OneTenant { server_name }) => Command::TenantSuspend { server_name },
+            TenantTopic::Resume(OneTenant { server_name }) => Command::TenantResume { server_name },
+            TenantTopic::Remove(OneTenant { server_name }) => Command::TenantRemove { server_name },
+            TenantTopic::Policy { server_name, set } => {
+                let set: Option<Value> = set
+                    .map(|text| serde_json::from_str(&text))
+                    .transpose()
+                    .map_err(|error| Failure::Usage(format!("--set is not JSON: {error}")))?;
+                Command::TenantPolicy { server_name, set }
+            }
+        })
+    }
+}
+
+/// Carries out what concerns the configuration file only.
+pub(crate) fn config(topic: ConfigTopic, given: Option<&Path>) -> Result<(), Failure> {
+    match topic {
+        ConfigTopic::Reference => print(&reference()),
+        ConfigTopic::Check { file } => {
+            let file = file.as_deref().or(given);
+            let config = Config::load(file)?;
+            let name = file.map_or("the defaults".to_owned(), |file| file.display().to_string());
+            print(&format!("{name}: in order, {} listener(s)\n", config.listener.len()));
+        }
+    }
+    Ok(())
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The command line makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The server refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Something failed.
+    #[error("{doing}: {cause}")]
+    Failed {
+        /// What was being done.
+        doing: String,
+        /// What came of it.
+        cause: String,
+    },
+}
+
+impl Failure {
+    /// A failure of what was being done, with all its causes.
+    pub(crate) fn of(doing: impl fmt::Display) -> impl FnOnce(Box<dyn std::error::Error>) -> Failure {
+        let doing = doing.to_string();
+        move |error| {
+            let mut cause = error.to_string();
+            let mut source = error.source();
+            while let Some(inner) = source {
+                cause = format!("{cause}: {inner}");
+                source = inner.source();
+            }
+            Failure::Failed { doing, cause }
+        }
+    }
+
+    /// What the process exits with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Usage(_) | Failure::Config(_) => ExitCode::from(2),
+            Failure::Refused(_) | Failure::Failed { .. } => ExitCode::from(1),
+        }
+    }
+}
+
+/// Prints what came back, as JSON or for people.
+pub(crate) fn print_answer(answer: &Answer, json: bool) {
+    let text = if json { serde_json::to_string_pretty(answer).unwrap_or_default() } else { answer.to_string() };
+    print(&format!("{text}\n"));
+}
+
+pub(crate) fn print_failure(failure: &Failure) {
+    // Nobody is left to tell when the standard error is closed.
+    let _ = writeln!(io::stderr(), "freehold: {failure}");
+}
+
+/// Prints to the standard output; whoever closed it does not want to read on.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,87 @@
+//! The configuration file: what concerns the whole process. What belongs to a tenant is in the store.
+
+mod address;
+mod error;
+mod reference;
+mod settings;
+mod size;
+
+use std::path::Path;
+
+pub(crate) use address::Address;
+pub(crate) use error::ConfigError;
+pub(crate) use reference::reference;
+pub(crate) use settings::{Api, Config, Listener, Log, LogFormat, LogLevel};
+#[cfg(test)]
+pub(crate) use size::Size;
+
+impl Config {
+    /// Reads a configuration file; without one, everything has its default.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names file, line, key and what was expected.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = file else { return Ok(Config::default()) };
+        #[expect(clippy::disallowed_methods, reason = "the program reads its configuration")]
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
+        Config::parse(&text, path)
+    }
+
+    /// Reads the text of a configuration file.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let wrong = |error: toml::de::Error, key: String| ConfigError::at(file, text, &error, key);
+        let document = toml::Deserializer::parse(text).map_err(|error| wrong(error, String::new()))?;
+        serde_path_to_error::deserialize(document).map_err(|error| {
+            let key = error.path().to_string();
+            wrong(error.into_inner(), key)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        Config::parse(text, Path::new("freehold.toml")).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn errors_name_file_line_key_and_what_was_expected() {
+        for (text, expected) in [
+            ("data = 7\n", "freehold.toml:1: `data`: invalid type: integer `7`, expected path string"),
+            (
+                "data = \"x\"\n\n[log]\nlevel = \"loud\"\n",
+                "freehold.toml:4: `log.level`: unknown variant `loud`, expected one of `error`, `warn`, `info`, `debug`, `trace`",
+            ),
+            (
+                "[[listener]]\naddress = \"nowhere\"\n",
+                "freehold.toml:2: `listener[0].address`: `nowhere` is not an address: expected host:port with a numeric host, or unix:PATH",
+            ),
+        ] {
+            assert_eq!(error(text), expected, "{text}");
+        }
+        let unknown = error("datta = \"x\"\n");
+        assert!(unknown.starts_with("freehold.toml:1: ") && unknown.contains("`datta`"), "{unknown}");
+        assert!(unknown.contains("`data`"), "{unknown}");
+        assert!(error("data = \n").starts_with("freehold.toml:1: "));
+    }
+
+    #[test]
+    fn the_reference_is_a_configuration_file_that_changes_nothing() {
+        let parsed = Config::parse(&reference(), Path::new("reference")).unwrap();
+        assert_eq!(parsed, Config::default());
+    }
+
+    #[test]
+    fn every_default_in_the_reference_is_the_default() {
+        // Each setting that is commented out stands for its default, when it says so.
+        let text: String = reference().lines().map(|line| format!("{}\n", line.strip_prefix("#= ").unwrap_or(line))).collect();
+        let parsed = Config::parse(&text, Path::new("reference")).unwrap();
+        assert_eq!(parsed, Config::default());
+    }
+}

@@ -1,0 +1,139 @@
+//! Every setting, with what it means and its default.
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::address::Address;
+
+/// A setting in the reference.
+pub(super) struct Row {
+    pub(super) key: &'static str,
+    pub(super) doc: &'static [&'static str],
+    /// The default as TOML, or an example if there is none.
+    pub(super) shown: &'static str,
+    pub(super) is_default: bool,
+}
+
+/// Declares a table of settings: its struct, its defaults and its part of the reference.
+macro_rules! settings {
+    ($(#[doc = $about:literal])* $name:ident {
+        $($(#[doc = $doc:literal])* $field:ident: $kind:ty = $default:expr, $word:ident $shown:literal;)*
+    }) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug, PartialEq, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub(crate) struct $name {
+            $($(#[doc = $doc])* pub(crate) $field: $kind,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                $name { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            pub(super) const ABOUT: &'static [&'static str] = &[$($about),*];
+            pub(super) const ROWS: &'static [Row] = &[$(Row {
+                key: stringify!($field),
+                doc: &[$($doc),*],
+                shown: $shown,
+                is_default: settings!(@$word),
+            }),*];
+        }
+    };
+    (@default) => { true };
+    (@example) => { false };
+}
+
+settings! {
+    /// What concerns the whole process.
+    Config {
+        /// Where everything is kept.
+        data: PathBuf = "freehold-data".into(), default "\"freehold-data\"";
+        /// The provider's own domain. Each tenant gets a hostname below it, so that one wildcard DNS record and one
+        /// wildcard certificate serve everybody.
+        base_domain: Option<String> = None, example "\"m.example.net\"";
+        /// Whether hosts below `.localhost` become tenants when somebody on this machine asks for them: for trying
+        /// out. Only on listeners that other machines cannot reach.
+        localhost_tenants: bool = true, default "true";
+        /// A file with tenants that are added at the start if they are not there.
+        bootstrap: Option<PathBuf> = None, example "\"/etc/freehold/tenants.toml\"";
+        /// The file with the key under which the tenants' signing keys are sealed; without one, `master.key` in the
+        /// data directory, made at the first start.
+        master_key: Option<PathBuf> = None, example "\"/run/credentials/freehold.service/master.key\"";
+        /// For how many days a tenant that was removed can come back.
+        grace_days: u32 = 30, default "30";
+        /// Networks of reverse proxies whose `X-Forwarded-For` is believed.
+        trusted_proxies: Vec<IpNet> = Vec::new(), default "[]";
+        /// What is logged, and how.
+        log: Log = Log::default(), default "";
+        /// Where the server listens; several are possible.
+        listener: Vec<Listener> = vec![Listener::default()], default "";
+    }
+}
+
+settings! {
+    /// A place where the server listens.
+    Listener {
+        /// Host and port, or `unix:` and a path.
+        address: Address = Address::Tcp(([127, 0, 0, 1], 8008).into()), default "\"127.0.0.1:8008\"";
+        /// The tenant for hosts that nobody has.
+        default_tenant: Option<String> = None, example "\"example.org\"";
+        /// Which APIs are served: `client`, `admin`, `metrics`.
+        apis: Vec<Api> = vec![Api::Client, Api::Admin, Api::Metrics], default "[\"client\", \"admin\", \"metrics\"]";
+        /// The address under which clients reach this listener, if it is not that of the host they ask for: `scheme`
+        /// and port of a reverse proxy.
+        public_scheme: Option<String> = None, example "\"https\"";
+    }
+}
+
+/// What a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Api {
+    /// What Matrix clients use, and what tenants publish.
+    Client,
+    /// The operator's commands, with a token.
+    Admin,
+    /// Metrics for Prometheus.
+    Metrics,
+}
+
+settings! {
+    /// What is logged, and how.
+    Log {
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: LogLevel = LogLevel::Info, default "\"info\"";
+        /// `text` for people, `json` for programs.
+        format: LogFormat = LogFormat::Text, default "\"text\"";
+    }
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogLevel {
+    /// What failed.
+    Error,
+    /// What should be looked at.
+    Warn,
+    /// What happens to the server as a whole.
+    Info,
+    /// What happens to each request.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object on each line.
+    Json,
+}

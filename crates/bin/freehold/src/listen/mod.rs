@@ -1,0 +1,46 @@
+//! Listeners: sockets on which connections are accepted and served.
+
+mod serving;
+mod socket;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub(crate) use serving::Serving;
+pub(crate) use socket::{BindError, Socket};
+
+use crate::config::Listener;
+
+/// Where a request comes from; the listener puts this into its extensions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    /// The other end of the connection; `None` on a unix socket.
+    pub(crate) address: Option<IpAddr>,
+    /// The listener.
+    pub(crate) listener: Arc<ListenerFacts>,
+}
+
+/// What handlers may know of a listener.
+#[derive(Debug, Default)]
+pub(crate) struct ListenerFacts {
+    /// Whether only this machine reaches it.
+    pub(crate) is_local: bool,
+    /// The tenant for hosts that nobody has.
+    pub(crate) default_tenant: Option<String>,
+    /// Whether clients reach it over TLS.
+    pub(crate) is_tls: bool,
+}
+
+impl ListenerFacts {
+    pub(crate) fn of(listener: &Listener) -> Self {
+        ListenerFacts {
+            is_local: listener.address.is_local(),
+            default_tenant: listener.default_tenant.clone(),
+            is_tls: listener.public_scheme.as_deref() == Some("https"),
+        }
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.is_tls { "https" } else { "http" }
+    }
+}

@@ -1,0 +1,104 @@
+//! Connections, from being accepted to their last answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use tower::ServiceExt as _;
+
+use super::socket::{Accepted, Socket};
+use super::{ListenerFacts, Peer};
+use crate::stop::Stop;
+
+/// A socket with what is served on it.
+pub(crate) struct Serving {
+    pub(crate) socket: Socket,
+    pub(crate) facts: Arc<ListenerFacts>,
+    pub(crate) routes: Router,
+}
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests may go on after the server was asked to stop: with what follows, it is down in five seconds.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
+/// How long nothing is accepted after the system had no more descriptors.
+const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
+/// Read buffer of a connection: heads of requests fit, and idle connections stay small.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+impl Serving {
+    /// Serves connections until it is time to stop; then lets running requests end.
+    pub(crate) async fn run(self, stop: Stop) {
+        let graceful = GracefulShutdown::new();
+        let http = http();
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.socket.accept() => accepted,
+                () = stop.asked() => break,
+            };
+            match accepted {
+                Ok(accepted) => self.begin(accepted, &http, &graceful),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(NO_DESCRIPTORS).await;
+                }
+            }
+        }
+        let Serving { socket, .. } = self;
+        drop(socket);
+        if tokio::time::timeout(LAST_REQUESTS, graceful.shutdown()).await.is_err() {
+            tracing::info!("some requests were cut off");
+        }
+    }
+
+    fn begin(&self, accepted: Accepted, http: &Builder<TokioExecutor>, graceful: &GracefulShutdown) {
+        match accepted {
+            Accepted::Tcp(stream, address) => self.serve(TokioIo::new(stream), Some(address), http, graceful),
+            Accepted::Unix(stream) => self.serve(TokioIo::new(stream), None, http, graceful),
+        }
+    }
+
+    fn serve<S: Read + Write + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        address: Option<std::net::IpAddr>,
+        http: &Builder<TokioExecutor>,
+        graceful: &GracefulShutdown,
+    ) {
+        let peer = Peer { address, listener: self.facts.clone() };
+        let routes = self.routes.clone();
+        let service = service_fn(move |request| answer(routes.clone(), peer.clone(), request));
+        let connection = http.serve_connection(stream, service).into_owned();
+        let watched = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = watched.await {
+                tracing::debug!(error, "a connection broke");
+            }
+        });
+    }
+}
+
+async fn answer(routes: Router, peer: Peer, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(peer);
+    routes.oneshot(request.map(Body::new)).await
+}
+
+fn http() -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES)
+        .keep_alive(true);
+    http.http2().timer(TokioTimer::new()).max_concurrent_streams(128);
+    http
+}

@@ -1,0 +1,56 @@
+//! `freehold`: the homeserver for many domains in one process, and its operator's commands.
+//!
+//! `main.rs` picks the command; `serve.rs` runs the server, with [`parts`] put together; everything else is
+//! one file per concern.
+
+mod ask;
+mod cli;
+mod clock;
+mod config;
+mod data;
+mod gate;
+mod listen;
+mod log;
+mod parts;
+mod published;
+mod routes;
+mod serve;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Failure, Topic};
+use crate::config::Config;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            cli::print_failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let Cli { config, data, json, url, token, topic } = cli;
+    if let Topic::Config(topic) = topic {
+        return cli::config(topic, config.as_deref());
+    }
+    let mut settings = Config::load(config.as_deref())?;
+    if let Some(data) = data {
+        settings.data = data;
+    }
+    match topic {
+        Topic::Serve(arguments) => serve::run(settings, arguments),
+        other => {
+            let command = other.command()?;
+            let answer = ask::ask(&settings, command, ask::Remote { url, token })?;
+            cli::print_answer(&answer, json);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! `freehold serve`: opens what there is, listens, and stops in order.
+
+use std::sync::Arc;
+
+use freehold_tenancy::By;
+use tokio::runtime;
+use tokio::task::JoinSet;
+
+use crate::cli::{Failure, ServeArgs, print};
+use crate::config::{Address, Config, Listener};
+use crate::data::{Data, admin_socket};
+use crate::listen::{ListenerFacts, Serving, Socket};
+use crate::parts::Parts;
+use crate::stop::Stop;
+use crate::{log, routes};
+
+/// Threads that run requests. Password hashes and files have threads of their own.
+const WORKERS: usize = 2;
+
+/// Runs the server until it is asked to stop.
+pub(crate) fn run(mut config: Config, arguments: ServeArgs) -> Result<(), Failure> {
+    if !arguments.listen.is_empty() {
+        config.listener = arguments.listen.iter().map(|address| listener(address)).collect::<Result<_, _>>()?;
+    }
+    log::start(&config.log);
+    let data = Data::take(&config.data).map_err(|error| Failure::of("cannot start")(error.into()))?;
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::of("cannot start")(error.into()))?;
+    runtime.block_on(serve(&config, &data))?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn listener(address: &str) -> Result<Listener, Failure> {
+    let address: Address = address.parse().map_err(Failure::Usage)?;
+    Ok(Listener { address, ..Listener::default() })
+}
+
+async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
+    let stop = Stop::on_signals().map_err(|error| Failure::of("cannot wait for signals")(error.into()))?;
+    let parts = Parts::open(config, data).await?;
+    let servings = bind(config, data, &parts).await?;
+    greet(&parts, &servings).await?;
+    let mut running = JoinSet::new();
+    for serving in servings {
+        running.spawn(serving.run(stop.clone()));
+    }
+    stop.asked().await;
+    tracing::info!("stopping");
+    while running.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn bind(config: &Config, data: &Data, parts: &Parts) -> Result<Vec<Serving>, Failure> {
+    let failed = |error: crate::listen::BindError| Failure::of("cannot start")(error.into());
+    let mut servings = Vec::new();
+    for listener in &config.listener {
+        let socket = Socket::bind(&listener.address, 0o666).await.map_err(failed)?;
+        let facts = Arc::new(ListenerFacts::of(listener));
+        servings.push(Serving { socket, facts, routes: routes::of(parts, config, &listener.apis) });
+    }
+    let admin = Address::Unix(admin_socket(data.path()));
+    let socket = Socket::bind(&admin, 0o600).await.map_err(failed)?;
+    let facts = Arc::new(ListenerFacts { is_local: true, ..ListenerFacts::default() });
+    servings.push(Serving { socket, facts, routes: routes::of_admin_socket(parts) });
+    Ok(servings)
+}
+
+/// Says where the server listens and, at the first start, the operator's token.
+async fn greet(parts: &Parts, servings: &[Serving]) -> Result<(), Failure> {
+    let failed = |error: freehold_tenancy::TenancyError| Failure::of("cannot make a token")(error.into());
+    let mut text = String::new();
+    for serving in servings {
+        text.push_str(&format!("listening on {}\n", serving.socket.name()));
+    }
+    if !parts.tenancy.has_operator_token().await.map_err(failed)? {
+        let token = parts.tenancy.new_operator_token("first start", &By::Schedule).await.map_err(failed)?;
+        if let Some(token) = token {
+            text.push_str(&format!("operator token, shown only now: {}\n", token.reveal()));
+        }
+    }
+    print(&text);
+    Ok(())
+}

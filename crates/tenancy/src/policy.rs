@@ -1,0 +1,441 @@
+//! What a tenant has settled for itself: who may register, on which terms, with which features and bounds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use freehold_store::tables::tenancy::POLICIES;
+use freehold_store::{Batch, CommitError, ReadError, Tenant, TenantNumber};
+use ruma_common::{OwnedUserId, RoomVersionId, ServerName};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use freehold_store::tables::tenancy::Control;
+
+use crate::audit::{self, Act, By};
+use crate::tenancy::{Tenancy, TenancyError};
+
+/// The settings of one tenant, kept as a JSON document in which unknown members are an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Who may make accounts.
+    pub registration: Registration,
+    /// Documents to which people consent before they have an account, by name (`privacy_policy`).
+    pub terms: BTreeMap<String, Document>,
+    /// Features that the tenant does not want: `federation`, `media`, `encryption`, `directory`, `room_creation`.
+    pub features_off: BTreeSet<String>,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// How much there may be of everything.
+    pub quotas: Quotas,
+    /// With which servers it speaks.
+    pub federation: Federation,
+    /// The version of rooms for which nobody asked for another; without one, the server's default.
+    pub default_room_version: Option<RoomVersionId>,
+    /// Whom people can ask for help: `/.well-known/matrix/support`.
+    pub support: Support,
+    /// The tenant's own administrators, who are users of it.
+    pub admins: BTreeSet<OwnedUserId>,
+}
+
+/// Who may make accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registration {
+    /// Who.
+    pub mode: RegistrationMode,
+    /// The secret with which tools make accounts through `/_synapse/admin/v1/register`; without one, they cannot.
+    pub shared_secret: Option<String>,
+}
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RegistrationMode {
+    /// Nobody.
+    #[default]
+    Closed,
+    /// Who has a registration token.
+    Tokens,
+    /// Whom a user of the tenant invited.
+    Invitation,
+    /// Everybody.
+    Open,
+}
+
+/// A document to which people consent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// Its version; consent to one version is none to another.
+    pub version: String,
+    /// Its name and address in each language, as `m.login.terms` has them
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#terms-of-service-at-registration>).
+    pub languages: BTreeMap<String, Translation>,
+}
+
+/// A document in one language.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Translation {
+    /// What it is called.
+    pub name: String,
+    /// Where it can be read.
+    pub url: String,
+}
+
+/// How long things are kept, in milliseconds; without a number, for ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Messages.
+    pub messages_ms: Option<u64>,
+    /// Copies of media of other servers.
+    pub remote_media_ms: Option<u64>,
+}
+
+/// How much a tenant may have; without a number, as much as the server can take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quotas {
+    /// Accounts.
+    pub users: Option<u64>,
+    /// Bytes of media uploaded.
+    pub media_bytes: Option<u64>,
+    /// Rooms made by its users.
+    pub rooms: Option<u64>,
+    /// Requests in each second, over all its users.
+    pub requests_per_second: Option<u32>,
+}
+
+/// With which servers a tenant speaks: patterns of server names with `*` and `?`, as in `m.room.server_acl`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Federation {
+    /// Only with these; without any, with all that are not denied.
+    pub allow: BTreeSet<String>,
+    /// Not with these.
+    pub deny: BTreeSet<String>,
+}
+
+impl Federation {
+    /// Whether the tenant speaks with `server`.
+    pub fn allows(&self, server: &ServerName) -> bool {
+        let name = server.host().to_ascii_lowercase();
+        let among = |patterns: &BTreeSet<String>| {
+            patterns.iter().any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()))
+        };
+        !among(&self.deny) && (self.allow.is_empty() || among(&self.allow))
+    }
+}
+
+/// Whom people can ask for help (<https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixsupport>).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Support {
+    /// People.
+    pub contacts: Vec<Contact>,
+    /// A page.
+    pub page: Option<String>,
+}
+
+/// Somebody whom people can ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// `m.role.admin`, `m.role.security`, or another.
+    pub role: String,
+    /// A Matrix user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matrix_id: Option<OwnedUserId>,
+    /// An e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_address: Option<String>,
+}
+
+impl Policy {
+    /// What a tenant has that has settled nothing: for a development tenant, everybody may register.
+    pub fn default_for(control: Control) -> Self {
+        let mode = match control {
+            Control::Development => RegistrationMode::Open,
+            Control::Proved | Control::Vouched => RegistrationMode::Closed,
+        };
+        Policy { registration: Registration { mode, shared_secret: None }, ..Policy::default() }
+    }
+
+    /// The policy with the members of a JSON object merged in: `null` removes a member (RFC 7396).
+    ///
+    /// # Errors
+    /// [`PolicyError::Malformed`], naming the member.
+    pub fn merged(&self, patch: &Value) -> Result<Self, PolicyError> {
+        let mut document = serde_json::to_value(self).map_err(PolicyError::malformed)?;
+        merge(&mut document, patch);
+        serde_json::from_value(document).map_err(PolicyError::malformed)
+    }
+
+    /// The policy as the tenant's administrators may see it: without the shared secret.
+    pub fn without_secrets(&self) -> Value {
+        let mut document = json!(self);
+        if let Some(secret) = document.pointer_mut("/registration/shared_secret")
+            && !secret.is_null()
+        {
+            *secret = json!("(set)");
+        }
+        document
+    }
+
+    fn check(&self, tenant: &Tenant) -> Result<(), PolicyError> {
+        if let Some(user) = self.admins.iter().find(|user| !tenant.owns(user)) {
+            return Err(PolicyError::ForeignAdmin { user: user.clone() });
+        }
+        if self.registration.shared_secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES_MIN) {
+            return Err(PolicyError::ShortSecret);
+        }
+        match self.features_off.iter().find(|feature| !FEATURES.contains(&feature.as_str())) {
+            Some(feature) => Err(PolicyError::UnknownFeature { feature: feature.clone() }),
+            None => Ok(()),
+        }
+    }
+}
+
+const SECRET_BYTES_MIN: usize = 16;
+const FEATURES: [&str; 5] = ["federation", "media", "encryption", "directory", "room_creation"];
+
+impl Tenancy {
+    /// The policy of a tenant.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub async fn policy(&self, tenant: &Tenant) -> Result<Arc<Policy>, PolicyError> {
+        let number = tenant.number();
+        let (control, has_policy) = {
+            let index = self.index();
+            let entry = index.get(number).ok_or_else(|| TenancyError::unknown(tenant.server_name()))?;
+            (entry.control, entry.has_policy)
+        };
+        if !has_policy {
+            return Ok(self.policies().default_for(control));
+        }
+        if let Some(policy) = self.policies().get(number) {
+            return Ok(policy);
+        }
+        // A change that comes between reading and keeping clears the cache after it; `changing` orders the two.
+        let _changing = self.changing().await;
+        let policy = Arc::new(self.read_policy(number, control).await?);
+        self.policies().insert(number, policy.clone());
+        Ok(policy)
+    }
+
+    /// Changes the policy of a tenant by merging a JSON object into it, and returns what it is now.
+    ///
+    /// # Errors
+    /// [`PolicyError`]; nothing was changed.
+    pub async fn change_policy(
+        &self,
+        tenant: &Tenant,
+        patch: &Value,
+        by: &By,
+    ) -> Result<Arc<Policy>, PolicyError> {
+        let number = tenant.number();
+        let _changing = self.changing().await;
+        let control = self.index().get(number).map(|entry| entry.control);
+        let control = control.ok_or_else(|| TenancyError::unknown(tenant.server_name()))?;
+        let before = self.read_policy(number, control).await?;
+        let policy = before.merged(patch)?;
+        policy.check(tenant)?;
+        let mut batch = Batch::new();
+        let text = serde_json::to_string(&policy).map_err(PolicyError::malformed)?;
+        batch.put(&POLICIES, &number, &text);
+        let details = json!({ "set": without_secret_of(patch) });
+        audit::record(&mut batch, Some(number), &Act { by, name: "tenant policy", details }, self.now_ts());
+        self.store().commit(batch).await?;
+        self.index_mut().set_has_policy(number, true);
+        let policy = Arc::new(policy);
+        self.policies().insert(number, policy.clone());
+        Ok(policy)
+    }
+
+    async fn read_policy(&self, number: TenantNumber, control: Control) -> Result<Policy, PolicyError> {
+        match self.store().snapshot()?.get(&POLICIES, &number).await? {
+            Some(text) => serde_json::from_str(&text).map_err(PolicyError::malformed),
+            None => Ok(Policy::default_for(control)),
+        }
+    }
+}
+
+/// The policies of tenants in which something happened lately.
+#[derive(Debug, Default)]
+pub(crate) struct PolicyCache {
+    recent: Mutex<BTreeMap<TenantNumber, Arc<Policy>>>,
+    defaults: Mutex<BTreeMap<Control, Arc<Policy>>>,
+}
+
+const POLICIES_MAX: usize = 512;
+
+impl PolicyCache {
+    fn get(&self, number: TenantNumber) -> Option<Arc<Policy>> {
+        lock(&self.recent).get(&number).cloned()
+    }
+
+    fn insert(&self, number: TenantNumber, policy: Arc<Policy>) {
+        let mut recent = lock(&self.recent);
+        if recent.len() >= POLICIES_MAX && !recent.contains_key(&number) {
+            recent.clear();
+        }
+        recent.insert(number, policy);
+    }
+
+    fn default_for(&self, control: Control) -> Arc<Policy> {
+        let mut defaults = lock(&self.defaults);
+        defaults.entry(control).or_insert_with(|| Arc::new(Policy::default_for(control))).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc7396#section-2>
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(members) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Value::Object(target) = target else { return };
+    for (name, value) in members {
+        if value.is_null() {
+            target.remove(name);
+        } else {
+            merge(target.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+fn without_secret_of(patch: &Value) -> Value {
+    let mut patch = patch.clone();
+    if let Some(secret) = patch.pointer_mut("/registration/shared_secret") {
+        *secret = json!("(hidden)");
+    }
+    patch
+}
+
+/// Whether a name matches a pattern with `*` and `?`.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut of, mut star) = (0, 0, None);
+    while let Some(byte) = name.get(of) {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at, of));
+                at += 1;
+            }
+            Some(b'?') => (at, of) = (at + 1, of + 1),
+            Some(other) if other == byte => (at, of) = (at + 1, of + 1),
+            _ => match star {
+                // The last star takes one byte more.
+                Some((star_at, taken)) => {
+                    star = Some((star_at, taken + 1));
+                    (at, of) = (star_at + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.get(at..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
+}
+
+/// Why a policy was not read or changed.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// The document is none, or has a member that policies do not have.
+    #[error("policy: {0}")]
+    Malformed(serde_json::Error),
+    /// An administrator must be a user of the tenant.
+    #[error("`{user}` is not a user of the tenant, and cannot administer it")]
+    ForeignAdmin {
+        /// The user.
+        user: OwnedUserId,
+    },
+    /// A secret that can be guessed.
+    #[error("registration.shared_secret must have at least {SECRET_BYTES_MIN} bytes")]
+    ShortSecret,
+    /// There is no such feature.
+    #[error("features_off: there is no feature `{feature}`; there are {}", FEATURES.join(", "))]
+    UnknownFeature {
+        /// What was given.
+        feature: String,
+    },
+    /// There is no such tenant, or the store failed.
+    #[error(transparent)]
+    Tenancy(#[from] TenancyError),
+}
+
+impl PolicyError {
+    fn malformed(error: serde_json::Error) -> Self {
+        PolicyError::Malformed(error)
+    }
+}
+
+impl From<ReadError> for PolicyError {
+    fn from(error: ReadError) -> Self {
+        PolicyError::Tenancy(error.into())
+    }
+}
+
+impl From<CommitError> for PolicyError {
+    fn from(error: CommitError) -> Self {
+        PolicyError::Tenancy(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_changes_what_it_names_and_null_takes_back() {
+        let policy = Policy::default();
+        let patch = json!({ "registration": { "mode": "tokens" }, "quotas": { "users": 5 } });
+        let changed = policy.merged(&patch).unwrap();
+        assert_eq!(changed.registration.mode, RegistrationMode::Tokens);
+        assert_eq!(changed.quotas.users, Some(5));
+        assert_eq!(changed.merged(&json!({ "registration": null, "quotas": { "users": null } })).unwrap(), policy);
+    }
+
+    #[test]
+    fn a_member_that_policies_do_not_have_is_named() {
+        let error = Policy::default().merged(&json!({ "quotas": { "cats": 3 } })).unwrap_err();
+        assert!(error.to_string().contains("`cats`"), "{error}");
+    }
+
+    #[test]
+    fn patterns_of_servers_match_as_in_server_acls() {
+        for (pattern, name, expected) in [
+            ("*", "example.org", true),
+            ("*.example.org", "a.example.org", true),
+            ("*.example.org", "example.org", false),
+            ("ex?mple.org", "example.org", true),
+            ("ex?mple.org", "exmple.org", false),
+            ("*a*b", "xaxbxab", true),
+            ("*a*b", "xaxbxa", false),
+            ("", "", true),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+        let federation = Federation { allow: ["*.org".into()].into(), deny: ["Evil.org".into()].into() };
+        for (server, expected) in [("good.org", true), ("EVIL.ORG:8448", false), ("good.com", false)] {
+            assert_eq!(federation.allows(&ServerName::parse(server).unwrap()), expected, "{server}");
+        }
+    }
+
+    #[test]
+    fn shown_policies_hold_no_secret() {
+        let patch = json!({ "registration": { "shared_secret": "0123456789abcdef-secret" } });
+        let policy = Policy::default().merged(&patch).unwrap();
+        assert!(!policy.without_secrets().to_string().contains("abcdef"));
+        assert!(!without_secret_of(&patch).to_string().contains("abcdef"));
+    }
+}
