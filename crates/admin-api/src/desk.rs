@@ -136,8 +136,7 @@ impl Desk {
 
     async fn add_token(&self, label: String, authority: &Authority) -> Result<Answer, Refusal> {
         let made = self.tenancy.new_operator_token(&label, &authority.by()).await?;
-        let token =
-            made.ok_or_else(|| Refusal::new("M_UNKNOWN", "the random number generator failed"))?;
+        let token = made.ok_or_else(|| Refusal::new("M_UNKNOWN", "the random number generator failed"))?;
         Ok(Answer::Token { token: token.reveal().to_owned(), label })
     }
 }

@@ -71,11 +71,11 @@ fn ways(server_name: &ServerName, hostname: &str) -> Vec<Way> {
     let (domain, well_known) = (server_name.host(), format!("https://{server_name}/.well-known/matrix"));
     let file = |name: &str, body: String| Record::File { url: format!("{well_known}/{name}"), body };
     let dns = |name: String, kind: &str, value: String| Record::Dns { name, r#type: kind.to_owned(), value };
-    let client =
-        file("client", format!("{{\"m.homeserver\": {{\"base_url\": \"https://{hostname}\"}}}}"));
+    let client = file("client", format!("{{\"m.homeserver\": {{\"base_url\": \"https://{hostname}\"}}}}"));
     vec![
         Way {
-            title: "publish two files on the domain's own web server, with `Access-Control-Allow-Origin: *`".into(),
+            title: "publish two files on the domain's own web server, with `Access-Control-Allow-Origin: *`"
+                .into(),
             publish: vec![file("server", format!("{{\"m.server\": \"{hostname}:443\"}}")), client.clone()],
         },
         Way {

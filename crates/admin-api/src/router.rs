@@ -57,9 +57,9 @@ async fn authority(
     headers: &HeaderMap,
 ) -> Result<Authority, Refusal> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| {
-        scheme.eq_ignore_ascii_case("bearer")
-    });
+    let token = header
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let (_, token) = token.ok_or_else(|| Refusal::new("M_MISSING_TOKEN", "missing token"))?;
     let token = token.trim();
     if desk.tenancy().is_operator_token(token).await? {

@@ -43,12 +43,8 @@ pub struct Act<'a> {
 
 /// Writes an act into the log, in the batch that holds its effect.
 pub(crate) fn record(batch: &mut Batch, tenant: Option<TenantNumber>, act: &Act<'_>, ts: i64) {
-    let row = AuditRow {
-        ts,
-        by: act.by.to_string(),
-        act: act.name.to_owned(),
-        details: act.details.to_string(),
-    };
+    let row =
+        AuditRow { ts, by: act.by.to_string(), act: act.name.to_owned(), details: act.details.to_string() };
     batch.at_position(move |position, writes| writes.put(&AUDIT, &(tenant, position), &row));
 }
 

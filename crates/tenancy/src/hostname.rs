@@ -65,7 +65,11 @@ impl BaseDomain {
     /// [`HostnameError`], also for IP literals.
     pub fn parse(text: &str) -> Result<Self, HostnameError> {
         let host = Hostname::parse(text)?;
-        if is_dns_name(host.as_str()) { Ok(BaseDomain(host)) } else { Err(HostnameError { text: text.into() }) }
+        if is_dns_name(host.as_str()) {
+            Ok(BaseDomain(host))
+        } else {
+            Err(HostnameError { text: text.into() })
+        }
     }
 
     /// Its text.
@@ -100,7 +104,8 @@ fn label(server_name: &ServerName) -> String {
     if plain.len() <= LABEL_BYTES_MAX && !edges && plain.bytes().all(is_label_byte) {
         return plain;
     }
-    let kept: String = plain.chars().filter(|c| c.is_ascii_alphanumeric()).take(LABEL_BYTES_MAX - 20).collect();
+    let kept: String =
+        plain.chars().filter(|c| c.is_ascii_alphanumeric()).take(LABEL_BYTES_MAX - 20).collect();
     let digest: String =
         Sha256::digest(name.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("x{kept}---{digest}")
@@ -111,7 +116,8 @@ const HOST_CHARS_MAX: usize = 255;
 
 /// Cuts a port off; `None` when what follows the colon is none.
 fn without_port(text: &str) -> Option<&str> {
-    let host_end = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+    let host_end =
+        if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
     let (host, rest) = text.split_at_checked(host_end)?;
     match rest.strip_prefix(':') {
         None => rest.is_empty().then_some(host),
@@ -175,7 +181,8 @@ mod tests {
         let base = BaseDomain::parse("m.example.net").unwrap();
         let long = format!("{}.{}.org", "a".repeat(60), "b".repeat(60));
         let longer = format!("{}.{}.com", "a".repeat(60), "b".repeat(60));
-        let names = ["a-b.org", "a.b.org", "a--b.org", "a-b-org", "a.b.org:8448", "1.2.3.4", "[::1]", &long, &longer];
+        let names =
+            ["a-b.org", "a.b.org", "a--b.org", "a-b-org", "a.b.org:8448", "1.2.3.4", "[::1]", &long, &longer];
         let labels: BTreeSet<String> = names
             .iter()
             .map(|name| base.hostname_of(&ServerName::parse(*name).unwrap()).into_string())
@@ -190,9 +197,12 @@ mod tests {
     #[test]
     fn only_names_directly_below_the_base_domain_are_ours_to_give() {
         let base = BaseDomain::parse("example.net").unwrap();
-        for (host, expected) in
-            [("a.example.net", true), ("a.b.example.net", false), ("example.net", false), ("aexample.net", false)]
-        {
+        for (host, expected) in [
+            ("a.example.net", true),
+            ("a.b.example.net", false),
+            ("example.net", false),
+            ("aexample.net", false),
+        ] {
             assert_eq!(base.is_above(host), expected, "{host}");
         }
         assert!(BaseDomain::parse("127.0.0.1").is_err());

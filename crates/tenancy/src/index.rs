@@ -92,7 +92,9 @@ impl Index {
 
     /// The tenant of a `Host` header or SNI name: a server name with its port, or a hostname whatever the port.
     pub(crate) fn by_host(&self, host: &str) -> Option<&Entry> {
-        if let Some(entry) = self.by_server_name(host).filter(|entry| entry.tenant.server_name().port().is_some()) {
+        if let Some(entry) =
+            self.by_server_name(host).filter(|entry| entry.tenant.server_name().port().is_some())
+        {
             return Some(entry);
         }
         let hostname = Hostname::parse(host).ok()?;
@@ -211,7 +213,8 @@ mod tests {
 
     #[test]
     fn hostnames_change_and_names_do_not() {
-        let mut index = index(&[row("example.org", &["a.example.net"]), row("example.com", &["b.example.net"])]);
+        let mut index =
+            index(&[row("example.org", &["a.example.net"]), row("example.com", &["b.example.net"])]);
         assert!(index.set(Entry::new(TenantNumber(1), &row("example.org", &["c.example.net"]))));
         assert!(index.by_host("a.example.net").is_none());
         assert_eq!(index.by_host("c.example.net").map(|entry| entry.tenant.number().0), Some(1));

@@ -402,7 +402,10 @@ mod tests {
         let changed = policy.merged(&patch).unwrap();
         assert_eq!(changed.registration.mode, RegistrationMode::Tokens);
         assert_eq!(changed.quotas.users, Some(5));
-        assert_eq!(changed.merged(&json!({ "registration": null, "quotas": { "users": null } })).unwrap(), policy);
+        assert_eq!(
+            changed.merged(&json!({ "registration": null, "quotas": { "users": null } })).unwrap(),
+            policy
+        );
     }
 
     #[test]

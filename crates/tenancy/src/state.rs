@@ -75,8 +75,10 @@ impl Tenancy {
         let _changing = self.changing().await;
         let mut facts = self.facts(server_name).await?;
         let before = facts.row.clone();
-        let proved = facts.proof.as_ref().is_some_and(|proof| proof.failure.is_none() && proof.proved_ts.is_some());
-        let state = change.after(&before, proved).ok_or(StateError::NotNow { state: before.state, change })?;
+        let proved =
+            facts.proof.as_ref().is_some_and(|proof| proof.failure.is_none() && proof.proved_ts.is_some());
+        let state =
+            change.after(&before, proved).ok_or(StateError::NotNow { state: before.state, change })?;
         let now_ts = self.now_ts();
         let row = &mut facts.row;
         if row.state != state {
@@ -193,8 +195,14 @@ mod tests {
     fn only_a_proof_or_the_operators_word_leads_into_service() {
         use TenantState::{Active, Leaving, Pending, Suspended};
         for state in [Pending, Suspended, Leaving] {
-            for change in CHANGES.into_iter().filter(|change| !matches!(change, Change::Prove | Change::Vouch)) {
-                assert_ne!(change.after(&row(state, Control::Proved), false), Some(Active), "{state:?} {change:?}");
+            for change in
+                CHANGES.into_iter().filter(|change| !matches!(change, Change::Prove | Change::Vouch))
+            {
+                assert_ne!(
+                    change.after(&row(state, Control::Proved), false),
+                    Some(Active),
+                    "{state:?} {change:?}"
+                );
             }
         }
         assert_eq!(Change::Prove.after(&row(Pending, Control::Proved), true), Some(Active));

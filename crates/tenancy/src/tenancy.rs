@@ -94,7 +94,9 @@ impl Tenancy {
     pub fn hostnames(&self, tenant: &Tenant) -> Vec<String> {
         let index = self.index();
         let entry = index.get(tenant.number());
-        entry.map(|entry| entry.hostnames.iter().map(|name| (**name).to_owned()).collect()).unwrap_or_default()
+        entry
+            .map(|entry| entry.hostnames.iter().map(|name| (**name).to_owned()).collect())
+            .unwrap_or_default()
     }
 
     /// How many tenants there are and were.

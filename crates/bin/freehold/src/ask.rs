@@ -31,7 +31,7 @@ type Cause = Box<dyn std::error::Error>;
 /// Asks a server, or does it here.
 pub(crate) fn ask(config: &Config, command: Command, remote: Remote) -> Result<Answer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::of("cannot start")(error.into()))?;
+    let runtime = runtime.map_err(|error| Failure::of("cannot start", error))?;
     runtime.block_on(async {
         if let Some(url) = remote.url {
             let token = read_token(remote.token)?;
@@ -43,7 +43,7 @@ pub(crate) fn ask(config: &Config, command: Command, remote: Remote) -> Result<A
                 Ok(parts.desk.perform(command, &Authority::Operator).await?)
             }
             Err(DataError::InUse { .. }) => over_socket(&admin_socket(&config.data), &command).await,
-            Err(error) => Err(Failure::of("cannot open the data")(error.into())),
+            Err(error) => Err(Failure::of("cannot open the data", error)),
         }
     })
 }
@@ -54,19 +54,20 @@ fn read_token(given: Option<String>) -> Result<String, Failure> {
         _ => {
             let mut line = String::new();
             let read = std::io::stdin().read_line(&mut line);
-            read.map_err(|error| Failure::of("cannot read the token")(error.into()))?;
+            read.map_err(|error| Failure::of("cannot read the token", error))?;
             Ok(line.trim().to_owned())
         }
     }
 }
 
 async fn over_socket(path: &Path, command: &Command) -> Result<Answer, Failure> {
-    let failed = Failure::of(format_args!("cannot ask the server at {}", path.display()));
+    let failed = |error| Failure::of(&format!("cannot ask the server at {}", path.display()), error);
     let asked = async {
         let stream = UnixStream::connect(path).await?;
         exchange(TokioIo::new(stream), request("localhost", None, command)?).await
     };
-    asked.await.map_err(failed)?.map_err(Failure::Refused)
+    let answered: Result<_, Cause> = asked.await;
+    answered.map_err(failed)?.map_err(Failure::Refused)
 }
 
 async fn over_tcp(url: &str, token: &str, command: &Command) -> Result<Answer, Failure> {
@@ -74,22 +75,22 @@ async fn over_tcp(url: &str, token: &str, command: &Command) -> Result<Answer, F
     let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err(Failure::Usage(format!("`{url}` is not a URL that begins with http://")));
     };
-    let failed = Failure::of(format_args!("cannot ask the server at {url}"));
+    let failed = |error| Failure::of(&format!("cannot ask the server at {url}"), error);
     let asked = async {
         let address = (authority.host(), authority.port_u16().unwrap_or(80));
         let stream = TcpStream::connect(address).await?;
         exchange(TokioIo::new(stream), request(authority.as_str(), Some(token), command)?).await
     };
-    asked.await.map_err(failed)?.map_err(Failure::Refused)
+    let answered: Result<_, Cause> = asked.await;
+    answered.map_err(failed)?.map_err(Failure::Refused)
 }
 
 fn request(host: &str, token: Option<&str>, command: &Command) -> Result<Request<Full<Bytes>>, Cause> {
     let document = serde_json::to_value(command)?;
     let name = document.get("command").and_then(Value::as_str).unwrap_or_default();
     let arguments = document.get("arguments").cloned().unwrap_or_else(|| json!({}));
-    let mut request = Request::post(format!("{PREFIX}{name}"))
-        .header(HOST, host)
-        .header(CONTENT_TYPE, "application/json");
+    let mut request =
+        Request::post(format!("{PREFIX}{name}")).header(HOST, host).header(CONTENT_TYPE, "application/json");
     if let Some(token) = token {
         request = request.header(AUTHORIZATION, format!("Bearer {token}"));
     }
@@ -105,7 +106,10 @@ async fn exchange<S: Read + Write + Unpin + Send + 'static>(
     tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await.map_err(|error| error as Cause)?;
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        .collect()
+        .await
+        .map_err(|error| error as Cause)?;
     let body = body.to_bytes();
     if status == StatusCode::OK {
         return Ok(Ok(serde_json::from_slice(&body)?));

@@ -1,6 +1,5 @@
 //! The command line.
 
-use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -175,7 +174,9 @@ impl Topic {
     /// The command that is meant; `serve` and `config` are none.
     pub(crate) fn command(self) -> Result<Command, Failure> {
         match self {
-            Topic::Serve(_) | Topic::Config(_) => Err(Failure::Usage("not a command for a server".to_owned())),
+            Topic::Serve(_) | Topic::Config(_) => {
+                Err(Failure::Usage("not a command for a server".to_owned()))
+            }
             Topic::Tenant(topic) => topic.command(),
             Topic::Audit { server_name, limit } => Ok(Command::Audit { server_name, limit }),
             Topic::Token(TokenTopic::Add { label }) => Ok(Command::TokenAdd { label }),
@@ -248,17 +249,15 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// A failure of what was being done, with all its causes.
-    pub(crate) fn of(doing: impl fmt::Display) -> impl FnOnce(Box<dyn std::error::Error>) -> Failure {
-        let doing = doing.to_string();
-        move |error| {
-            let mut cause = error.to_string();
-            let mut source = error.source();
-            while let Some(inner) = source {
-                cause = format!("{cause}: {inner}");
-                source = inner.source();
-            }
-            Failure::Failed { doing, cause }
+    pub(crate) fn of(doing: &str, error: impl Into<Box<dyn std::error::Error>>) -> Failure {
+        let error = error.into();
+        let mut cause = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            cause = format!("{cause}: {inner}");
+            source = inner.source();
         }
+        Failure::Failed { doing: doing.to_owned(), cause }
     }
 
     /// What the process exits with.
@@ -272,7 +271,8 @@ impl Failure {
 
 /// Prints what came back, as JSON or for people.
 pub(crate) fn print_answer(answer: &Answer, json: bool) {
-    let text = if json { serde_json::to_string_pretty(answer).unwrap_or_default() } else { answer.to_string() };
+    let text =
+        if json { serde_json::to_string_pretty(answer).unwrap_or_default() } else { answer.to_string() };
     print(&format!("{text}\n"));
 }
 

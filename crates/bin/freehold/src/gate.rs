@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderValue};
 use axum::http::StatusCode;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use freehold_client_api::{Connection, TenantsByHost};
@@ -67,7 +67,8 @@ impl Gate {
             return peer.address;
         }
         // From the right: each trusted proxy wrote down whom it saw; the first that is none of them is the client.
-        let headers = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let headers =
+            request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         let hops: Vec<IpAddr> =
             headers.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
         hops.iter().rev().find(|hop| !trusted(hop)).or(hops.first()).copied().or(peer.address)

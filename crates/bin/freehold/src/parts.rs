@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use freehold_admin_api::Desk;
-use freehold_store::{Clock, MemoryEngine, Store};
+use freehold_client_api::{self as client_api, Limits, LimitsSettings};
+use freehold_store::{Clock, Store};
+use freehold_store_fjall::{FjallEngine, Settings};
 use freehold_tenancy::{BaseDomain, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data::Data;
+use crate::gate::InService;
 
 /// Everything that a server is made of.
 #[derive(Clone)]
@@ -25,11 +29,28 @@ impl Parts {
     /// Opens what the data directory holds and puts the parts together.
     pub(crate) async fn open(config: &Config, data: &Data) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = Store::open(Arc::new(MemoryEngine::new()));
-        let store = store.await.map_err(|error| Failure::of("cannot open the store")(error.into()))?;
+        let store = store(config, data).await?;
         let tenancy = tenancy(config, data, store, clock.clone()).await?;
         Ok(Parts { desk: Desk::new(tenancy.clone()), tenancy, clock })
     }
+
+    /// The client-server API over these parts.
+    pub(crate) fn client_api(&self) -> Router {
+        client_api::router(client_api::Services {
+            tenants: Arc::new(InService(self.tenancy.clone())),
+            sessions: Arc::new(NoSessions),
+            limits: Limits::new(LimitsSettings::default()),
+            clock: self.clock.clone(),
+        })
+    }
+}
+
+async fn store(config: &Config, data: &Data) -> Result<Store, Failure> {
+    // The rest is for the caches of the services.
+    let settings = Settings { cache_bytes: config.memory.0 / 2, ..Settings::default() };
+    let engine = FjallEngine::open(data.path().join("store"), settings);
+    let engine = engine.map_err(|error| Failure::of("cannot open the store", error))?;
+    Store::open(Arc::new(engine)).await.map_err(|error| Failure::of("cannot open the store", error))
 }
 
 async fn tenancy(
@@ -43,11 +64,23 @@ async fn tenancy(
     let settings = TenancySettings { base_domain, grace_ms: i64::from(config.grace_days) * DAY_MS };
     let own_master_key = || data.path().join("master.key");
     let master_key = config.master_key.clone().unwrap_or_else(own_master_key);
-    let master =
-        read_master_key(&master_key).map_err(|error| Failure::of("cannot open the keys")(error.into()))?;
+    let master = read_master_key(&master_key).map_err(|error| Failure::of("cannot open the keys", error))?;
     let keys = open_keys(&data.path().join("keys.log"), master)
-        .map_err(|error| Failure::of("cannot open the keys")(error.into()))?;
+        .map_err(|error| Failure::of("cannot open the keys", error))?;
     Tenancy::open(store, Arc::new(keys), clock, settings)
         .await
-        .map_err(|error| Failure::of("cannot read the tenants")(error.into()))
+        .map_err(|error| Failure::of("cannot read the tenants", error))
+}
+
+/// Without accounts, no access token is known.
+struct NoSessions;
+
+impl client_api::Authenticate for NoSessions {
+    fn authenticate<'a>(
+        &'a self,
+        _: &'a client_api::TenantOfHost,
+        _: &'a str,
+    ) -> freehold_store::BoxFuture<'a, Result<client_api::Session, client_api::AuthenticationError>> {
+        Box::pin(std::future::ready(Err(client_api::AuthenticationError::Unknown)))
+    }
 }

@@ -6,9 +6,7 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use freehold_tenancy::{
-    Control, Found, client_well_known, server_well_known, support_well_known,
-};
+use freehold_tenancy::{Control, Found, client_well_known, server_well_known, support_well_known};
 use serde_json::{Value, json};
 
 use crate::gate::host_of;
@@ -91,7 +89,7 @@ fn not_found() -> Response {
 }
 
 fn failed(error: &dyn std::error::Error) -> Response {
-    tracing::error!(error, "what a tenant publishes cannot be served");
+    tracing::error!(%error, "what a tenant publishes cannot be served");
     let body = json!({ "errcode": "M_UNKNOWN", "error": "internal server error" });
     (StatusCode::INTERNAL_SERVER_ERROR, EVERYBODY, Json(body)).into_response()
 }

@@ -36,7 +36,9 @@ pub(crate) fn of_admin_socket(parts: &Parts) -> Router {
 }
 
 /// That the server runs and its store can be read.
-async fn health(axum::extract::State(parts): axum::extract::State<Parts>) -> (axum::http::StatusCode, Json<Value>) {
+async fn health(
+    axum::extract::State(parts): axum::extract::State<Parts>,
+) -> (axum::http::StatusCode, Json<Value>) {
     use axum::http::StatusCode;
     match parts.tenancy.has_operator_token().await {
         Ok(_) => (StatusCode::OK, Json(json!({ "status": "ok" }))),

@@ -20,12 +20,13 @@ const WORKERS: usize = 2;
 /// Runs the server until it is asked to stop.
 pub(crate) fn run(mut config: Config, arguments: ServeArgs) -> Result<(), Failure> {
     if !arguments.listen.is_empty() {
-        config.listener = arguments.listen.iter().map(|address| listener(address)).collect::<Result<_, _>>()?;
+        config.listener =
+            arguments.listen.iter().map(|address| listener(address)).collect::<Result<_, _>>()?;
     }
     log::start(&config.log);
-    let data = Data::take(&config.data).map_err(|error| Failure::of("cannot start")(error.into()))?;
+    let data = Data::take(&config.data).map_err(|error| Failure::of("cannot start", error))?;
     let runtime = runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::of("cannot start")(error.into()))?;
+    let runtime = runtime.map_err(|error| Failure::of("cannot start", error))?;
     runtime.block_on(serve(&config, &data))?;
     tracing::info!("stopped");
     Ok(())
@@ -37,7 +38,7 @@ fn listener(address: &str) -> Result<Listener, Failure> {
 }
 
 async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
-    let stop = Stop::on_signals().map_err(|error| Failure::of("cannot wait for signals")(error.into()))?;
+    let stop = Stop::on_signals().map_err(|error| Failure::of("cannot wait for signals", error))?;
     let parts = Parts::open(config, data).await?;
     let servings = bind(config, data, &parts).await?;
     greet(&parts, &servings).await?;
@@ -52,7 +53,7 @@ async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
 }
 
 async fn bind(config: &Config, data: &Data, parts: &Parts) -> Result<Vec<Serving>, Failure> {
-    let failed = |error: crate::listen::BindError| Failure::of("cannot start")(error.into());
+    let failed = |error: crate::listen::BindError| Failure::of("cannot start", error);
     let mut servings = Vec::new();
     for listener in &config.listener {
         let socket = Socket::bind(&listener.address, 0o666).await.map_err(failed)?;
@@ -68,7 +69,7 @@ async fn bind(config: &Config, data: &Data, parts: &Parts) -> Result<Vec<Serving
 
 /// Says where the server listens and, at the first start, the operator's token.
 async fn greet(parts: &Parts, servings: &[Serving]) -> Result<(), Failure> {
-    let failed = |error: freehold_tenancy::TenancyError| Failure::of("cannot make a token")(error.into());
+    let failed = |error: freehold_tenancy::TenancyError| Failure::of("cannot make a token", error);
     let mut text = String::new();
     for serving in servings {
         text.push_str(&format!("listening on {}\n", serving.socket.name()));

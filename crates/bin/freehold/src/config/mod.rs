@@ -12,8 +12,6 @@ pub(crate) use address::Address;
 pub(crate) use error::ConfigError;
 pub(crate) use reference::reference;
 pub(crate) use settings::{Api, Config, Listener, Log, LogFormat, LogLevel};
-#[cfg(test)]
-pub(crate) use size::Size;
 
 impl Config {
     /// Reads a configuration file; without one, everything has its default.
@@ -80,7 +78,10 @@ mod tests {
     #[test]
     fn every_default_in_the_reference_is_the_default() {
         // Each setting that is commented out stands for its default, when it says so.
-        let text: String = reference().lines().map(|line| format!("{}\n", line.strip_prefix("#= ").unwrap_or(line))).collect();
+        let text: String = reference()
+            .lines()
+            .map(|line| format!("{}\n", line.strip_prefix("#= ").unwrap_or(line)))
+            .collect();
         let parsed = Config::parse(&text, Path::new("reference")).unwrap();
         assert_eq!(parsed, Config::default());
     }

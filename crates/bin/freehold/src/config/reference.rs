@@ -7,9 +7,13 @@ use super::settings::{Config, Listener, Log, Row};
 /// The text of the reference. Every setting is commented out: with `#=` if what follows is the default, else with `#`.
 pub(crate) fn reference() -> String {
     let mut text = String::from(HEAD);
+    doc(&mut text, Config::ABOUT);
+    text.push('\n');
     let simple = |row: &&Row| !matches!(row.key, "log" | "listener");
     table(&mut text, Config::ROWS.iter().filter(simple));
-    for (head, about, rows) in [("[[listener]]", Listener::ABOUT, Listener::ROWS), ("[log]", Log::ABOUT, Log::ROWS)] {
+    for (head, about, rows) in
+        [("[[listener]]", Listener::ABOUT, Listener::ROWS), ("[log]", Log::ABOUT, Log::ROWS)]
+    {
         doc(&mut text, about);
         let _ = writeln!(text, "#= {head}");
         table(&mut text, rows.iter());

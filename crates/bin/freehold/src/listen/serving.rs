@@ -87,7 +87,11 @@ impl Serving {
     }
 }
 
-async fn answer(routes: Router, peer: Peer, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+async fn answer(
+    routes: Router,
+    peer: Peer,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     request.extensions_mut().insert(peer);
     routes.oneshot(request.map(Body::new)).await
 }

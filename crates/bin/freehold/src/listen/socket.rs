@@ -55,9 +55,9 @@ impl Socket {
     /// Where it listens, as people write it.
     pub(crate) fn name(&self) -> String {
         match self {
-            Socket::Tcp(listener) => {
-                listener.local_addr().map_or_else(|error| error.to_string(), |address| format!("http://{address}"))
-            }
+            Socket::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|error| error.to_string(), |address| format!("http://{address}")),
             Socket::Unix(_, SocketFile(path)) => format!("unix:{}", path.display()),
         }
     }
