@@ -29,22 +29,7 @@ impl EventSource for Numbered<'_> {
 
     fn event(&self, id: &u64) -> Option<EventView<'_, u64>> {
         let NumberedEvent { number, event, prev_events, auth_events, .. } = self.events.get(id)?;
-        let view = event.view();
-        Some(EventView {
-            id: number,
-            prev_events,
-            auth_events,
-            event_id: view.event_id,
-            room_id: view.room_id,
-            event_type: view.event_type,
-            state_key: view.state_key,
-            sender: view.sender,
-            content: view.content,
-            origin_server_ts: view.origin_server_ts,
-            depth: view.depth,
-            redacts: view.redacts,
-            rejected: view.rejected,
-        })
+        Some(event.view().with_ids(number, prev_events, auth_events))
     }
 
     fn generation(&self, id: &u64) -> Option<u64> {

@@ -87,6 +87,43 @@ impl<'a, Id> EventView<'a, Id> {
     pub fn sender_server(&self) -> Option<&'a str> {
         server_name_of(self.sender)
     }
+
+    /// The same event as a server sees it that knows events under keys of another kind.
+    ///
+    /// ```
+    /// # use freehold_event::{Pdu, RoomVersion};
+    /// # let event = br#"{"auth_events":[],"content":{},"depth":1,
+    /// #     "hashes":{"sha256":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"},"origin_server_ts":1,
+    /// #     "prev_events":[],"room_id":"!a:example.org","sender":"@a:example.org","signatures":{},
+    /// #     "type":"m.room.message"}"#;
+    /// # let pdu = Pdu::parse(event, RoomVersion::V11)?;
+    /// // The event is stored as number 7; before it came number 6.
+    /// let view = pdu.view().with_ids(&7_u64, &[6], &[1, 2, 3]);
+    /// assert_eq!((view.id, view.event_id), (&7, pdu.event_id().as_str()));
+    /// # Ok::<(), freehold_event::FormatError>(())
+    /// ```
+    pub fn with_ids<Other>(
+        &self,
+        id: &'a Other,
+        prev_events: &'a [Other],
+        auth_events: &'a [Other],
+    ) -> EventView<'a, Other> {
+        EventView {
+            id,
+            prev_events,
+            auth_events,
+            event_id: self.event_id,
+            room_id: self.room_id,
+            event_type: self.event_type,
+            state_key: self.state_key,
+            sender: self.sender,
+            content: self.content,
+            origin_server_ts: self.origin_server_ts,
+            depth: self.depth,
+            redacts: self.redacts,
+            rejected: self.rejected,
+        }
+    }
 }
 
 /// Where authorisation rules and state resolution look events up.

@@ -358,21 +358,7 @@ impl Room {
     /// What authorisation and resolution see of an event.
     pub(crate) fn view(&self, number: u64, rejected: bool) -> Option<EventView<'_, u64>> {
         let event = self.event(number)?;
-        let view = event.pdu().view();
-        Some(EventView {
-            id: &event.number,
-            event_id: view.event_id,
-            room_id: view.room_id,
-            event_type: view.event_type,
-            state_key: view.state_key,
-            sender: view.sender,
-            content: view.content,
-            origin_server_ts: view.origin_server_ts,
-            depth: view.depth,
-            prev_events: &event.prev_events,
-            auth_events: &event.auth_events,
-            redacts: view.redacts,
-            rejected,
-        })
+        let view = event.pdu().view().with_ids(&event.number, &event.prev_events, &event.auth_events);
+        Some(EventView { rejected, ..view })
     }
 }

@@ -1,14 +1,4 @@
 //! Resolution equals the naive twin's, over generated rooms and however it is asked.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test that fails may panic"
-)]
-
-mod shapes;
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,5 +1,4 @@
 //! Small event graphs, written by hand: every link is the test's own.
-#![allow(dead_code, reason = "each test crate uses its part")]
 
 use std::collections::BTreeMap;
 
@@ -32,6 +31,23 @@ impl Dag {
         let mut dag = Self { version, events: BTreeMap::new(), generations: BTreeMap::new(), next_ts: 0 };
         let content = json!({ "room_version": version.id(), "creator": ALICE });
         dag.add("create", (ALICE, "m.room.create", ""), content, &[]);
+        dag
+    }
+
+    /// A public room that Alice created, with these levels beside hers, into which Bob and Charlie
+    /// came.
+    ///
+    /// ```text
+    /// create <- alice <- PL <- JR <- bob, charlie
+    /// ```
+    pub(crate) fn founded(version: &'static RoomVersion, levels: Value) -> Self {
+        let mut dag = Self::new(version);
+        dag.member("alice", ALICE, "join", &[]);
+        let users = dag.users(levels);
+        dag.levels("PL", ALICE, users, &["alice"]);
+        dag.rule("JR", ALICE, "public", &["alice", "PL"]);
+        dag.member("bob", BOB, "join", &["PL", "JR"]);
+        dag.member("charlie", CHARLIE, "join", &["PL", "JR"]);
         dag
     }
 

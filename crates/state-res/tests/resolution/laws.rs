@@ -1,19 +1,8 @@
 //! What holds of every resolution, over generated rooms and over graphs that make no sense.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::unreachable,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test that fails may panic"
-)]
-
-mod dag;
-mod shapes;
 
 use std::{cell::RefCell, collections::BTreeSet};
 
-use dag::{ALICE, BOB, Dag};
+use crate::dag::{ALICE, BOB, Dag};
 use freehold_event::{EventSource, EventView, RoomVersion};
 use freehold_state_res::{PlainForks, ResolveBudget, ResolveError, Step, resolve};
 use freehold_testkit::{
@@ -188,7 +177,7 @@ proptest! {
             assert_eq!(ours.power_order().map(|step| step.event_id).collect::<Vec<_>>(), twin.power_order);
             assert_eq!(ours.mainline_order().map(|step| step.event_id).collect::<Vec<_>>(), twin.mainline_order);
             assert_eq!(plain_state(&PlainForks::new(&states), &ours), twin.state);
-            let indexed = shapes::Indexed::new(&dag.events);
+            let indexed = crate::shapes::Indexed::new(&dag.events);
             assert_eq!(indexed.resolve_snapshots(dag.version, &states), twin.state);
         };
         check(&dag);

@@ -1,5 +1,4 @@
 //! The same room in the shapes that a server may have it in.
-#![allow(dead_code, reason = "each test crate uses its part")]
 
 use std::collections::BTreeMap;
 
@@ -98,22 +97,8 @@ impl EventSource for Indexed {
 
     fn event(&self, id: &u64) -> Option<EventView<'_, u64>> {
         let numbered = self.events.get(id.checked_sub(1_000)? as usize)?;
-        let event = &numbered.event;
-        Some(EventView {
-            id: &numbered.id,
-            event_id: &event.event_id,
-            room_id: event.room_id.as_deref(),
-            event_type: &event.event_type,
-            state_key: event.state_key.as_deref(),
-            sender: &event.sender,
-            content: &event.content,
-            origin_server_ts: event.origin_server_ts,
-            depth: event.depth,
-            prev_events: &numbered.prev_events,
-            auth_events: &numbered.auth_events,
-            redacts: event.redacts.as_deref(),
-            rejected: event.rejected,
-        })
+        let Numbered { id, event, prev_events, auth_events, .. } = numbered;
+        Some(event.view().with_ids(id, prev_events, auth_events))
     }
 
     fn generation(&self, id: &u64) -> Option<u64> {
