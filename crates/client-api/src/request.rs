@@ -20,6 +20,9 @@ use crate::tenant_of_host::{Connection, TenantOfHost, TenantsByHost};
 /// How many bytes a JSON body may have. Events are bounded by 65,536 bytes; uploads of keys and backups are larger.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How many parameters of a query are looked at when one is wrong; no endpoint has more.
+const BLAMED_PAIRS_MAX: usize = 16;
+
 /// A request of ruma, made of path, query, headers and body. The last argument of a handler.
 ///
 /// Takes from the rate limits first. Says of what cannot be read which field it is.
@@ -108,9 +111,27 @@ fn parse<R: IncomingRequest>(
 ) -> Result<R, ApiError> {
     arguments.iter().try_for_each(|(name, argument)| check_path_argument(name, argument))?;
     let values: Vec<&str> = arguments.iter().map(|(_, value)| value).collect();
-    let query = parts.uri.query().map(str::to_owned);
-    let request = axum::http::Request::from_parts(parts, body);
-    R::try_from_http_request(request, &values).map_err(|error| bad_request(error, body, query.as_deref()))
+    let read = |query: &str| {
+        let mut request = axum::http::Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        *request.headers_mut() = parts.headers.clone();
+        *request.uri_mut() = format!("{}?{query}", parts.uri.path()).parse().unwrap_or_default();
+        R::try_from_http_request(request, &values)
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    read(query).map_err(|error| bad_request(error, body, || blamed(query, |query| read(query).err())))
+}
+
+/// The name in a query string without which the string would not be wrong in this way: errors do not say it.
+fn blamed(query: &str, error_of: impl Fn(&str) -> Option<FromHttpRequestError>) -> Option<String> {
+    let whole = error_of(query)?.to_string();
+    let pairs: Vec<&str> = query.split('&').take(BLAMED_PAIRS_MAX).collect();
+    let to_blame = (0..pairs.len()).find(|one| {
+        let others: Vec<&str> =
+            pairs.iter().enumerate().filter(|(index, _)| index != one).map(|(_, pair)| *pair).collect();
+        error_of(&others.join("&")).is_none_or(|error| error.to_string() != whole)
+    })?;
+    pairs.get(to_blame)?.split('=').next().map(str::to_owned)
 }
 
 /// Identifiers in paths, by the names of the variables in ruma's metadata.
@@ -133,14 +154,18 @@ fn bad_path(error: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::InvalidParam, format!("path is not valid: {error}"))
 }
 
-fn bad_request(error: FromHttpRequestError, body: &[u8], query: Option<&str>) -> ApiError {
+fn bad_request(
+    error: FromHttpRequestError,
+    body: &[u8],
+    blamed: impl FnOnce() -> Option<String>,
+) -> ApiError {
     use DeserializationError as Bad;
     match error {
         FromHttpRequestError::Deserialization(Bad::Json(error)) => bad_json(&error, body),
         FromHttpRequestError::Deserialization(Bad::Utf8(error)) => {
             ApiError::new(ErrorCode::NotJson, format!("body is not UTF-8: {error}"))
         }
-        FromHttpRequestError::Deserialization(Bad::Query(error)) => bad_query(&error.to_string(), query),
+        FromHttpRequestError::Deserialization(Bad::Query(error)) => bad_query(&error.to_string(), blamed),
         FromHttpRequestError::Deserialization(other) => ApiError::new(ErrorCode::InvalidParam, other),
         FromHttpRequestError::MethodMismatch { .. } => {
             ApiError::new(ErrorCode::Unrecognized, "unrecognized method for this path")
@@ -165,18 +190,13 @@ pub(crate) fn bad_json(error: &serde_json::Error, body: &[u8]) -> ApiError {
     }
 }
 
-/// Errors of query strings do not say where; the names in it are all that can be offered.
-fn bad_query(what: &str, query: Option<&str>) -> ApiError {
-    let errcode =
-        if what.starts_with("missing field") { ErrorCode::MissingParam } else { ErrorCode::InvalidParam };
-    let names: Vec<&str> = query
-        .unwrap_or_default()
-        .split('&')
-        .filter_map(|pair| pair.split('=').next())
-        .filter(|name| !name.is_empty() && *name != "access_token")
-        .collect();
-    match names.as_slice() {
-        [] => ApiError::new(errcode, format!("query or path: {what}")),
-        names => ApiError::new(errcode, format!("query (`{}`) or path: {what}", names.join("`, `"))),
+/// Errors of query strings and paths are of one kind; a missing field can only be one of the query's.
+fn bad_query(what: &str, blamed: impl FnOnce() -> Option<String>) -> ApiError {
+    if what.starts_with("missing field") {
+        return ApiError::new(ErrorCode::MissingParam, format!("query: {what}"));
+    }
+    match blamed() {
+        Some(name) => ApiError::new(ErrorCode::InvalidParam, format!("`{name}` in the query: {what}")),
+        None => ApiError::new(ErrorCode::InvalidParam, format!("path: {what}")),
     }
 }
