@@ -35,10 +35,10 @@ impl Writes {
     }
 }
 
-type Positioned = Box<dyn FnOnce(Position, &mut Writes) + Send>;
+type Positioned = Box<dyn FnOnce(Position, &mut Writes) + Send + Sync>;
 
 /// What is called when a batch is durable.
-pub(crate) type Announcement = Box<dyn FnOnce(Position) + Send>;
+pub(crate) type Announcement = Box<dyn FnOnce(Position) + Send + Sync>;
 
 /// Conditions and changes that take effect together or not at all, and whom they concern.
 #[derive(Default)]
@@ -93,7 +93,7 @@ impl Batch {
     }
 
     /// Adds changes that need the position which the batch gets when it takes effect. They follow the others.
-    pub fn at_position(&mut self, write: impl FnOnce(Position, &mut Writes) + Send + 'static) {
+    pub fn at_position(&mut self, write: impl FnOnce(Position, &mut Writes) + Send + Sync + 'static) {
         self.positioned.push(Box::new(write));
     }
 
@@ -109,7 +109,7 @@ impl Batch {
 
     /// Adds a call for the moment when the batch is durable and snapshots show it. It is made even if nobody waits for
     /// the commit any more, and not at all if the batch has no effect.
-    pub fn once_durable(&mut self, announce: impl FnOnce(Position) + Send + 'static) {
+    pub fn once_durable(&mut self, announce: impl FnOnce(Position) + Send + Sync + 'static) {
         self.announcements.push(Box::new(announce));
     }
 
