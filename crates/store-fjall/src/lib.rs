@@ -1,9 +1,9 @@
-//! The embedded engine of Freehold's store: [`freehold_store::Engine`] over fjall, a log-structured engine in pure
-//! Rust.
+//! The embedded engine of Freehold's store: [`freehold_store::Engine`] over `lsm-tree`, the log-structured tree of
+//! fjall, with a journal of its own.
 //!
-//! What it adds to fjall: one thread that commits many batches with one sync; positions; snapshots that cost a
-//! counter; writes that are refused before the disk is full, and taken again when there is room; and a journal whose last,
-//! never acknowledged write was torn by a power cut does not keep the store from opening.
+//! The tree sorts rows into files and merges files. The journal makes batches durable before that: one
+//! thread commits, many batches with one sync. Why the journal is ours and not fjall's is told, with
+//! measurements, in `docs/storage.md`.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -21,9 +21,11 @@
 mod committer;
 mod engine;
 mod journal;
-mod opened;
 mod settings;
 mod snapshot;
+mod sorter;
+mod tree;
+mod writer;
 
 pub use engine::{FjallEngine, OpenError};
 pub use settings::Settings;

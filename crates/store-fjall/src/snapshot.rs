@@ -4,10 +4,10 @@ use std::future::ready;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use fjall::{Guard, Readable};
 use freehold_store::{BoxFuture, Bytes, EngineError, EngineSnapshot, Order, Position, ScanRange, TableId};
+use lsm_tree::{AbstractTree, Guard};
 
-use crate::opened::{Shown, engine_error, stored};
+use crate::tree::{Shown, engine_error, stored};
 
 /// A snapshot that somebody holds. Reads are answered at once: from memory, or from a file.
 pub(crate) struct FjallSnapshot(pub(crate) Arc<Shown>);
@@ -48,7 +48,7 @@ impl Shown {
             return Ok(Vec::new());
         }
         let start = Bound::Included(stored(table, &range.start));
-        let rows = self.snapshot.range(&self.keyspace, (start, end(table, range.end)));
+        let rows = self.tree.range((start, end(table, range.end)), self.instant, None);
         match order {
             Order::Ascending => rows.take(limit).map(row).collect(),
             Order::Descending => rows.rev().take(limit).map(row).collect(),
@@ -64,7 +64,7 @@ fn end(table: TableId, end: Option<Bytes>) -> Bound<Bytes> {
     }
 }
 
-fn row(guard: Guard) -> Result<(Bytes, Bytes), EngineError> {
+fn row(guard: impl Guard) -> Result<(Bytes, Bytes), EngineError> {
     let (key, row) = guard.into_inner().map_err(engine_error)?;
     Ok((key.iter().skip(1).copied().collect(), row.to_vec()))
 }

@@ -1,0 +1,225 @@
+//! The tree: rows sorted in memory and in files, of every version that somebody still reads.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use freehold_store::{Bytes, EngineError, Operation, Position, TableId};
+use lsm_tree::compaction::Leveled;
+use lsm_tree::config::{BlockSizePolicy, CompressionPolicy};
+use lsm_tree::{
+    AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, SequenceNumberCounter,
+};
+
+use crate::settings::Settings;
+
+/// Where the position of the last batch is kept, in [`TableId::ENGINE`].
+const POSITION: &[u8] = b"position";
+
+/// How large a sorted file is at most, in bytes.
+const FILE_BYTES: u64 = 16 << 20;
+
+/// The tree. Only one thread writes; any may read what it showed.
+pub(crate) struct Tree {
+    tree: AnyTree,
+    sequence: SequenceNumberCounter,
+    visible: SequenceNumberCounter,
+    readers: Mutex<Readers>,
+    /// Held while the newest version is changed, so that a position and its rows are seen together.
+    showing: Mutex<()>,
+}
+
+/// What was shown: the newest, and whatever somebody still holds.
+struct Readers {
+    newest: Arc<Shown>,
+    held: Vec<(u64, Weak<Shown>)>,
+}
+
+impl Tree {
+    /// Opens the tree in a folder, which is made if it is not there.
+    pub(crate) fn open(folder: &Path, settings: &Settings) -> Result<Self, EngineError> {
+        let (sequence, visible) = (SequenceNumberCounter::default(), SequenceNumberCounter::default());
+        let tree = Config::new(folder, sequence.clone(), visible.clone())
+            .use_cache(Arc::new(Cache::with_capacity_bytes(settings.cache_bytes)))
+            .use_descriptor_table(Some(Arc::new(DescriptorTable::new(128))))
+            .data_block_size_policy(BlockSizePolicy::all(4 << 10))
+            .data_block_compression_policy(CompressionPolicy::new([
+                CompressionType::None,
+                CompressionType::Lz4,
+            ]))
+            .open()
+            .map_err(engine_error)?;
+        let newest = Arc::new(Shown { tree: tree.clone(), instant: 0, position: Position(0) });
+        let readers = Mutex::new(Readers { newest, held: Vec::new() });
+        let opened = Tree { tree, sequence, visible, readers, showing: Mutex::new(()) };
+        opened.pass(opened.sorted().unwrap_or(0));
+        Ok(opened)
+    }
+
+    /// The sequence number of the newest group that is sorted into files.
+    pub(crate) fn sorted(&self) -> Option<u64> {
+        self.tree.get_highest_persisted_seqno()
+    }
+
+    /// A sequence number for the next group.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence.next()
+    }
+
+    /// The row that says at which position a group ends.
+    pub(crate) fn position_row(position: Position) -> Operation {
+        Operation::Put {
+            table: TableId::ENGINE,
+            key: POSITION.to_vec(),
+            value: position.0.to_be_bytes().into(),
+        }
+    }
+
+    /// Puts a group of the journal into memory, at start.
+    pub(crate) fn replay(&self, sequence: u64, operations: Vec<Operation>) {
+        self.insert(sequence, operations);
+        self.pass(sequence);
+    }
+
+    /// Shows what is there, at start.
+    pub(crate) fn show_recovered(&self) -> Result<(), EngineError> {
+        let mut shown = Shown { tree: self.tree.clone(), instant: self.visible.get(), position: Position(0) };
+        if let Some(row) = shown.get(TableId::ENGINE, POSITION)? {
+            let bytes = row.try_into().map_err(|_| EngineError("damaged position".to_owned()))?;
+            shown.position = Position(u64::from_be_bytes(bytes));
+        }
+        self.readers().show(shown);
+        Ok(())
+    }
+
+    /// Puts a durable group into memory and shows it.
+    pub(crate) fn apply(&self, sequence: u64, operations: Vec<Operation>, position: Position) {
+        let _showing = lock(&self.showing);
+        self.insert(sequence, operations);
+        self.pass(sequence);
+        self.show(position);
+    }
+
+    /// What is durable now.
+    pub(crate) fn shown(&self) -> Arc<Shown> {
+        self.readers().newest.clone()
+    }
+
+    /// How many bytes of rows are in memory and take more.
+    pub(crate) fn unsealed_bytes(&self) -> u64 {
+        self.tree.active_memtable().size()
+    }
+
+    /// How many tables in memory wait to be sorted into files.
+    pub(crate) fn sealed(&self) -> usize {
+        self.tree.sealed_memtable_count()
+    }
+
+    /// How many files wait to be merged with others.
+    pub(crate) fn unmerged(&self) -> usize {
+        self.tree.l0_run_count()
+    }
+
+    /// Begins a new table in memory; the old one waits to be sorted. Called by the thread that writes.
+    pub(crate) fn seal(&self) {
+        self.tree.rotate_memtable();
+    }
+
+    /// Sorts all sealed tables into files, durably.
+    pub(crate) fn flush(&self) -> Result<(), EngineError> {
+        let flushing = self.tree.get_flush_lock();
+        self.tree.flush(&flushing, self.unread()).map_err(engine_error)?;
+        drop(flushing);
+        // Whoever reads from now on does not hold the table in memory.
+        let _showing = lock(&self.showing);
+        let position = self.shown().position;
+        self.show(position);
+        Ok(())
+    }
+
+    /// Merges some files, if that is due.
+    pub(crate) fn compact(&self) -> Result<(), EngineError> {
+        let strategy = Arc::new(Leveled::default().with_table_target_size(FILE_BYTES));
+        self.tree.compact(strategy, self.unread()).map_err(engine_error)
+    }
+
+    fn insert(&self, sequence: u64, operations: Vec<Operation>) {
+        for operation in operations {
+            match operation {
+                Operation::Put { table, key, value } => {
+                    self.tree.insert(stored(table, &key), value, sequence);
+                }
+                Operation::Delete { table, key } => {
+                    self.tree.remove(stored(table, &key), sequence);
+                }
+            }
+        }
+    }
+
+    /// Nothing gets this sequence number any more, and what has it is visible.
+    fn pass(&self, sequence: u64) {
+        self.sequence.fetch_max(sequence + 1);
+        self.visible.fetch_max(sequence + 1);
+    }
+
+    fn show(&self, position: Position) {
+        self.readers().show(Shown { tree: self.tree.clone(), instant: self.visible.get(), position });
+    }
+
+    /// Versions below this that were overwritten are read by nobody.
+    fn unread(&self) -> u64 {
+        self.readers().oldest().saturating_sub(1)
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        lock(&self.readers)
+    }
+}
+
+impl Readers {
+    fn show(&mut self, shown: Shown) {
+        if self.held.len() == self.held.capacity() {
+            self.held.retain(|(_, held)| held.strong_count() > 0);
+        }
+        let before = std::mem::replace(&mut self.newest, Arc::new(shown));
+        if Arc::strong_count(&before) > 1 {
+            self.held.push((before.instant, Arc::downgrade(&before)));
+        }
+    }
+
+    fn oldest(&self) -> u64 {
+        let held = self.held.iter().filter(|(_, held)| held.strong_count() > 0);
+        held.map(|(instant, _)| *instant).min().unwrap_or(self.newest.instant).min(self.newest.instant)
+    }
+}
+
+/// What was durable at one position.
+pub(crate) struct Shown {
+    pub(crate) tree: AnyTree,
+    /// Everything with a lower sequence number is seen.
+    pub(crate) instant: u64,
+    pub(crate) position: Position,
+}
+
+impl Shown {
+    pub(crate) fn get(&self, table: TableId, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        let row = self.tree.get(stored(table, key), self.instant).map_err(engine_error)?;
+        Ok(row.map(|row| row.to_vec()))
+    }
+}
+
+/// A key as it lies in the tree, which holds all tables.
+pub(crate) fn stored(table: TableId, key: &[u8]) -> Vec<u8> {
+    let mut stored = Vec::with_capacity(1 + key.len());
+    stored.push(table.0);
+    stored.extend_from_slice(key);
+    stored
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(crate) fn engine_error(error: lsm_tree::Error) -> EngineError {
+    EngineError(error.to_string())
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,153 @@
+//! What the committing thread does with a group of batches.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use freehold_store::{Assembled, Batch, CommitError, EngineError, assemble};
+
+use crate::committer::Outcome;
+use crate::journal::{AppendError, Record, Segment};
+use crate::settings::Settings;
+use crate::sorter::Sorter;
+use crate::tree::Tree;
+
+/// How many tables in memory may wait to be sorted before writes wait for that.
+const SEALED: usize = 3;
+
+/// How many files may wait to be merged before writes wait for that: reads have to look into each.
+const UNMERGED: usize = 24;
+
+/// How long a group waits for the sorter before it is refused.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Owns the journal, and is the only one who writes into the tree.
+pub(crate) struct Writer {
+    pub(crate) folder: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) tree: Arc<Tree>,
+    pub(crate) segment: Segment,
+    pub(crate) sorter: Sorter,
+    /// Why nothing is written any more, until the store is opened again.
+    pub(crate) broken: Option<EngineError>,
+}
+
+impl Writer {
+    /// Commits a group: durably, or not at all.
+    pub(crate) fn commit(&mut self, batches: Vec<Batch>) -> Vec<Outcome> {
+        let count = batches.len();
+        let outcomes = self.expect_writable().and_then(|()| self.write(batches));
+        self.seal_if_full();
+        outcomes.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    fn write(&mut self, batches: Vec<Batch>) -> Result<Vec<Outcome>, CommitError> {
+        let shown = self.tree.shown();
+        let mut assembled = assemble(batches, shown.position, |table, key| shown.get(table, key))
+            .map_err(CommitError::Engine)?;
+        if assembled.last == shown.position {
+            return Ok(assembled.outcomes);
+        }
+        drop(shown);
+        match self.append(&mut assembled) {
+            Ok(record) => {
+                self.tree.apply(record.sequence, record.operations, assembled.last);
+                assembled.announce();
+                Ok(assembled.outcomes)
+            }
+            Err(error) => Ok(assembled.failed(&error)),
+        }
+    }
+
+    fn append(&mut self, assembled: &mut Assembled) -> Result<Record, CommitError> {
+        let mut operations = std::mem::take(&mut assembled.operations);
+        operations.push(Tree::position_row(assembled.last));
+        let record = Record { sequence: self.tree.next_sequence(), operations };
+        self.segment.append(&record).map_err(|error| self.append_error(error))?;
+        Ok(record)
+    }
+
+    fn append_error(&mut self, error: AppendError) -> CommitError {
+        match error {
+            AppendError::Refused(error) if is_full(&error) => CommitError::Full,
+            AppendError::Refused(error) => CommitError::Engine(EngineError(error.to_string())),
+            // After a failed sync the system may say that all is well while the disk has nothing. Only reading the
+            // disk anew tells, so nothing is written until then.
+            AppendError::Broken(error) => {
+                let error = EngineError(format!("what is on the disk is not known any more: {error}"));
+                self.broken = Some(error.clone());
+                CommitError::Engine(error)
+            }
+        }
+    }
+
+    /// Whether there is room on the disk and in memory; waits for the sorter if it is behind.
+    fn expect_writable(&self) -> Result<(), CommitError> {
+        if let Some(broken) = &self.broken {
+            return Err(CommitError::Engine(broken.clone()));
+        }
+        if free_bytes(&self.folder).is_ok_and(|free| free < self.settings.reserve_bytes) {
+            return Err(CommitError::Full);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while self.tree.sealed() >= SEALED || self.tree.unmerged() >= UNMERGED {
+            if let Some(failure) = self.sorter.failure() {
+                return Err(self.stuck(failure));
+            }
+            if Instant::now() > deadline {
+                return Err(CommitError::Engine(EngineError("sorting is too far behind".to_owned())));
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
+    /// What it means for a batch that the sorter failed.
+    fn stuck(&self, failure: EngineError) -> CommitError {
+        let needed = self.settings.reserve_bytes.max(self.settings.write_buffer_bytes * 4);
+        match free_bytes(&self.folder) {
+            Ok(free) if free < needed => CommitError::Full,
+            _ => CommitError::Engine(failure),
+        }
+    }
+
+    /// Begins a new table in memory and a new segment when the current ones are full. Without room for a new segment
+    /// the old one grows on.
+    fn seal_if_full(&mut self) {
+        let full = self.settings.write_buffer_bytes;
+        if self.tree.unsealed_bytes() < full && self.segment.bytes() < full {
+            return;
+        }
+        let Ok(next) = new_segment(&self.folder, self.segment.number + 1, &self.settings) else { return };
+        let sealed = std::mem::replace(&mut self.segment, next);
+        self.tree.seal();
+        self.sorter.take(sealed.last.map(|last| (last, sealed.path)));
+    }
+}
+
+impl Drop for Writer {
+    /// Sorts what is in memory, so that the next start has nothing to replay.
+    fn drop(&mut self) {
+        if self.broken.is_none() {
+            self.tree.seal();
+            self.sorter.take(self.segment.last.map(|last| (last, self.segment.path.clone())));
+        }
+    }
+}
+
+/// A segment with room for a table in memory and the group that fills it.
+pub(crate) fn new_segment(folder: &Path, number: u64, settings: &Settings) -> io::Result<Segment> {
+    Segment::create(folder, number, settings.write_buffer_bytes)
+}
+
+/// How much room the disk has for us.
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+}
