@@ -1,7 +1,7 @@
 //! Rooms: one copy of each, however many tenants are in it.
 
 use freehold_state_map::NodeId;
-use ruma_common::{OwnedRoomAliasId, OwnedUserId};
+use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
 use crate::number::{
@@ -38,6 +38,12 @@ pub const ROOM_ALIASES: Table<(RoomNumber, TenantNumber, OwnedRoomAliasId), ()> 
 pub const DIRECTORY: Table<(TenantNumber, RoomNumber), ()> = Table::new(TableId(21), "directory");
 /// Which event a device's request with a transaction id made, so that a repetition makes none.
 pub const SENT: Table<(DeviceNumber, RoomNumber, String), EventNumber> = Table::new(TableId(22), "sent");
+/// The state of a room from a position on, until the next one that is listed.
+pub const STATE_HISTORY: Table<(RoomNumber, Position), [u8; NodeId::LEN]> =
+    Table::new(TableId(23), "state_history");
+/// Redactions that wait for the event they are about.
+pub const WAITING_REDACTIONS: Table<(OwnedEventId, EventNumber), ()> =
+    Table::new(TableId(24), "waiting_redactions");
 
 /// What never changes in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +73,10 @@ pub struct EventRow {
     pub standing: Standing,
     /// Where it stands in the timeline, if clients see it there.
     pub timeline: Option<TimelineIndex>,
+    /// For a membership event, the membership it gives.
+    pub membership: Option<Membership>,
+    /// The device and transaction id with which it was sent, if it was sent here with one.
+    pub transaction: Option<(DeviceNumber, String)>,
     /// The redaction that took its content, if one did.
     pub redacted_by: Option<EventNumber>,
     /// Root of the state before it, if known.
@@ -98,6 +108,10 @@ pub struct CurrentStateRow {
     pub state: [u8; NodeId::LEN],
     /// Events that no other event has as `prev_events` yet.
     pub forward_extremities: Vec<EventNumber>,
+    /// How many users are joined.
+    pub joined: u64,
+    /// How many users are invited.
+    pub invited: u64,
     /// The last event of the timeline.
     pub last: TimelineIndex,
 }
@@ -122,10 +136,14 @@ pub enum Membership {
 pub struct MembershipRow {
     /// The membership now.
     pub membership: Membership,
+    /// The tenant whose user it is.
+    pub tenant: TenantNumber,
     /// The member event that says so.
     pub event: EventNumber,
     /// When it became so.
     pub since: Position,
+    /// Until when the user was joined, if the user was and no longer is.
+    pub joined_until: Option<TimelineIndex>,
     /// Whether the user forgot the room after leaving it.
     pub forgotten: bool,
     /// For an invite or knock: the stripped state that came with it, as JSON texts.

@@ -1,0 +1,37 @@
+//! The room machine: pure and synchronous, events in, verdicts and effects out.
+//!
+//! A [`Room`] is a value: the current state and the forward extremities. What happens to an event is always
+//! the same walk, whoever made it:
+//!
+//! | step | who | function |
+//! |---|---|---|
+//! | a user wants something | ours | [`Room::draft`], then signing |
+//! | format, signatures, hashes | others' | [`Room::admit`] |
+//! | auth events, state before, current state | all | [`Room::receive`] |
+//!
+//! [`Room::receive`] gives a [`Receipt`]: the verdict, what is to be made durable, and the room as it is
+//! afterwards. Nothing has happened until the caller has stored it.
+//!
+//! # What it does not do
+//!
+//! No I/O. It asks a [`Shelf`] for pieces of the room, and what is not there comes back as [`Stop::Needs`] (to be
+//! read from the store) or [`Received::Fetch`] (to be asked of other servers).
+//!
+//! # Where to start
+//!
+//! [`Room`], [`Shelf`] and [`Receipt`].
+
+mod acl;
+mod draft;
+mod event;
+mod receive;
+mod resolve;
+mod room;
+mod shelf;
+
+pub use acl::ServerAcl;
+pub use draft::{Draft, DraftError};
+pub use event::{Event, Standing};
+pub use receive::{CreateError, Dropped, Fetch, Numbers, Receipt, ReceiveError, Received, Refused};
+pub use room::{Room, StoredRoom};
+pub use shelf::{Needs, Nodes, Shelf, Stop};

@@ -1,0 +1,106 @@
+//! Restricted joins: whether somebody may join, and who here says so.
+
+use std::collections::BTreeSet;
+
+use freehold_canonical_json::{elements, member};
+use freehold_event_auth::{NamedLevel, Power};
+use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership};
+use freehold_store::{Actor, Order, RoomNumber, TenantNumber, UserNumber};
+use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
+
+use crate::error::ActionError;
+use crate::loaded::Locals;
+use crate::work::Work;
+
+impl Locals {
+    /// Whether users of a tenant are joined.
+    pub(crate) fn has_joined(&self, tenant: TenantNumber) -> bool {
+        self.0.values().any(|(of, membership)| *of == tenant && *membership == Membership::Join)
+    }
+}
+
+impl Work {
+    /// The user who authorises a restricted join: joined, with the power to invite, and of a tenant that can tell
+    /// that the joining user meets one of the conditions. The user's own tenant is asked first, as a server does that
+    /// is in the room itself.
+    pub(crate) async fn authoriser(&mut self, actor: &Actor) -> Result<Option<OwnedUserId>, ActionError> {
+        let allowed = self.allowed_rooms().await?;
+        let mut joined_rooms = Vec::new();
+        for room in allowed {
+            if self.is_joined(actor.user, room).await? {
+                joined_rooms.push(room);
+            }
+        }
+        let mut tenants: Vec<TenantNumber> = self.tenants().into_iter().collect();
+        tenants.sort_by_key(|tenant| *tenant != actor.tenant.number());
+        for tenant in tenants {
+            for room in &joined_rooms {
+                if self.has_member_in(tenant, *room).await?
+                    && let Some(user) = self.inviter_of(tenant).await?
+                {
+                    return Ok(Some(user));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The rooms whose members may join, as far as they are known here.
+    async fn allowed_rooms(&mut self) -> Result<Vec<RoomNumber>, ActionError> {
+        let Some(rules) = self.state_event("m.room.join_rules", "").await? else {
+            return Ok(Vec::new());
+        };
+        let mut rooms = Vec::new();
+        for room_id in allow_list(rules.pdu.content()) {
+            rooms.extend(self.snapshot.number_of(&room_id).await?);
+        }
+        Ok(rooms)
+    }
+
+    async fn is_joined(&self, user: UserNumber, room: RoomNumber) -> Result<bool, ActionError> {
+        let row = self.snapshot.get(&MEMBERSHIPS, &(user, room)).await?;
+        Ok(row.is_some_and(|row| row.membership == Membership::Join))
+    }
+
+    /// The tenants with joined users.
+    fn tenants(&self) -> BTreeSet<TenantNumber> {
+        let joined = self.locals.0.values().filter(|(_, membership)| *membership == Membership::Join);
+        joined.map(|(tenant, _)| *tenant).collect()
+    }
+
+    /// Whether a tenant is in a room, so that it knows who else is.
+    async fn has_member_in(&self, tenant: TenantNumber, room: RoomNumber) -> Result<bool, ActionError> {
+        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
+        Ok(rows.iter().any(|(_, membership)| *membership == Membership::Join))
+    }
+
+    /// A joined user of a tenant who has the power to invite.
+    async fn inviter_of(&self, tenant: TenantNumber) -> Result<Option<OwnedUserId>, ActionError> {
+        let needed = Power::Level(self.power_levels().level(NamedLevel::Invite));
+        let joined = self.locals.0.iter().filter(|(_, member)| **member == (tenant, Membership::Join));
+        for (user, _) in joined {
+            let user_id = self.snapshot.id_of(*user).await?;
+            if self.power(user_id.as_str()) >= needed {
+                return Ok(Some(user_id));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The rooms of the `m.room_membership` conditions in join rules
+/// (<https://spec.matrix.org/v1.19/client-server-api/#mroomjoin_rules>).
+pub(crate) fn allow_list(content: &str) -> Vec<OwnedRoomId> {
+    let Some(list) = member(content, "allow").ok().flatten() else {
+        return Vec::new();
+    };
+    let text = |condition: &str, key: &str| -> Option<String> {
+        Some(member(condition, key).ok().flatten()?.as_str()?.into_owned())
+    };
+    let room_of = |condition: &str| {
+        let is_membership = text(condition, "type").as_deref() == Some("m.room_membership");
+        let room_id = text(condition, "room_id").filter(|_| is_membership)?;
+        RoomId::parse(room_id).ok()
+    };
+    elements(list.text()).filter_map(Result::ok).filter_map(|condition| room_of(condition.text())).collect()
+}

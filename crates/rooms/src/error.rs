@@ -1,0 +1,137 @@
+//! Why something was not done in a room.
+
+use freehold_canonical_json::ParseError;
+use freehold_event::BuildError;
+use freehold_event_auth::Denial;
+use freehold_room::Stop;
+use freehold_signing::{CountersignError, SignEventError, SignatureError};
+use freehold_store::{CommitError, NumberError, ReadError};
+use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
+
+use crate::outside::SigningError;
+
+/// Why something was not done in a room.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ActionError {
+    /// No such room, as far as the user can know.
+    #[error("no such room")]
+    UnknownRoom(OwnedRoomId),
+    /// No such event in the room, as far as the user can know.
+    #[error("no such event")]
+    UnknownEvent(OwnedEventId),
+    /// No such alias.
+    #[error("no such room alias")]
+    UnknownAlias(OwnedRoomAliasId),
+    /// The user is not in the room.
+    #[error("you are not in this room")]
+    NotInRoom,
+    /// The rules of the room do not allow it.
+    #[error("the rules of the room do not allow this")]
+    Forbidden(#[source] Denial),
+    /// The room's access control list shuts the user's server out.
+    #[error("the access control list of the room shuts {0} out")]
+    ShutOut(OwnedServerName),
+    /// The user may not do this, for a reason that is no rule of the room.
+    #[error("{0}")]
+    MayNot(&'static str),
+    /// A restricted join that nobody here can authorise.
+    #[error("nobody can authorise the join")]
+    CannotAuthorise,
+    /// Nobody here is in the room, so nothing can be said about it.
+    #[error("the room is not known here")]
+    Elsewhere(OwnedRoomId),
+    /// A room version that is not known.
+    #[error("room version {0:?} is not known")]
+    UnsupportedVersion(String),
+    /// The alias leads to a room already.
+    #[error("the room alias is taken")]
+    AliasTaken(OwnedRoomAliasId),
+    /// The alias is none of the user's server, or no alias.
+    #[error("not a room alias of this server")]
+    ForeignAlias(String),
+    /// An alias in a canonical alias event does not lead to the room.
+    #[error("{0} does not lead to this room")]
+    BadAlias(String),
+    /// A part of the request is wrong.
+    #[error("`{field}`: {reason}")]
+    BadField {
+        /// Where in the request.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The content is no JSON that events can have.
+    #[error("the content is no JSON that events can have")]
+    Content(#[source] ParseError),
+    /// The state that a new room was to have is not allowed.
+    #[error("the state of the new room is not allowed")]
+    InvalidState(#[source] Box<ActionError>),
+    /// What was asked for is no event that other servers would take.
+    #[error("not a valid event")]
+    Build(#[from] BuildError),
+    /// The user is banned, or was not invited.
+    #[error("{user_id} cannot be invited: {reason}")]
+    Invite {
+        /// Who was to be invited.
+        user_id: OwnedUserId,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The user is of a server that is not hosted here, and others are not reached yet.
+    #[error("{0} cannot be reached")]
+    NotReached(OwnedServerName),
+    /// Others were faster each time; the request may be repeated.
+    #[error("others changed the room at the same time")]
+    Busy,
+    /// The tenant cannot sign.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// An event of ours does not get its signatures; a fault here.
+    #[error("the event cannot be signed")]
+    Unsigned(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The room is damaged; a fault here.
+    #[error("the room is damaged")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store gives no numbers.
+    #[error(transparent)]
+    Number(#[from] NumberError),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The operating system gives no random bytes.
+    #[error("no random bytes")]
+    Random,
+}
+
+impl ActionError {
+    /// Whether somebody else was first, so that the same is to be tried anew.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, ActionError::Commit(CommitError::Conflict { .. }))
+    }
+
+    pub(crate) fn damaged(what: &'static str) -> Self {
+        ActionError::Damaged(what.into())
+    }
+}
+
+impl From<Stop> for ActionError {
+    fn from(stop: Stop) -> Self {
+        ActionError::Damaged(Box::new(stop))
+    }
+}
+
+macro_rules! unsigned {
+    ($($error:ty),*) => {$(
+        impl From<$error> for ActionError {
+            fn from(error: $error) -> Self {
+                ActionError::Unsigned(Box::new(error))
+            }
+        }
+    )*};
+}
+
+unsigned!(SignEventError, CountersignError, SignatureError);

@@ -1,0 +1,46 @@
+//! The rooms of the server: room machines over the store.
+//!
+//! A room is stored once, however many tenants are in it. Writing goes through [`Rooms`]: a command locks the room (one
+//! writer each), has the pure machine of `freehold-room` make and check events, and commits one batch with everything
+//! in it. Reading goes through [`Reader`], which shows what was durable at one position and takes no lock.
+//!
+//! What one tenant does is checked on behalf of the others as if it had come over the network: signatures, hashes,
+//! authorisation, access control lists.
+//!
+//! # What it does not do
+//!
+//! It knows no HTTP and asks no other server; what only those could answer is [`ActionError::Elsewhere`] or
+//! [`ActionError::NotReached`].
+//!
+//! # Where to start
+//!
+//! [`Rooms`] and [`Reader`].
+
+mod alias;
+mod authorise;
+mod cache;
+mod content;
+mod create;
+mod error;
+mod loaded;
+mod membership;
+mod outside;
+mod random;
+mod read;
+mod redact;
+mod rooms;
+mod send;
+mod sign;
+mod special;
+mod stripped;
+mod work;
+mod write;
+
+pub use create::{CreateRoom, InitialState, Preset, Visibility};
+pub use error::ActionError;
+pub use membership::{Entry, MemberAction};
+pub use outside::{Identities, NoProfiles, Profiles, SigningError};
+pub use read::{Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer};
+pub use redact::Redaction;
+pub use rooms::{Outside, Rooms, RoomsSettings};
+pub use send::NewEvent;

@@ -1,0 +1,302 @@
+//! Who is in a room: joining, inviting, leaving, and what others do about it.
+
+use std::sync::Arc;
+
+use freehold_canonical_json::Object;
+use freehold_event_auth::{AuthState, JoinRule};
+use freehold_room::Event;
+use freehold_store::tables::rooms::{MEMBERSHIPS, Membership};
+use freehold_store::{Actor, Batch};
+use ruma_common::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, OwnedUserId, RoomId, UserId};
+use serde_json::{Map, Value};
+
+use crate::content::{self, text};
+use crate::error::ActionError;
+use crate::rooms::Rooms;
+use crate::send::tried;
+use crate::work::{Wanted, Work};
+use crate::write::membership_of;
+
+/// A room that a user wants into.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The room, or an alias of it.
+    pub room: OwnedRoomOrAliasId,
+    /// Servers that are in the room, as the user heard.
+    pub via: Vec<OwnedServerName>,
+    /// Why, as far as the user says.
+    pub reason: Option<String>,
+}
+
+/// What a user does about the membership of somebody.
+#[derive(Clone, Debug)]
+pub struct MemberAction {
+    /// Whose membership.
+    pub user_id: OwnedUserId,
+    /// Why, as far as the user says.
+    pub reason: Option<String>,
+}
+
+/// How a membership is to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Invite,
+    Leave,
+    Kick,
+    Ban,
+    Unban,
+}
+
+impl Rooms {
+    /// Joins a room.
+    ///
+    /// # Errors
+    /// [`ActionError`]; [`ActionError::Elsewhere`] when no server that the user named, or was invited by, is here.
+    pub async fn join(&self, actor: &Actor, entry: Entry) -> Result<OwnedRoomId, ActionError> {
+        let (room_id, via) = self.find(&entry).await?;
+        tried!(self.try_enter(actor, &room_id, (&via, entry.reason.as_deref()), "join"))
+    }
+
+    /// Asks to be let into a room.
+    ///
+    /// # Errors
+    /// As [`Rooms::join`].
+    pub async fn knock(&self, actor: &Actor, entry: Entry) -> Result<OwnedRoomId, ActionError> {
+        let (room_id, via) = self.find(&entry).await?;
+        tried!(self.try_enter(actor, &room_id, (&via, entry.reason.as_deref()), "knock"))
+    }
+
+    /// Invites somebody.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn invite(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+        tried!(self.try_step(actor, room_id, &action, Step::Invite))
+    }
+
+    /// Leaves a room, refuses an invitation, or takes a knock back.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn leave(&self, actor: &Actor, room_id: &RoomId, reason: Option<String>) -> Result<(), ActionError> {
+        let action = MemberAction { user_id: actor.user_id.clone(), reason };
+        tried!(self.try_step(actor, room_id, &action, Step::Leave))
+    }
+
+    /// Makes somebody leave.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn kick(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+        tried!(self.try_step(actor, room_id, &action, Step::Kick))
+    }
+
+    /// Bans somebody.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn ban(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+        tried!(self.try_step(actor, room_id, &action, Step::Ban))
+    }
+
+    /// Lifts a ban.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn unban(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+        tried!(self.try_step(actor, room_id, &action, Step::Unban))
+    }
+
+    /// Forgets a room that the user is no longer in.
+    ///
+    /// # Errors
+    /// [`ActionError::UnknownRoom`], [`ActionError::MayNot`].
+    pub async fn forget(&self, actor: &Actor, room_id: &RoomId) -> Result<(), ActionError> {
+        tried!(self.try_forget(actor, room_id))
+    }
+
+    async fn try_forget(&self, actor: &Actor, room_id: &RoomId) -> Result<(), ActionError> {
+        let unknown = || ActionError::UnknownRoom(room_id.to_owned());
+        let snapshot = self.0.store.snapshot()?;
+        let room = snapshot.number_of(&room_id.to_owned()).await?.ok_or_else(unknown)?;
+        let key = (actor.user, room);
+        let row = snapshot.get(&MEMBERSHIPS, &key).await?.ok_or_else(unknown)?;
+        if !matches!(row.membership, Membership::Leave | Membership::Ban) {
+            return Err(ActionError::MayNot("leave the room before you forget it"));
+        }
+        let mut forgotten = row.clone();
+        forgotten.forgotten = true;
+        let mut batch = Batch::new();
+        batch.expect_unchanged(&MEMBERSHIPS, &key, Some(&row));
+        batch.put(&MEMBERSHIPS, &key, &forgotten);
+        batch.touch(room);
+        batch.wake(actor.user);
+        self.0.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// The room that is meant, and the servers that may be in it.
+    async fn find(&self, entry: &Entry) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ActionError> {
+        let mut via = entry.via.clone();
+        let room_id = match <&ruma_common::RoomAliasId>::try_from(&*entry.room) {
+            Ok(alias) => {
+                via.push(alias.server_name().to_owned());
+                self.resolve_alias(alias).await?
+            }
+            Err(room_id) => room_id.to_owned(),
+        };
+        via.extend(room_id.server_name().map(ToOwned::to_owned));
+        Ok((room_id, via))
+    }
+
+    async fn try_enter(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        (via, reason): (&[OwnedServerName], Option<&str>),
+        membership: &'static str,
+    ) -> Result<OwnedRoomId, ActionError> {
+        let elsewhere = |error| match error {
+            ActionError::UnknownRoom(room_id) => ActionError::Elsewhere(room_id),
+            error => error,
+        };
+        let mut work = Work::begin(self, room_id).await.map_err(elsewhere)?;
+        let member = work.state_event("m.room.member", actor.user_id.as_str()).await?;
+        let now = member.as_deref().and_then(membership_of);
+        if now == Some(Membership::Join) {
+            return Ok(room_id.to_owned());
+        }
+        let inviter = member.filter(|_| now == Some(Membership::Invite));
+        if !work.is_reached(actor, via, inviter.as_deref()) {
+            return Err(ActionError::Elsewhere(room_id.to_owned()));
+        }
+        let profile = self.0.outside.profiles.member_profile(&actor.tenant, &actor.user_id).await;
+        let wanted = work.member_event(actor, &actor.user_id, (membership, reason), profile)?;
+        work.append_any(actor, wanted).await?;
+        work.commit().await?;
+        Ok(room_id.to_owned())
+    }
+
+    async fn try_step(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        action: &MemberAction,
+        step: Step,
+    ) -> Result<(), ActionError> {
+        let mut work = Work::begin(self, room_id).await?;
+        let target = &action.user_id;
+        let now = work.state_event("m.room.member", target.as_str()).await?;
+        let now = now.as_deref().and_then(membership_of);
+        if !is_step(step, now)? {
+            return Ok(());
+        }
+        let (membership, profile) = match step {
+            Step::Invite => ("invite", work.profile_of(target).await?),
+            Step::Ban => ("ban", Map::new()),
+            Step::Leave | Step::Kick | Step::Unban => ("leave", Map::new()),
+        };
+        let wanted = work.member_event(actor, target, (membership, action.reason.as_deref()), profile)?;
+        work.append_any(actor, wanted).await?;
+        work.commit().await
+    }
+}
+
+/// Whether there is anything to do.
+fn is_step(step: Step, now: Option<Membership>) -> Result<bool, ActionError> {
+    match (step, now) {
+        (Step::Leave, None | Some(Membership::Ban)) => Err(ActionError::NotInRoom),
+        (Step::Leave, Some(Membership::Leave)) => Ok(false),
+        (Step::Kick, None | Some(Membership::Leave | Membership::Ban)) => {
+            Err(ActionError::MayNot("the user is not in the room"))
+        }
+        (Step::Unban, None | Some(Membership::Join | Membership::Invite | Membership::Leave | Membership::Knock)) => {
+            Err(ActionError::MayNot("the user is not banned"))
+        }
+        _ => Ok(true),
+    }
+}
+
+impl Work {
+    /// Whether the user's tenant could find the room if it were a server of its own: it is in the room, or a server
+    /// that is was named, or invited the user.
+    fn is_reached(&self, actor: &Actor, via: &[OwnedServerName], invite: Option<&Event>) -> bool {
+        let identities = &self.rooms.0.outside.identities;
+        let inviter = invite.map(|invite| invite.pdu.sender().server_name().to_owned());
+        let named = via.iter().chain(&inviter).filter_map(|server| identities.tenant(server));
+        let mut hosts = named.chain([actor.tenant.clone()]);
+        hosts.any(|tenant| self.locals.has_joined(tenant.number()))
+    }
+
+    /// What the invited user's server would say of them.
+    pub(crate) async fn profile_of(&self, user_id: &UserId) -> Result<Map<String, Value>, ActionError> {
+        let outside = &self.rooms.0.outside;
+        match outside.identities.tenant(user_id.server_name()) {
+            Some(tenant) => Ok(outside.profiles.member_profile(&tenant, user_id).await),
+            None => Err(ActionError::NotReached(user_id.server_name().to_owned())),
+        }
+    }
+
+    pub(crate) fn member_event(
+        &self,
+        actor: &Actor,
+        target: &UserId,
+        (membership, reason): (&str, Option<&str>),
+        mut fields: Map<String, Value>,
+    ) -> Result<Wanted, ActionError> {
+        fields.insert("membership".to_owned(), membership.into());
+        if let Some(reason) = reason {
+            fields.insert("reason".to_owned(), reason.into());
+        }
+        let content = content::made(&fields.into(), self.machine.version())?;
+        Ok(Wanted::state(&actor.user_id, ("m.room.member", target.as_str()), content))
+    }
+
+    /// Makes a membership event.
+    pub(crate) async fn append_member(
+        &mut self,
+        actor: &Actor,
+        mut wanted: Wanted,
+    ) -> Result<Arc<Event>, ActionError> {
+        // Who authorises a join is for us to say: a user who could choose would have anybody's signature.
+        wanted.content.remove(AUTHORISER);
+        let target = wanted.state_key.clone().unwrap_or_default();
+        let membership = text(&wanted.content, "membership").map(str::to_owned);
+        if membership.as_deref() == Some("invite") {
+            self.check_invitee(&target)?;
+        }
+        if membership.as_deref() == Some("join") && target == actor.user_id.as_str() {
+            self.add_authoriser(actor, &mut wanted.content).await?;
+        }
+        self.append(&actor.tenant, wanted).await
+    }
+
+    fn check_invitee(&self, target: &str) -> Result<(), ActionError> {
+        let bad = || ActionError::BadField { field: "user_id", reason: "no user id".to_owned() };
+        let user_id = UserId::parse(target).map_err(|_| bad())?;
+        let hosted = self.rooms.0.outside.identities.tenant(user_id.server_name());
+        hosted.map(|_| ()).ok_or_else(|| ActionError::NotReached(user_id.server_name().to_owned()))
+    }
+
+    /// Names who authorises a restricted join, if the join needs it
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#restricted-rooms>).
+    async fn add_authoriser(&mut self, actor: &Actor, content: &mut Object<'static>) -> Result<(), ActionError> {
+        let rule = self.machine.facts().join_rule().map(|fact| fact.value);
+        let rules = &self.machine.version().rules().authorization;
+        let restricted = match rule {
+            Some(JoinRule::Restricted) => rules.restricted_join_rule,
+            Some(JoinRule::KnockRestricted) => rules.knock_restricted_join_rule,
+            _ => false,
+        };
+        let member = self.state_event("m.room.member", actor.user_id.as_str()).await?;
+        let now = member.as_deref().and_then(membership_of);
+        if !restricted || matches!(now, Some(Membership::Join | Membership::Invite | Membership::Ban)) {
+            return Ok(());
+        }
+        let authoriser = self.authoriser(actor).await?.ok_or(ActionError::CannotAuthorise)?;
+        content.insert(AUTHORISER, authoriser.to_string());
+        Ok(())
+    }
+}
+
+const AUTHORISER: &str = "join_authorised_via_users_server";

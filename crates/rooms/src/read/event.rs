@@ -1,0 +1,118 @@
+//! Stored events.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use freehold_event::Pdu;
+use freehold_store::tables::rooms::{EVENT_JSON, EVENTS, EventRow, RELATIONS, RelationRow, Standing};
+use freehold_store::{EventNumber, Order, RoomNumber, TimelineIndex};
+use ruma_common::EventId;
+
+use super::{Reader, Unreadable};
+use crate::loaded::parse;
+
+/// An event as the store has it: redacted, if it was.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    /// Its number.
+    pub number: EventNumber,
+    /// What the server knows about it.
+    pub row: EventRow,
+    /// The event.
+    pub pdu: Pdu,
+}
+
+impl StoredEvent {
+    /// Whether this is the state event of the given type and state key.
+    pub fn is_state(&self, event_type: &str, state_key: &str) -> bool {
+        self.pdu.event_type() == event_type && self.pdu.state_key() == Some(state_key)
+    }
+
+    /// Whether clients may be shown it at all.
+    pub fn is_accepted(&self) -> bool {
+        self.row.standing == Standing::Accepted
+    }
+
+    fn bytes(&self) -> usize {
+        // The text, what of it is signed, and the rest.
+        self.pdu.canonical_json().len() * 2 + 512
+    }
+}
+
+impl Reader {
+    /// An event by its number.
+    ///
+    /// # Errors
+    /// [`Unreadable`], also when there is no such event.
+    pub async fn event(&self, number: EventNumber) -> Result<Arc<StoredEvent>, Unreadable> {
+        let found = self.events(&[number]).await?.pop();
+        found.ok_or_else(|| Unreadable::damaged("an event is missing"))
+    }
+
+    /// Several events, in the order of their numbers given.
+    ///
+    /// # Errors
+    /// [`Unreadable`], also when one does not exist.
+    pub async fn events(&self, numbers: &[EventNumber]) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
+        let mut found: Vec<Option<Arc<StoredEvent>>> =
+            numbers.iter().map(|number| self.caches().events.get(number)).collect();
+        let missing: Vec<EventNumber> =
+            numbers.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(number, _)| *number).collect();
+        if !missing.is_empty() {
+            let mut read = self.read_events(&missing).await?.into_iter();
+            found.iter_mut().filter(|found| found.is_none()).for_each(|found| *found = read.next());
+        }
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn read_events(&self, numbers: &[EventNumber]) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
+        let missing = || Unreadable::damaged("an event is missing");
+        let rows = self.snapshot.get_many(&EVENTS, numbers).await?;
+        let texts = self.snapshot.get_many(&EVENT_JSON, numbers).await?;
+        let mut events = Vec::with_capacity(numbers.len());
+        for ((number, row), text) in numbers.iter().zip(rows).zip(texts) {
+            let (row, text) = row.zip(text).ok_or_else(missing)?;
+            let room = self.room(row.room).await?.ok_or_else(missing)?;
+            let event = Arc::new(StoredEvent { number: *number, pdu: parse(&text, room.version)?, row });
+            let is_current = || self.position().0 >= self.caches().redacted_at.load(Ordering::SeqCst);
+            self.caches().events.put_if(*number, Arc::clone(&event), event.bytes(), is_current);
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// An event of a room by its id; `None` when there is none, or it is of another room, or was not accepted.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn event_of_room(
+        &self,
+        room: RoomNumber,
+        event_id: &EventId,
+    ) -> Result<Option<Arc<StoredEvent>>, Unreadable> {
+        let Some(number) = self.snapshot.number_of(&event_id.to_owned()).await? else {
+            return Ok(None);
+        };
+        if self.snapshot.get(&EVENTS, &number).await?.is_none() {
+            return Ok(None);
+        }
+        let event = self.event(number).await?;
+        Ok(Some(event).filter(|event| event.row.room == room && event.is_accepted()))
+    }
+
+    /// The events that relate to an event and come before an index (all of them for `None`), newest first.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn relations(
+        &self,
+        event: EventNumber,
+        before: Option<TimelineIndex>,
+        limit: usize,
+    ) -> Result<Vec<(TimelineIndex, RelationRow)>, Unreadable> {
+        let end = before.unwrap_or(TimelineIndex(i64::MAX));
+        let range = (&(event, TimelineIndex(i64::MIN)), &(event, end));
+        let rows = self.snapshot.scan_range(&RELATIONS, range, Order::Descending, limit).await?;
+        Ok(rows.into_iter().map(|((_, index), row)| (index, row)).collect())
+    }
+}

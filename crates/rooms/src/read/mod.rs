@@ -1,0 +1,214 @@
+//! Reading rooms: everything that syncs and requests show of them.
+//!
+//! A [`Reader`] shows what was durable at one position. Nothing here asks who is reading but [`Reader::visible`] and
+//! [`Reader::client_event`]: callers show an event to somebody only after the first said so.
+
+mod client_event;
+mod event;
+mod state;
+mod timeline;
+mod visibility;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use freehold_event::RoomVersion;
+use freehold_state_map::{NodeId, StateMap};
+use freehold_store::tables::rooms::{
+    CURRENT_STATE, CurrentStateRow, LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow, ROOMS,
+};
+use freehold_store::{
+    EventNumber, Order, Position, ReadError, RoomNumber, Snapshot, StateKeyNumber, TenantNumber, UserNumber,
+};
+use ruma_common::{OwnedRoomId, RoomId};
+
+pub use client_event::ClientFormat;
+pub use event::StoredEvent;
+pub use state::{RoomState, StateChange};
+pub use timeline::Between;
+pub use visibility::Viewer;
+
+use crate::cache::Cache;
+use crate::error::ActionError;
+use crate::loaded::version_of;
+use crate::rooms::Rooms;
+
+/// What was durable at one position. A clone shows the same.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    pub(crate) rooms: Rooms,
+    pub(crate) snapshot: Snapshot,
+}
+
+/// What never changes in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomFacts {
+    /// The room.
+    pub number: RoomNumber,
+    /// Its id.
+    pub room_id: OwnedRoomId,
+    /// Its version.
+    pub version: &'static RoomVersion,
+    /// Its `m.room.create` event.
+    pub create: EventNumber,
+}
+
+/// Why a room cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Something is missing or damaged; a fault here.
+    #[error("the room is damaged")]
+    Damaged(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Unreadable {
+    pub(crate) fn damaged(what: &'static str) -> Self {
+        Unreadable::Damaged(what.into())
+    }
+}
+
+impl From<ActionError> for Unreadable {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::Read(error) => Unreadable::Read(error),
+            error => Unreadable::Damaged(Box::new(error)),
+        }
+    }
+}
+
+impl From<Unreadable> for ActionError {
+    fn from(error: Unreadable) -> Self {
+        match error {
+            Unreadable::Read(error) => ActionError::Read(error),
+            Unreadable::Damaged(error) => ActionError::Damaged(error),
+        }
+    }
+}
+
+/// What is kept in memory of what was read.
+pub(crate) struct Caches {
+    events: Cache<EventNumber, Arc<StoredEvent>>,
+    states: Cache<NodeId, StateMap>,
+    state_keys: Cache<StateKeyNumber, Arc<(String, String)>>,
+    rooms: Cache<RoomNumber, Arc<RoomFacts>>,
+    /// The position of the last redaction: what was read before may be whole where it no longer should be.
+    redacted_at: AtomicU64,
+}
+
+impl Caches {
+    /// Caches that together hold at most this many bytes, roughly.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Caches {
+            events: Cache::new(bytes_max / 2),
+            states: Cache::new(bytes_max / 4),
+            state_keys: Cache::new(bytes_max / 8),
+            rooms: Cache::new(bytes_max / 8),
+            redacted_at: AtomicU64::new(0),
+        }
+    }
+
+    /// Forgets events that were redacted at a position.
+    pub(crate) fn redacted(&self, position: Position, events: &[EventNumber]) {
+        let floor = || {
+            self.redacted_at.fetch_max(position.0, Ordering::SeqCst);
+        };
+        self.events.forget(events.iter().copied(), floor);
+    }
+}
+
+impl Reader {
+    pub(crate) fn new(rooms: Rooms, snapshot: Snapshot) -> Self {
+        Reader { rooms, snapshot }
+    }
+
+    /// The position of the last change that it shows.
+    pub fn position(&self) -> Position {
+        self.snapshot.position()
+    }
+
+    /// The snapshot that it reads.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The number of a room, if it is known here.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn room_number(&self, room_id: &RoomId) -> Result<Option<RoomNumber>, Unreadable> {
+        Ok(self.snapshot.number_of(&room_id.to_owned()).await?)
+    }
+
+    /// What never changes in a room, if it is known here.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn room(&self, room: RoomNumber) -> Result<Option<Arc<RoomFacts>>, Unreadable> {
+        if let Some(facts) = self.caches().rooms.get(&room) {
+            return Ok(Some(facts));
+        }
+        let Some(row) = self.snapshot.get(&ROOMS, &room).await? else {
+            return Ok(None);
+        };
+        let room_id = self.snapshot.id_of(room).await?;
+        let version = version_of(&row.version)?;
+        let facts = Arc::new(RoomFacts { number: room, room_id, version, create: row.create });
+        self.caches().rooms.put(room, Arc::clone(&facts), ROOM_BYTES);
+        Ok(Some(facts))
+    }
+
+    /// The newest state of a room as the store has it: member counts, forward extremities, last timeline index.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn current(&self, room: RoomNumber) -> Result<Option<CurrentStateRow>, Unreadable> {
+        Ok(self.snapshot.get(&CURRENT_STATE, &room).await?)
+    }
+
+    /// All rooms that a user of a tenant has, or had, to do with; forgotten ones too.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn memberships(&self, user: UserNumber) -> Result<Vec<(RoomNumber, MembershipRow)>, Unreadable> {
+        let rows = self.snapshot.scan_prefix(&MEMBERSHIPS, &(user,), Order::Ascending, usize::MAX).await?;
+        Ok(rows.into_iter().map(|((_, room), row)| (room, row)).collect())
+    }
+
+    /// How a user of a tenant stands to a room.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn membership(&self, user: UserNumber, room: RoomNumber) -> Result<Option<MembershipRow>, Unreadable> {
+        Ok(self.snapshot.get(&MEMBERSHIPS, &(user, room)).await?)
+    }
+
+    /// The users of tenants that have, or had, to do with a room.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn local_members(
+        &self,
+        room: RoomNumber,
+    ) -> Result<Vec<(TenantNumber, UserNumber, Membership)>, Unreadable> {
+        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room,), Order::Ascending, usize::MAX).await?;
+        Ok(rows.into_iter().map(|((_, tenant, user), membership)| (tenant, user, membership)).collect())
+    }
+
+    /// Whether a tenant has joined users in a room: whether it would be in the room if it were a server of its own.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn is_in_room(&self, tenant: TenantNumber, room: RoomNumber) -> Result<bool, Unreadable> {
+        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
+        Ok(rows.iter().any(|(_, membership)| *membership == Membership::Join))
+    }
+
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.rooms.0.caches
+    }
+}
+
+const ROOM_BYTES: usize = 256;

@@ -1,0 +1,256 @@
+//! States of rooms: now, before an event, at a position; and what lies between.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use freehold_state_map::{LoadError, NodeId, NodeStore, StateMap, StoreError};
+use freehold_store::tables::rooms::{CURRENT_STATE, STATE_HISTORY, STATE_NODES};
+use freehold_store::{EventNumber, Order, Position, RoomNumber, StateKeyNumber};
+
+use super::{Reader, StoredEvent, Unreadable};
+use crate::stripped::{STRIPPED, stripped};
+
+/// A state of a room. Only what is asked for is read.
+#[derive(Clone, Debug)]
+pub struct RoomState {
+    reader: Reader,
+    map: StateMap,
+}
+
+/// A key on which two states differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateChange {
+    /// The event type.
+    pub event_type: String,
+    /// The state key.
+    pub state_key: String,
+    /// The event in the older state.
+    pub old: Option<EventNumber>,
+    /// The event in the newer state.
+    pub new: Option<EventNumber>,
+}
+
+impl RoomState {
+    /// The event under a type and state key.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn get(&self, event_type: &str, state_key: &str) -> Result<Option<Arc<StoredEvent>>, Unreadable> {
+        match self.number(event_type, state_key).await? {
+            Some(number) => self.reader.event(number).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The number of the event under a type and state key.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn number(&self, event_type: &str, state_key: &str) -> Result<Option<EventNumber>, Unreadable> {
+        let key = (event_type.to_owned(), state_key.to_owned());
+        match self.reader.snapshot.number_of(&key).await? {
+            Some(key) => self.number_at(key).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The number of the event under the number of a type and state key.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn number_at(&self, key: StateKeyNumber) -> Result<Option<EventNumber>, Unreadable> {
+        let entry = self.reader.with_nodes(|nodes| self.map.get(key.0, nodes)).await?;
+        Ok(entry.map(|entry| EventNumber(entry.event)))
+    }
+
+    /// The numbers of all events, by the numbers of their types and state keys.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn numbers(&self) -> Result<Vec<(StateKeyNumber, EventNumber)>, Unreadable> {
+        let entries =
+            self.reader.with_nodes(|nodes| self.map.iter(nodes).collect::<Result<Vec<_>, _>>()).await?;
+        Ok(entries.into_iter().map(|(key, entry)| (StateKeyNumber(key), EventNumber(entry.event))).collect())
+    }
+
+    /// All events.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn events(&self) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
+        let numbers: Vec<EventNumber> = self.numbers().await?.into_iter().map(|(_, event)| event).collect();
+        self.reader.events(&numbers).await
+    }
+
+    /// The membership events.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn members(&self) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
+        let mut events = self.events().await?;
+        events.retain(|event| event.pdu.event_type() == "m.room.member");
+        Ok(events)
+    }
+
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether there is no event.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// What changes from this state to a newer one of the same room.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn changes_to(&self, newer: &RoomState) -> Result<Vec<StateChange>, Unreadable> {
+        let changes = self.reader.with_nodes(|nodes| self.map.diff(&newer.map, nodes)).await?;
+        let mut named = Vec::with_capacity(changes.len());
+        for change in changes {
+            let key = self.reader.state_key(StateKeyNumber(change.key)).await?;
+            named.push(StateChange {
+                event_type: key.0.clone(),
+                state_key: key.1.clone(),
+                old: change.old.map(|entry| EventNumber(entry.event)),
+                new: change.new.map(|entry| EventNumber(entry.event)),
+            });
+        }
+        Ok(named)
+    }
+
+    /// What somebody learns of the room before joining it, as JSON texts
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#stripped-state>).
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn stripped(&self) -> Result<Vec<String>, Unreadable> {
+        let mut events = Vec::with_capacity(STRIPPED.len());
+        for event_type in STRIPPED {
+            events.extend(self.get(event_type, "").await?.map(|event| stripped(&event.pdu)));
+        }
+        Ok(events)
+    }
+}
+
+impl Reader {
+    /// The newest state of a room; empty when the room is not known.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn current_state(&self, room: RoomNumber) -> Result<RoomState, Unreadable> {
+        let row = self.snapshot.get(&CURRENT_STATE, &room).await?;
+        self.state(row.map(|row| row.state)).await
+    }
+
+    /// The state of a room as it was at a position; empty before the room was known.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn state_at(&self, room: RoomNumber, position: Position) -> Result<RoomState, Unreadable> {
+        let end = Position(position.0.saturating_add(1));
+        let range = (&(room,), &(room, end));
+        let rows = self.snapshot.scan_range(&STATE_HISTORY, range, Order::Descending, 1).await?;
+        self.state(rows.into_iter().next().map(|(_, root)| root)).await
+    }
+
+    /// The room state before an event; empty for an outlier.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn state_before(&self, event: &StoredEvent) -> Result<RoomState, Unreadable> {
+        self.state(event.row.state_before).await
+    }
+
+    /// The room state after an event.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn state_after(&self, event: &StoredEvent) -> Result<RoomState, Unreadable> {
+        let mut state = self.state_before(event).await?;
+        if let Some(key) = event.row.state_key.filter(|_| event.is_accepted()) {
+            let entry = freehold_state_map::Entry { event: event.number.0, generation: event.row.generation };
+            let map = state.map.clone();
+            let after = self.with_nodes(|nodes| {
+                let mut map = map.clone();
+                map.insert(key.0, entry, nodes).map(|_| map)
+            });
+            state.map = after.await?;
+        }
+        Ok(state)
+    }
+
+    /// What changed in the state of a room after one position and up to another.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn state_changes(
+        &self,
+        room: RoomNumber,
+        (from, to): (Position, Position),
+    ) -> Result<Vec<StateChange>, Unreadable> {
+        self.state_at(room, from).await?.changes_to(&self.state_at(room, to).await?).await
+    }
+
+    async fn state(&self, root: Option<[u8; NodeId::LEN]>) -> Result<RoomState, Unreadable> {
+        let reader = self.clone();
+        let Some(root) = root.map(NodeId::from_bytes) else {
+            return Ok(RoomState { reader, map: StateMap::new() });
+        };
+        if let Some(map) = self.caches().states.get(&root) {
+            return Ok(RoomState { reader, map });
+        }
+        let map = self.with_nodes(|nodes| StateMap::open(root, nodes)).await?;
+        // What is read of the map later stays in it: it is taken for ten leaves.
+        self.caches().states.put(root, map.clone(), STATE_BYTES);
+        Ok(RoomState { reader, map })
+    }
+
+    /// The type and state key that a number stands for.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn state_key(&self, number: StateKeyNumber) -> Result<Arc<(String, String)>, Unreadable> {
+        if let Some(key) = self.caches().state_keys.get(&number) {
+            return Ok(key);
+        }
+        let key = Arc::new(self.snapshot.id_of(number).await?);
+        self.caches().state_keys.put(number, Arc::clone(&key), key.0.len() + key.1.len() + 96);
+        Ok(key)
+    }
+
+    /// Does something with state maps, reading their nodes as they are needed.
+    async fn with_nodes<T>(&self, act: impl Fn(&Held) -> Result<T, LoadError>) -> Result<T, Unreadable> {
+        let mut held = Held(BTreeMap::new());
+        loop {
+            match act(&held) {
+                Ok(done) => return Ok(done),
+                Err(LoadError::Missing { id }) if !held.0.contains_key(&id) => {
+                    let bytes = self.snapshot.get(&STATE_NODES, id.as_bytes()).await?;
+                    let bytes = bytes.ok_or_else(|| Unreadable::damaged("a node of a state is missing"))?;
+                    held.0.insert(id, bytes);
+                }
+                Err(error) => return Err(Unreadable::Damaged(Box::new(error))),
+            }
+        }
+    }
+}
+
+const STATE_BYTES: usize = 8 * 1024;
+
+/// Nodes that were read.
+struct Held(BTreeMap<NodeId, Vec<u8>>);
+
+impl NodeStore for Held {
+    fn get(&self, id: &NodeId) -> Result<Option<Cow<'_, [u8]>>, StoreError> {
+        Ok(self.0.get(id).map(|bytes| Cow::Borrowed(bytes.as_slice())))
+    }
+
+    fn put(&mut self, id: NodeId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.insert(id, bytes.to_vec());
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! The handle on all rooms.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use freehold_event::RoomVersion;
+use freehold_store::{Clock, Interner, ReadError, RoomNumber, Snapshot, Store};
+
+use crate::loaded::Loaded;
+use crate::outside::{Identities, Profiles};
+use crate::read::{Caches, Reader};
+
+/// All rooms that somebody here is in. A clone is another handle on the same.
+#[derive(Clone)]
+pub struct Rooms(pub(crate) Arc<Inner>);
+
+/// What rooms ask of others.
+#[derive(Clone)]
+pub struct Outside {
+    /// Who is hosted here, and signs.
+    pub identities: Arc<dyn Identities>,
+    /// What people call themselves.
+    pub profiles: Arc<dyn Profiles>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What an operator decides about rooms.
+#[derive(Clone, Debug)]
+pub struct RoomsSettings {
+    /// The version of new rooms, where neither the user nor the tenant names one.
+    pub default_version: &'static RoomVersion,
+    /// How many rooms lie open in memory for writing at most.
+    pub open_rooms_max: usize,
+    /// How many bytes of what was read are kept in memory, roughly.
+    pub cache_bytes: usize,
+}
+
+impl Default for RoomsSettings {
+    fn default() -> Self {
+        RoomsSettings { default_version: RoomVersion::V12, open_rooms_max: 1024, cache_bytes: 16 << 20 }
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) interner: Interner,
+    pub(crate) outside: Outside,
+    pub(crate) settings: RoomsSettings,
+    pub(crate) caches: Caches,
+    cells: Mutex<Cells>,
+    last_create_ts: AtomicI64,
+}
+
+/// Where the one writer of a room stands.
+pub(crate) type Cell = Arc<async_lock::Mutex<Option<Loaded>>>;
+
+#[derive(Default)]
+struct Cells {
+    by_room: BTreeMap<RoomNumber, (Cell, u64)>,
+    used: u64,
+}
+
+impl Rooms {
+    /// The rooms of a store.
+    pub fn new(store: Store, interner: Interner, outside: Outside, settings: RoomsSettings) -> Self {
+        let caches = Caches::new(settings.cache_bytes);
+        Rooms(Arc::new(Inner {
+            store,
+            interner,
+            outside,
+            settings,
+            caches,
+            cells: Mutex::default(),
+            last_create_ts: AtomicI64::new(0),
+        }))
+    }
+
+    /// Reads what is durable now.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn reader(&self) -> Result<Reader, ReadError> {
+        Ok(self.reader_at(self.0.store.snapshot()?))
+    }
+
+    /// Reads what a snapshot shows.
+    pub fn reader_at(&self, snapshot: Snapshot) -> Reader {
+        Reader::new(self.clone(), snapshot)
+    }
+
+    /// How many rooms lie open in memory.
+    pub fn open_rooms(&self) -> usize {
+        self.cells().by_room.len()
+    }
+
+    /// The place of the one writer of a room.
+    pub(crate) fn cell(&self, room: RoomNumber) -> Cell {
+        let mut cells = self.cells();
+        cells.used += 1;
+        let used = cells.used;
+        let (cell, last_used) = cells.by_room.entry(room).or_insert_with(|| (Cell::default(), used));
+        *last_used = used;
+        let cell = Arc::clone(cell);
+        cells.close_some(self.0.settings.open_rooms_max);
+        cell
+    }
+
+    /// Puts the place of a new room where others find it.
+    pub(crate) fn put_cell(&self, room: RoomNumber, cell: Cell) {
+        let mut cells = self.cells();
+        cells.used += 1;
+        let used = cells.used;
+        cells.by_room.insert(room, (cell, used));
+    }
+
+    fn cells(&self) -> MutexGuard<'_, Cells> {
+        self.0.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub(crate) fn now_ts(&self) -> i64 {
+        self.0.outside.clock.now_ts()
+    }
+
+    /// The time for a create event: no two are of the same millisecond, so that two rooms which one user makes at once
+    /// do not get the same id where it is a hash of what is in the event.
+    pub(crate) fn create_ts(&self) -> i64 {
+        let now = self.now_ts();
+        let next = |last: i64| Some(now.max(last.saturating_add(1)));
+        let last = self.0.last_create_ts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        last.map_or(now, |last| now.max(last.saturating_add(1)))
+    }
+}
+
+impl Cells {
+    /// Closes rooms that nobody writes to, those used longest ago first, when too many lie open.
+    fn close_some(&mut self, most: usize) {
+        if self.by_room.len() <= most {
+            return;
+        }
+        let mut idle: Vec<(u64, RoomNumber)> = self
+            .by_room
+            .iter()
+            .filter(|(_, (cell, _))| Arc::strong_count(cell) == 1)
+            .map(|(room, (_, used))| (*used, *room))
+            .collect();
+        idle.sort_unstable();
+        for (_, room) in idle.iter().take(most / 4 + 1) {
+            self.by_room.remove(room);
+        }
+    }
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,111 @@
+//! Sending events.
+
+use freehold_store::tables::rooms::{EVENTS, SENT};
+use freehold_store::{Actor, Snapshot};
+use ruma_common::{EventId, OwnedEventId, RoomId};
+use serde_json::value::RawValue;
+
+use crate::content;
+use crate::error::ActionError;
+use crate::rooms::Rooms;
+use crate::work::{Wanted, Work};
+
+/// An event that a user sends.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// The event type.
+    pub event_type: String,
+    /// The state key of a state event.
+    pub state_key: Option<String>,
+    /// The content.
+    pub content: Box<RawValue>,
+    /// The id by which the device tells a repetition of the request from a new one.
+    pub transaction_id: Option<String>,
+}
+
+/// How often a change is made anew because somebody else was first.
+pub(crate) const TRIES: usize = 8;
+
+/// Makes a change anew while others are first.
+macro_rules! tried {
+    ($attempt:expr) => {{
+        let mut tries = $crate::send::TRIES;
+        loop {
+            match $attempt.await {
+                Err(error) if error.is_conflict() && tries > 0 => tries -= 1,
+                Err(error) if error.is_conflict() => break Err($crate::error::ActionError::Busy),
+                done => break done,
+            }
+        }
+    }};
+}
+pub(crate) use tried;
+
+impl Rooms {
+    /// Sends an event into a room. A repetition by the same device with the same transaction id sends nothing and gives
+    /// the same event id.
+    ///
+    /// Memberships, redactions and aliases are handled as what they are, whichever way they are sent.
+    ///
+    /// # Errors
+    /// [`ActionError`].
+    pub async fn send(&self, actor: &Actor, room_id: &RoomId, event: NewEvent) -> Result<OwnedEventId, ActionError> {
+        tried!(self.try_send(actor, room_id, &event))
+    }
+
+    async fn try_send(&self, actor: &Actor, room_id: &RoomId, event: &NewEvent) -> Result<OwnedEventId, ActionError> {
+        let mut work = Work::begin(self, room_id).await?;
+        if let Some(sent) = work.already_sent(actor, event.transaction_id.as_deref()).await? {
+            return Ok(sent);
+        }
+        work.transaction(actor, event.transaction_id.as_deref());
+        let content = content::sent(&event.content, work.machine.version())?;
+        let wanted = Wanted {
+            sender: actor.user_id.clone(),
+            event_type: event.event_type.clone(),
+            state_key: event.state_key.clone(),
+            content,
+            redacts: None,
+            origin_server_ts: 0,
+        };
+        let event = work.append_any(actor, wanted).await?;
+        let event_id = event.pdu.event_id().to_owned();
+        work.commit().await?;
+        Ok(event_id)
+    }
+}
+
+impl Work {
+    /// The event that an earlier request with this transaction id made.
+    pub(crate) async fn already_sent(
+        &self,
+        actor: &Actor,
+        transaction_id: Option<&str>,
+    ) -> Result<Option<OwnedEventId>, ActionError> {
+        let (Some(device), Some(transaction_id)) = (actor.device, transaction_id) else {
+            return Ok(None);
+        };
+        match self.snapshot.get(&SENT, &(device, self.number, transaction_id.to_owned())).await? {
+            Some(event) => Ok(Some(self.snapshot.id_of(event).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Notes the transaction id of the request.
+    pub(crate) fn transaction(&mut self, actor: &Actor, transaction_id: Option<&str>) {
+        self.beside.transaction = actor.device.zip(transaction_id.map(str::to_owned));
+    }
+}
+
+/// Whether an event is one of a room.
+pub(crate) async fn event_in_room(
+    snapshot: &Snapshot,
+    room: freehold_store::RoomNumber,
+    event_id: &EventId,
+) -> Result<Option<freehold_store::EventNumber>, ActionError> {
+    let Some(number) = snapshot.number_of(&event_id.to_owned()).await? else {
+        return Ok(None);
+    };
+    let row = snapshot.get(&EVENTS, &number).await?;
+    Ok(row.filter(|row| row.room == room).map(|_| number))
+}

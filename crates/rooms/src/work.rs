@@ -1,0 +1,341 @@
+//! One change of a room: events made, checked, and committed together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use freehold_canonical_json::Object;
+use freehold_event::RoomVersion;
+use freehold_room::{Draft, DraftError, Event, Numbers, Receipt, ReceiveError, Received, Refused, Room, Shelf};
+use freehold_signing::SignedPdu;
+use freehold_store::tables::rooms::CurrentStateRow;
+use freehold_store::{Batch, DeviceNumber, EventNumber, RoomNumber, Snapshot, StateKeyNumber, Tenant};
+use freehold_event_auth::{Refusal, SoftFailure};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+
+use crate::error::ActionError;
+use crate::loaded::{Loaded, Locals, fulfil};
+use crate::random;
+use crate::rooms::{Cell, Rooms};
+use crate::sign;
+
+/// What is to become an event.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) sender: OwnedUserId,
+    pub(crate) event_type: String,
+    pub(crate) state_key: Option<String>,
+    pub(crate) content: Object<'static>,
+    pub(crate) redacts: Option<OwnedEventId>,
+    pub(crate) origin_server_ts: i64,
+}
+
+impl Wanted {
+    /// A state event.
+    pub(crate) fn state(sender: &ruma_common::UserId, key: (&str, &str), content: Object<'static>) -> Self {
+        Wanted {
+            sender: sender.to_owned(),
+            event_type: key.0.to_owned(),
+            state_key: Some(key.1.to_owned()),
+            content,
+            redacts: None,
+            origin_server_ts: 0,
+        }
+    }
+}
+
+/// A change of a room under way. The room is locked meanwhile; nothing has happened before [`Work::commit`].
+pub(crate) struct Work {
+    pub(crate) rooms: Rooms,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) number: RoomNumber,
+    pub(crate) machine: Room,
+    pub(crate) shelf: Shelf,
+    pub(crate) locals: Locals,
+    pub(crate) batch: Batch,
+    pub(crate) staged: Vec<Receipt>,
+    /// What the staged events bring beside themselves.
+    pub(crate) beside: Beside,
+    /// The row that is in the store; `None` for a new room.
+    pub(crate) row: Option<CurrentStateRow>,
+    guard: async_lock::MutexGuardArc<Option<Loaded>>,
+    /// The place of a new room, to be put where others find it.
+    new_cell: Option<Cell>,
+}
+
+/// What staged events bring beside themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// The device and transaction id with which the last staged event was sent.
+    pub(crate) transaction: Option<(DeviceNumber, String)>,
+    /// Events redacted, by what; with the text that is left of them.
+    pub(crate) redacted: Vec<(EventNumber, EventNumber)>,
+    /// How many more are joined and invited than before.
+    pub(crate) counts: Counts,
+    /// The users of the events, by id.
+    pub(crate) users: BTreeMap<OwnedUserId, freehold_store::UserNumber>,
+}
+
+/// By how much the numbers of members change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) joined: i64,
+    pub(crate) invited: i64,
+}
+
+impl Work {
+    /// Begins a change of a room.
+    ///
+    /// # Errors
+    /// [`ActionError::UnknownRoom`].
+    pub(crate) async fn begin(rooms: &Rooms, room_id: &RoomId) -> Result<Self, ActionError> {
+        let unknown = || ActionError::UnknownRoom(room_id.to_owned());
+        let snapshot = rooms.0.store.snapshot()?;
+        let number = snapshot.number_of(&room_id.to_owned()).await?.ok_or_else(unknown)?;
+        let mut guard = rooms.cell(number).lock_arc().await;
+        // What is durable now: the writer before us may have committed while we waited.
+        let snapshot = rooms.0.store.snapshot()?;
+        if guard.is_none() {
+            *guard = Loaded::load(&snapshot, number).await?;
+        }
+        let Some(loaded) = guard.as_mut() else {
+            return Err(unknown());
+        };
+        // If the change is given up, what was put on the shelf for it goes with it.
+        let shelf = std::mem::take(&mut loaded.shelf);
+        Ok(Work {
+            rooms: rooms.clone(),
+            snapshot,
+            number,
+            machine: loaded.machine.clone(),
+            shelf,
+            locals: loaded.locals.clone(),
+            batch: Batch::new(),
+            staged: Vec::new(),
+            beside: Beside::default(),
+            row: Some(loaded.row.clone()),
+            guard,
+            new_cell: None,
+        })
+    }
+
+    /// Begins a new room with its create event.
+    pub(crate) async fn create(
+        rooms: &Rooms,
+        tenant: &Tenant,
+        version: &'static RoomVersion,
+        wanted: Wanted,
+    ) -> Result<Self, ActionError> {
+        let snapshot = rooms.0.store.snapshot()?;
+        let mut batch = Batch::new();
+        let derives_id = version.rules().authorization.room_create_event_id_as_room_id;
+        let room_id = if derives_id { None } else { Some(new_room_id(tenant)?) };
+        let ts = wanted.origin_server_ts;
+        let draft = draft(version, tenant, wanted)?;
+        let new = Room::draft_create(draft, room_id, version)?;
+        let signed = sign::signed(rooms, tenant, new, ts)?;
+        let pdu = signed.pdu();
+        let number = rooms.0.interner.number_of(&snapshot, &pdu.room_id().to_owned(), &mut batch).await?;
+        let numbers = numbers_of(rooms, &snapshot, &signed, &mut batch).await?;
+        let receipt = Room::create_from(signed, numbers).map_err(|error| match error {
+            freehold_room::CreateError::Refused(refusal) => refused(refusal),
+            freehold_room::CreateError::Stop(stop) => stop.into(),
+        })?;
+        let cell = Cell::default();
+        let mut work = Work {
+            rooms: rooms.clone(),
+            snapshot,
+            number,
+            machine: receipt.room.clone(),
+            shelf: Shelf::new(),
+            locals: Locals::default(),
+            batch,
+            staged: Vec::new(),
+            beside: Beside::default(),
+            row: None,
+            guard: cell.lock_arc().await,
+            new_cell: Some(cell),
+        };
+        work.stage(receipt, numbers);
+        Ok(work)
+    }
+
+    /// Makes an event and checks it as if it had come from elsewhere.
+    ///
+    /// # Errors
+    /// [`ActionError`]; nothing is staged.
+    pub(crate) async fn append(&mut self, tenant: &Tenant, wanted: Wanted) -> Result<Arc<Event>, ActionError> {
+        let ts = match wanted.origin_server_ts {
+            0 => self.rooms.now_ts(),
+            ts => ts,
+        };
+        let draft = draft(self.machine.version(), tenant, Wanted { origin_server_ts: ts, ..wanted })?;
+        let new = loop {
+            match self.machine.draft(draft.clone(), &self.shelf) {
+                Ok(new) => break new,
+                Err(DraftError::Build(error)) => return Err(error.into()),
+                Err(DraftError::Stop(stop)) => self.fulfil(stop).await?,
+            }
+        };
+        let signed = sign::signed(&self.rooms, tenant, new, ts)?;
+        let signed = match self.concerns_others(tenant, &signed) {
+            true => sign::verified(&self.rooms, signed, ts)?,
+            false => signed,
+        };
+        self.receive(signed).await
+    }
+
+    /// Receives an event that is signed by all who must.
+    async fn receive(&mut self, signed: SignedPdu) -> Result<Arc<Event>, ActionError> {
+        let numbers = numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?;
+        let pdu = signed.pdu();
+        if let (Some(state_key), Some(number)) = (pdu.state_key(), numbers.state_key) {
+            let key = (pdu.event_type().to_owned(), state_key.to_owned());
+            self.shelf.put_state_key(key, Some(number));
+        }
+        let receipt = loop {
+            match self.machine.receive(signed.clone(), numbers, &self.shelf) {
+                Ok(Received::Receipt(receipt)) => break *receipt,
+                Ok(Received::Fetch(_)) => return Err(ActionError::damaged("an event of ours names unknown events")),
+                Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
+                Err(error) => return Err(ActionError::Damaged(Box::new(error))),
+            }
+        };
+        match receipt.refused {
+            None => Ok(self.stage(receipt, numbers)),
+            Some(Refused::Rejected(refusal)) => Err(refused(refusal)),
+            Some(Refused::SoftFailed(SoftFailure::Denied(denial))) => Err(ActionError::Forbidden(denial)),
+            Some(Refused::SoftFailed(failure)) => Err(ActionError::Damaged(Box::new(failure))),
+        }
+    }
+
+    fn stage(&mut self, receipt: Receipt, numbers: Numbers) -> Arc<Event> {
+        let event = Arc::clone(&receipt.event);
+        self.shelf.put_event(Arc::clone(&event));
+        if let (Some(state_key), Some(number)) = (event.pdu.state_key(), numbers.state_key) {
+            let key = (event.pdu.event_type().to_owned(), state_key.to_owned());
+            self.shelf.put_state_key(key, Some(number));
+        }
+        self.machine = receipt.room.clone();
+        self.staged.push(receipt);
+        event
+    }
+
+    /// Whether users of other tenants see the event, or are meant by it: then it is verified on their behalf.
+    fn concerns_others(&self, tenant: &Tenant, signed: &SignedPdu) -> bool {
+        let about_other = || {
+            let target = signed.pdu().state_key().filter(|_| signed.pdu().event_type() == "m.room.member");
+            target.is_some_and(|target| freehold_event::server_name_of(target) != Some(tenant.server_name().as_str()))
+        };
+        self.locals.has_others(tenant.number()) || about_other()
+    }
+
+    pub(crate) async fn fulfil(&mut self, stop: freehold_room::Stop) -> Result<(), ActionError> {
+        fulfil(&self.snapshot, self.machine.version(), &mut self.shelf, stop).await
+    }
+
+    /// The event that the current state holds under a type and state key.
+    pub(crate) async fn state_event(
+        &mut self,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<Arc<Event>>, ActionError> {
+        loop {
+            match self.shelf.event_in(self.machine.state(), event_type, state_key) {
+                Ok(event) => return Ok(event.cloned()),
+                Err(stop) => self.fulfil(stop).await?,
+            }
+        }
+    }
+
+    /// The room id.
+    pub(crate) fn room_id(&self) -> OwnedRoomId {
+        self.machine.room_id().to_owned()
+    }
+
+    /// Makes the change durable.
+    ///
+    /// # Errors
+    /// [`ActionError::Commit`]; nothing has changed.
+    pub(crate) async fn commit(mut self) -> Result<(), ActionError> {
+        let row = self.write().await?;
+        let batch = std::mem::take(&mut self.batch);
+        let position = match self.rooms.0.store.commit(batch).await {
+            Ok(position) => position,
+            Err(error) => {
+                // The room may have changed under us: it is read anew by the next writer.
+                *self.guard = None;
+                return Err(error.into());
+            }
+        };
+        let mut loaded = Loaded {
+            machine: self.machine,
+            shelf: self.shelf,
+            row: row(position),
+            locals: self.locals,
+        };
+        loaded.trim();
+        if !self.beside.redacted.is_empty() {
+            loaded.shelf = Shelf::new();
+            let events: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
+            self.rooms.0.caches.redacted(position, &events);
+        }
+        *self.guard = Some(loaded);
+        if let Some(cell) = self.new_cell {
+            self.rooms.put_cell(self.number, cell);
+        }
+        Ok(())
+    }
+}
+
+/// A refusal of an event of ours.
+fn refused(refusal: Refusal) -> ActionError {
+    match refusal {
+        Refusal::Denied { denial, .. } => ActionError::Forbidden(denial),
+        refusal => ActionError::Damaged(Box::new(refusal)),
+    }
+}
+
+async fn numbers_of(
+    rooms: &Rooms,
+    snapshot: &Snapshot,
+    signed: &SignedPdu,
+    batch: &mut Batch,
+) -> Result<Numbers, ActionError> {
+    let interner = &rooms.0.interner;
+    let pdu = signed.pdu();
+    let event = interner.number_of(snapshot, &pdu.event_id().to_owned(), batch).await?;
+    let state_key = match pdu.state_key() {
+        Some(state_key) => {
+            let key = (pdu.event_type().to_owned(), state_key.to_owned());
+            let StateKeyNumber(number) = interner.number_of(snapshot, &key, batch).await?;
+            Some(number)
+        }
+        None => None,
+    };
+    Ok(Numbers { event: event.0, state_key })
+}
+
+fn draft(version: &'static RoomVersion, tenant: &Tenant, wanted: Wanted) -> Result<Draft, ActionError> {
+    let author_chooses_id = version.rules().event_id_format
+        == ruma_common::room_version_rules::EventIdFormatVersion::V1;
+    let event_id = if author_chooses_id { Some(new_event_id(tenant)?) } else { None };
+    Ok(Draft {
+        event_id,
+        sender: wanted.sender,
+        event_type: wanted.event_type,
+        state_key: wanted.state_key,
+        content: wanted.content,
+        redacts: wanted.redacts,
+        origin_server_ts: wanted.origin_server_ts,
+    })
+}
+
+fn new_room_id(tenant: &Tenant) -> Result<OwnedRoomId, ActionError> {
+    let id = format!("!{}:{}", random::opaque()?, tenant.server_name());
+    RoomId::parse(id).map_err(|_| ActionError::damaged("a tenant with a name that fits in no room id"))
+}
+
+fn new_event_id(tenant: &Tenant) -> Result<OwnedEventId, ActionError> {
+    let id = format!("${}:{}", random::opaque()?, tenant.server_name());
+    EventId::parse(id).map_err(|_| ActionError::damaged("a tenant with a name that fits in no event id"))
+}

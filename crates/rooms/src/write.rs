@@ -1,0 +1,348 @@
+//! What a change of a room writes: one batch with everything in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use freehold_canonical_json::{RawValue, member};
+use freehold_room::{Event, Standing};
+use freehold_state_map::Change;
+use freehold_store::tables::rooms::{
+    CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, MEMBERSHIPS, Membership,
+    MembershipRow, RELATIONS, ROOMS, RelationRow, RoomRow, SENT, STATE_HISTORY, STATE_NODES, TIMELINE,
+};
+use freehold_store::{
+    EventNumber, Position, RoomNumber, StateKeyNumber, Tenant, TimelineIndex, UserNumber, Writes,
+};
+use ruma_common::{EventId, OwnedUserId, UserId};
+
+use crate::error::ActionError;
+use crate::loaded::standing_row;
+use crate::work::Work;
+
+/// Makes the row of the current state once the position is known.
+pub(crate) type RowAt = Box<dyn FnOnce(Position) -> CurrentStateRow + Send>;
+
+/// What is written when the position is known.
+#[derive(Default)]
+struct Positioned {
+    events: Vec<(EventNumber, EventRow)>,
+    relations: Vec<(EventNumber, usize, RelationRow)>,
+    memberships: Vec<((UserNumber, RoomNumber), MembershipChange)>,
+}
+
+/// A membership of a user of a tenant, as it is after the batch.
+struct MembershipChange {
+    row: MembershipRow,
+    /// Whether the user was joined until an event of this batch.
+    left: Option<usize>,
+}
+
+impl Work {
+    /// Writes everything that is staged into the batch; gives the row of the current state as it will be.
+    pub(crate) async fn write(&mut self) -> Result<RowAt, ActionError> {
+        let mut later = Positioned::default();
+        self.write_room();
+        let mut changed = false;
+        for place in 0..self.staged.len() {
+            let Some(receipt) = self.staged.get(place) else { break };
+            let (event, changes) = (Arc::clone(&receipt.event), receipt.state_changes.clone());
+            for (id, bytes) in &receipt.nodes {
+                self.batch.put(&STATE_NODES, id.as_bytes(), bytes);
+            }
+            changed |= !changes.is_empty();
+            self.write_event(&event, place, &mut later).await?;
+            for change in changes {
+                self.write_membership((place, &event), change, &mut later).await?;
+            }
+        }
+        self.write_transaction();
+        self.wake();
+        let row = self.row_at();
+        let written = row.clone();
+        let number = self.number;
+        self.batch.at_position(move |position, writes| {
+            let row = written.at(position);
+            writes.put(&CURRENT_STATE, &number, &row);
+            if changed {
+                writes.put(&STATE_HISTORY, &(number, position), &row.state);
+            }
+            later.write(number, position, writes);
+        });
+        Ok(Box::new(move |position| row.at(position)))
+    }
+
+    fn write_room(&mut self) {
+        match &self.row {
+            Some(row) => self.batch.expect_unchanged(&CURRENT_STATE, &self.number, Some(row)),
+            None => {
+                let row = RoomRow {
+                    version: self.machine.version().id().to_owned(),
+                    create: EventNumber(self.machine.create()),
+                };
+                self.batch.expect_absent(&ROOMS, &self.number);
+                self.batch.put(&ROOMS, &self.number, &row);
+            }
+        }
+    }
+
+    async fn write_event(
+        &mut self,
+        event: &Event,
+        place: usize,
+        later: &mut Positioned,
+    ) -> Result<(), ActionError> {
+        let number = EventNumber(event.number);
+        self.batch.put(&EVENT_JSON, &number, &event.pdu.canonical_json().to_owned());
+        let last = place + 1 == self.staged.len();
+        let state_key = match event.pdu.state_key() {
+            Some(key) => self.shelf.state_key(event.pdu.event_type(), key).ok().flatten().map(StateKeyNumber),
+            None => None,
+        };
+        let row = EventRow {
+            room: self.number,
+            sender: self.user(event.pdu.sender()).await?,
+            state_key,
+            generation: event.generation,
+            depth: event.pdu.depth(),
+            origin_server_ts: event.pdu.origin_server_ts(),
+            standing: standing_row(event.standing),
+            timeline: None,
+            membership: membership_of(event),
+            transaction: self.beside.transaction.clone().filter(|_| last),
+            redacted_by: None,
+            state_before: event.state_before.map(|root| *root.as_bytes()),
+            prev_events: event.prev_events.iter().copied().map(EventNumber).collect(),
+            auth_events: event.auth_events.iter().copied().map(EventNumber).collect(),
+        };
+        later.events.push((number, row));
+        if event.standing == Standing::Accepted
+            && let Some((target, relation)) = self.relation(event).await?
+        {
+            later.relations.push((target, place, relation));
+        }
+        Ok(())
+    }
+
+    /// What an event relates to, if that is an event of the room.
+    async fn relation(&self, event: &Event) -> Result<Option<(EventNumber, RelationRow)>, ActionError> {
+        let Some((event_id, rel_type)) = relates_to(event.pdu.content()) else {
+            return Ok(None);
+        };
+        let Ok(event_id) = EventId::parse(event_id) else {
+            return Ok(None);
+        };
+        let Some(target) = self.snapshot.number_of(&event_id).await? else {
+            return Ok(None);
+        };
+        let row = self.snapshot.get(&EVENTS, &target).await?;
+        if row.is_none_or(|row| row.room != self.number) {
+            return Ok(None);
+        }
+        let event_type = event.pdu.event_type().to_owned();
+        Ok(Some((target, RelationRow { event: EventNumber(event.number), rel_type, event_type })))
+    }
+
+    /// Writes what a change of the state says about a membership.
+    async fn write_membership(
+        &mut self,
+        (place, cause): (usize, &Arc<Event>),
+        change: Change,
+        later: &mut Positioned,
+    ) -> Result<(), ActionError> {
+        let new = self.changed_event(change.new.map(|entry| entry.event)).await?;
+        let old = self.changed_event(change.old.map(|entry| entry.event)).await?;
+        let Some(event) = new.as_ref().or(old.as_ref()).filter(|event| is_member(event)) else {
+            return Ok(());
+        };
+        let membership = new.as_deref().and_then(membership_of);
+        let before = old.as_deref().and_then(membership_of);
+        self.count(before, membership);
+        let Some(user_id) = event.pdu.state_key().and_then(|key| UserId::parse(key).ok()) else {
+            return Ok(());
+        };
+        let Some(tenant) = self.rooms.0.outside.identities.tenant(user_id.server_name()) else {
+            return Ok(());
+        };
+        let membership = membership.unwrap_or(Membership::Leave);
+        let event = EventNumber(event.number);
+        let said = Said { membership, before, event, place };
+        let stripped = match membership {
+            Membership::Invite | Membership::Knock => self.stripped_state(cause).await?,
+            _ => Vec::new(),
+        };
+        self.set_local(&tenant, user_id, said, stripped, later).await
+    }
+
+    async fn set_local(
+        &mut self,
+        tenant: &Tenant,
+        user_id: OwnedUserId,
+        said: Said,
+        stripped_state: Vec<String>,
+        later: &mut Positioned,
+    ) -> Result<(), ActionError> {
+        let user = self.user(&user_id).await?;
+        let key = (user, self.number);
+        let known = self.snapshot.get(&MEMBERSHIPS, &key).await?;
+        let row = MembershipRow {
+            membership: said.membership,
+            tenant: tenant.number(),
+            event: said.event,
+            since: Position(0),
+            joined_until: known.and_then(|row| row.joined_until),
+            forgotten: false,
+            stripped_state,
+        };
+        let left = said.before == Some(Membership::Join) && said.membership != Membership::Join;
+        later.memberships.push((key, MembershipChange { row, left: left.then_some(said.place) }));
+        self.batch.put(&LOCAL_MEMBERS, &(self.number, tenant.number(), user), &said.membership);
+        self.locals.0.insert(user, (tenant.number(), said.membership));
+        self.batch.wake(user);
+        Ok(())
+    }
+
+    async fn changed_event(&mut self, number: Option<u64>) -> Result<Option<Arc<Event>>, ActionError> {
+        let Some(number) = number else {
+            return Ok(None);
+        };
+        loop {
+            match self.shelf.event(number) {
+                Ok(event) => return Ok(Some(Arc::clone(event))),
+                Err(stop) => self.fulfil(stop).await?,
+            }
+        }
+    }
+
+    fn count(&mut self, before: Option<Membership>, after: Option<Membership>) {
+        let counts = &mut self.beside.counts;
+        for (membership, step) in [(before, -1), (after, 1)] {
+            match membership {
+                Some(Membership::Join) => counts.joined += step,
+                Some(Membership::Invite) => counts.invited += step,
+                _ => {}
+            }
+        }
+    }
+
+    /// The number of a user.
+    async fn user(&mut self, user_id: &UserId) -> Result<UserNumber, ActionError> {
+        if let Some(user) = self.beside.users.get(user_id) {
+            return Ok(*user);
+        }
+        let user_id = user_id.to_owned();
+        let user = self.rooms.0.interner.number_of(&self.snapshot, &user_id, &mut self.batch).await?;
+        self.beside.users.insert(user_id, user);
+        Ok(user)
+    }
+
+    fn write_transaction(&mut self) {
+        if let (Some((device, transaction_id)), Some(last)) = (&self.beside.transaction, self.staged.last()) {
+            let key = (*device, self.number, transaction_id.clone());
+            self.batch.expect_absent(&SENT, &key);
+            self.batch.put(&SENT, &key, &EventNumber(last.event.number));
+        }
+    }
+
+    fn wake(&mut self) {
+        self.batch.touch(self.number);
+        for user in self.locals.joined() {
+            self.batch.wake(user);
+        }
+    }
+
+    fn row_at(&self) -> CurrentRow {
+        let accepted = self.staged.iter().rposition(|receipt| receipt.event.standing == Standing::Accepted);
+        let count = |known: Option<u64>, step: i64| known.unwrap_or(0).saturating_add_signed(step);
+        CurrentRow {
+            row: CurrentStateRow {
+                state: *self.machine.state().root_id().as_bytes(),
+                forward_extremities: self.machine.forward_extremities().into_iter().map(EventNumber).collect(),
+                joined: count(self.row.as_ref().map(|row| row.joined), self.beside.counts.joined),
+                invited: count(self.row.as_ref().map(|row| row.invited), self.beside.counts.invited),
+                last: self.row.as_ref().map_or(TimelineIndex(0), |row| row.last),
+            },
+            last_place: accepted,
+        }
+    }
+}
+
+/// What a membership event says.
+struct Said {
+    membership: Membership,
+    before: Option<Membership>,
+    event: EventNumber,
+    place: usize,
+}
+
+#[derive(Clone)]
+struct CurrentRow {
+    row: CurrentStateRow,
+    last_place: Option<usize>,
+}
+
+impl CurrentRow {
+    fn at(&self, position: Position) -> CurrentStateRow {
+        let last = self.last_place.map_or(self.row.last, |place| index(position, place));
+        CurrentStateRow { last, ..self.row.clone() }
+    }
+}
+
+impl Positioned {
+    fn write(self, room: RoomNumber, position: Position, writes: &mut Writes) {
+        for (place, (number, mut row)) in self.events.into_iter().enumerate() {
+            if row.standing == freehold_store::tables::rooms::Standing::Accepted {
+                let at = index(position, place);
+                row.timeline = Some(at);
+                writes.put(&TIMELINE, &(room, at), &number);
+            }
+            writes.put(&EVENTS, &number, &row);
+        }
+        for (target, place, relation) in self.relations {
+            writes.put(&RELATIONS, &(target, index(position, place)), &relation);
+        }
+        let mut last: BTreeMap<(UserNumber, RoomNumber), MembershipRow> = BTreeMap::new();
+        for (key, MembershipChange { mut row, left }) in self.memberships {
+            row.since = position;
+            let before = last.get(&key).and_then(|row| row.joined_until);
+            row.joined_until = left.map(|place| index(position, place)).or(before).or(row.joined_until);
+            last.insert(key, row);
+        }
+        for (key, row) in last {
+            writes.put(&MEMBERSHIPS, &key, &row);
+        }
+    }
+}
+
+fn index(position: Position, place: usize) -> TimelineIndex {
+    TimelineIndex::at(position, u16::try_from(place).unwrap_or(u16::MAX))
+}
+
+fn is_member(event: &Event) -> bool {
+    event.pdu.event_type() == "m.room.member"
+}
+
+/// The membership that an event gives.
+pub(crate) fn membership_of(event: &Event) -> Option<Membership> {
+    if !is_member(event) || event.pdu.state_key().is_none() {
+        return None;
+    }
+    match freehold_event_auth::Membership::of_content(event.pdu.content()) {
+        freehold_event_auth::Membership::Join => Some(Membership::Join),
+        freehold_event_auth::Membership::Invite => Some(Membership::Invite),
+        freehold_event_auth::Membership::Leave => Some(Membership::Leave),
+        freehold_event_auth::Membership::Ban => Some(Membership::Ban),
+        freehold_event_auth::Membership::Knock => Some(Membership::Knock),
+        freehold_event_auth::Membership::Other => None,
+    }
+}
+
+/// `m.relates_to`: the other event and the kind of relation
+/// (<https://spec.matrix.org/v1.19/client-server-api/#forming-relationships-between-events>).
+fn relates_to(content: &str) -> Option<(String, String)> {
+    let relation = member(content, "m.relates_to").ok().flatten()?;
+    let text = |key| -> Option<String> {
+        let value: RawValue<'_> = member(relation.text(), key).ok().flatten()?;
+        Some(value.as_str()?.into_owned())
+    };
+    Some((text("event_id")?, text("rel_type")?))
+}

@@ -1,0 +1,214 @@
+//! Tenants, people and rooms over a store in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use freehold_keyring::Purpose;
+use freehold_rooms::{
+    CreateRoom, Entry, Identities, MemberAction, NewEvent, NoProfiles, Outside, Reader, Rooms, RoomsSettings,
+    SigningError, StoredEvent, Viewer,
+};
+use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
+use freehold_store::{
+    Actor, Batch, Clock, DeviceNumber, Interner, MemoryEngine, Order, RoomNumber, Store, Tenant, TenantNumber,
+};
+use ruma_common::{OwnedEventId, OwnedRoomId, RoomId, ServerName, UserId};
+use serde_json::{Value, json};
+
+/// Tenants with one key each.
+pub struct Hosted {
+    tenants: BTreeMap<String, (Tenant, [u8; 32])>,
+}
+
+impl Hosted {
+    fn key(&self, tenant: &Tenant) -> SigningKey {
+        SigningKey::from_seed(&self.tenants[tenant.server_name().as_str()].1)
+    }
+}
+
+impl Identities for Hosted {
+    fn tenant(&self, server_name: &ServerName) -> Option<Tenant> {
+        self.tenants.get(server_name.as_str()).map(|(tenant, _)| tenant.clone())
+    }
+
+    fn signer(
+        &self,
+        tenant: &Tenant,
+        purpose: Purpose<'_>,
+        _: i64,
+    ) -> Result<Box<dyn Signer + Send + Sync>, SigningError> {
+        if purpose.user().is_some_and(|user| !tenant.owns(user)) {
+            return Err(SigningError("a user of somebody else".into()));
+        }
+        let key_id = KeyId::parse("ed25519:1").unwrap();
+        Ok(Box::new(ServerSigner::new(tenant.server_name().to_owned(), key_id, self.key(tenant))))
+    }
+
+    fn published_key(&self, tenant: &Tenant, _: &KeyId, now_ts: i64) -> Option<(VerifyingKey, KeyValidity)> {
+        let validity = KeyValidity::Current { valid_until_ts: now_ts + 3_600_000 };
+        Some((self.key(tenant).verifying_key().clone(), validity))
+    }
+}
+
+/// A clock that moves on by a millisecond whenever it is looked at.
+pub struct Ticking(AtomicI64);
+
+impl Clock for Ticking {
+    fn now_ts(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+pub struct World {
+    pub rooms: Rooms,
+    pub store: Store,
+    pub interner: Interner,
+    pub hosted: Arc<Hosted>,
+}
+
+impl World {
+    pub async fn new(servers: &[&str]) -> Self {
+        let tenants = servers.iter().zip(1..).map(|(name, number)| {
+            let tenant = Tenant::new(TenantNumber(number), ServerName::parse(*name).unwrap().to_owned());
+            let mut seed = [7; 32];
+            seed[..4].copy_from_slice(&number.to_be_bytes());
+            ((*name).to_owned(), (tenant, seed))
+        });
+        let hosted = Arc::new(Hosted { tenants: tenants.collect() });
+        let store = Store::open(Arc::new(MemoryEngine::new())).await.unwrap();
+        let interner = Interner::new(&store);
+        let rooms = Self::open(&store, &interner, &hosted);
+        World { rooms, store, interner, hosted }
+    }
+
+    /// The same store, opened anew: nothing is in memory.
+    pub fn reopened(&self) -> Rooms {
+        Self::open(&self.store, &Interner::new(&self.store), &self.hosted)
+    }
+
+    fn open(store: &Store, interner: &Interner, hosted: &Arc<Hosted>) -> Rooms {
+        let outside = Outside {
+            identities: Arc::clone(hosted) as Arc<dyn Identities>,
+            profiles: Arc::new(NoProfiles),
+            clock: Arc::new(Ticking(AtomicI64::new(1_700_000_000_000))),
+        };
+        Rooms::new(store.clone(), interner.clone(), outside, RoomsSettings::default())
+    }
+
+    pub async fn actor(&self, user_id: &str) -> Actor {
+        let user_id = UserId::parse(user_id).unwrap();
+        let tenant = self.hosted.tenant(user_id.server_name()).unwrap();
+        let mut batch = Batch::new();
+        let snapshot = self.store.snapshot().unwrap();
+        let user = self.interner.number_of(&snapshot, &user_id, &mut batch).await.unwrap();
+        self.store.commit(batch).await.unwrap();
+        Actor { tenant, user_id, user, device: Some(DeviceNumber(user.0)) }
+    }
+
+    pub fn reader(&self) -> Reader {
+        self.rooms.reader().unwrap()
+    }
+
+    pub async fn number(&self, room_id: &RoomId) -> RoomNumber {
+        self.reader().room_number(room_id).await.unwrap().unwrap()
+    }
+
+    /// The contents of a state event of a room, `None` when there is none.
+    pub async fn state(&self, room_id: &RoomId, event_type: &str, state_key: &str) -> Option<Value> {
+        let reader = self.reader();
+        let room = reader.room_number(room_id).await.unwrap()?;
+        let event = reader.current_state(room).await.unwrap().get(event_type, state_key).await.unwrap()?;
+        Some(serde_json::from_str(event.pdu.content()).unwrap())
+    }
+
+    pub async fn membership(&self, room_id: &RoomId, user_id: &str) -> Option<String> {
+        let content = self.state(room_id, "m.room.member", user_id).await?;
+        Some(content["membership"].as_str().unwrap().to_owned())
+    }
+
+    /// The events of a room, oldest first.
+    pub async fn timeline(&self, room_id: &RoomId) -> Vec<Arc<StoredEvent>> {
+        let reader = self.reader();
+        let room = reader.room_number(room_id).await.unwrap().unwrap();
+        let between = freehold_rooms::Between::ALL;
+        let entries = reader.timeline(room, between, Order::Ascending, usize::MAX).await.unwrap();
+        let numbers: Vec<_> = entries.into_iter().map(|(_, number)| number).collect();
+        reader.events(&numbers).await.unwrap()
+    }
+
+    /// The bodies of the messages that a user may see, oldest first.
+    pub async fn visible_bodies(&self, actor: &Actor, room_id: &RoomId) -> Vec<String> {
+        let events = self.timeline(room_id).await;
+        let reader = self.reader();
+        let room = reader.room_number(room_id).await.unwrap().unwrap();
+        let visible = reader.visible(&Viewer::from(actor), room, &events).await.unwrap();
+        let shown = events.iter().zip(visible).filter(|(_, visible)| *visible).map(|(event, _)| event);
+        shown.filter_map(|event| body(event)).collect()
+    }
+
+    pub async fn say(&self, actor: &Actor, room_id: &RoomId, body: &str) -> OwnedEventId {
+        self.rooms.send(actor, room_id, message(body)).await.unwrap()
+    }
+
+    pub async fn put(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        (event_type, state_key): (&str, &str),
+        content: Value,
+    ) -> Result<OwnedEventId, freehold_rooms::ActionError> {
+        let event = NewEvent {
+            event_type: event_type.to_owned(),
+            state_key: Some(state_key.to_owned()),
+            content: raw(&content),
+            transaction_id: None,
+        };
+        self.rooms.send(actor, room_id, event).await
+    }
+
+    /// A room for everybody.
+    pub async fn public_room(&self, actor: &Actor, version: &str) -> OwnedRoomId {
+        let create = CreateRoom {
+            preset: Some(freehold_rooms::Preset::PublicChat),
+            room_version: Some(version.to_owned()),
+            ..CreateRoom::default()
+        };
+        self.rooms.create_room(actor, create).await.unwrap()
+    }
+
+    pub async fn join(&self, actor: &Actor, room_id: &RoomId) {
+        self.rooms.join(actor, entry(room_id, &self.all_servers())).await.unwrap();
+    }
+
+    pub fn all_servers(&self) -> Vec<&str> {
+        self.hosted.tenants.keys().map(String::as_str).collect()
+    }
+}
+
+pub fn entry(room_id: &RoomId, via: &[&str]) -> Entry {
+    let via = via.iter().map(|server| ServerName::parse(*server).unwrap().to_owned()).collect();
+    Entry { room: room_id.to_owned().into(), via, reason: None }
+}
+
+pub fn about(actor: &Actor) -> MemberAction {
+    MemberAction { user_id: actor.user_id.clone(), reason: None }
+}
+
+pub fn raw(content: &Value) -> Box<serde_json::value::RawValue> {
+    serde_json::value::to_raw_value(content).unwrap()
+}
+
+pub fn message(body: &str) -> NewEvent {
+    NewEvent {
+        event_type: "m.room.message".to_owned(),
+        state_key: None,
+        content: raw(&json!({ "msgtype": "m.text", "body": body })),
+        transaction_id: None,
+    }
+}
+
+pub fn body(event: &StoredEvent) -> Option<String> {
+    let content: Value = serde_json::from_str(event.pdu.content()).unwrap();
+    Some(content.get("body")?.as_str()?.to_owned())
+}

@@ -1,0 +1,10 @@
+//! Rooms over a store in memory, with several tenants.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
+
+mod hosted;
+mod talking;
