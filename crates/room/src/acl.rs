@@ -51,7 +51,8 @@ impl ServerAcl {
             return false;
         }
         let host = server_name.host().to_ascii_lowercase();
-        let matches = |globs: &[String]| globs.iter().any(|glob| glob_matches(glob.as_bytes(), host.as_bytes()));
+        let matches =
+            |globs: &[String]| globs.iter().any(|glob| glob_matches(glob.as_bytes(), host.as_bytes()));
         !matches(&lists.deny) && matches(&lists.allow)
     }
 }

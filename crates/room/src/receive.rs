@@ -144,8 +144,8 @@ impl Room {
         let version = create.pdu().version();
         let facts = Facts::none(version);
         let named: NamedAuthEvents<'_, u64> = NamedAuthEvents { auth_events: &[], create: None };
-        let authorized = AuthorizedPdu::check(create, &named, &facts.auth)
-            .map_err(|unauthorized| unauthorized.refusal)?;
+        let authorized =
+            AuthorizedPdu::check(create, &named, &facts.auth).map_err(|unauthorized| unauthorized.refusal)?;
         let pdu = authorized.into_signed().into_hashed().into_pdu();
         let room_id = pdu.room_id().to_owned();
         let before = StateMap::new();
@@ -158,14 +158,8 @@ impl Room {
             standing: Standing::Accepted,
             state_before: Some(before.root_id()),
         };
-        let room = Room {
-            version,
-            room_id,
-            create: numbers.event,
-            state: before,
-            facts,
-            extremities: Vec::new(),
-        };
+        let room =
+            Room { version, room_id, create: numbers.event, state: before, facts, extremities: Vec::new() };
         Ok(room.appended(event, numbers.state_key, &Shelf::new())?)
     }
 
@@ -173,7 +167,12 @@ impl Room {
     ///
     /// # Errors
     /// [`ReceiveError`]; with [`Stop::Needs`] it is to be called again.
-    pub fn receive(&self, event: SignedPdu, numbers: Numbers, shelf: &Shelf) -> Result<Received, ReceiveError> {
+    pub fn receive(
+        &self,
+        event: SignedPdu,
+        numbers: Numbers,
+        shelf: &Shelf,
+    ) -> Result<Received, ReceiveError> {
         let pdu = event.pdu();
         if pdu.room_id() != self.room_id {
             let (event_id, room_id) = (pdu.event_id().to_owned(), pdu.room_id().to_owned());

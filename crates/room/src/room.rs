@@ -143,11 +143,7 @@ impl Facts {
     }
 
     /// Of a state.
-    pub(crate) fn read(
-        version: &'static RoomVersion,
-        state: &StateMap,
-        shelf: &Shelf,
-    ) -> Result<Self, Stop> {
+    pub(crate) fn read(version: &'static RoomVersion, state: &StateMap, shelf: &Shelf) -> Result<Self, Stop> {
         let mut facts = Facts::none(version);
         for event_type in READ_ONCE {
             if let Some(event) = shelf.event_in(state, event_type, "")? {

@@ -70,9 +70,7 @@ impl Needs {
 impl From<LoadError> for Stop {
     fn from(error: LoadError) -> Self {
         match error {
-            LoadError::Missing { id } => {
-                Needs { nodes: BTreeSet::from([id]), ..Needs::default() }.stop()
-            }
+            LoadError::Missing { id } => Needs { nodes: BTreeSet::from([id]), ..Needs::default() }.stop(),
             error => Stop::State(error),
         }
     }
@@ -164,9 +162,8 @@ impl Shelf {
     /// # Errors
     /// [`Stop::Needs`].
     pub fn state_key(&self, event_type: &str, state_key: &str) -> Result<Option<u64>, Stop> {
-        self.known_state_key(event_type, state_key).ok_or_else(|| {
-            Needs::state_keys(BTreeSet::from([(event_type.to_owned(), state_key.to_owned())]))
-        })
+        self.known_state_key(event_type, state_key)
+            .ok_or_else(|| Needs::state_keys(BTreeSet::from([(event_type.to_owned(), state_key.to_owned())])))
     }
 
     fn known_state_key(&self, event_type: &str, state_key: &str) -> Option<Option<u64>> {

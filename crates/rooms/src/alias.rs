@@ -48,10 +48,16 @@ impl Work {
 fn aliases_in(content: &Object<'_>) -> Vec<String> {
     let single = content.get("alias").into_iter();
     let listed = content.get("alt_aliases").and_then(Value::as_array).into_iter().flatten();
-    single.chain(listed).filter_map(Value::as_str).filter(|alias| !alias.is_empty()).map(str::to_owned).collect()
+    single
+        .chain(listed)
+        .filter_map(Value::as_str)
+        .filter(|alias| !alias.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn aliases_in_text(content: &str) -> Vec<String> {
-    let parsed = freehold_canonical_json::parse(content.as_bytes(), &freehold_canonical_json::Limits::RELAXED);
+    let parsed =
+        freehold_canonical_json::parse(content.as_bytes(), &freehold_canonical_json::Limits::RELAXED);
     parsed.ok().and_then(Value::into_object).map(|content| aliases_in(&content)).unwrap_or_default()
 }

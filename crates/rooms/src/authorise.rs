@@ -70,7 +70,8 @@ impl Work {
 
     /// Whether a tenant is in a room, so that it knows who else is.
     async fn has_member_in(&self, tenant: TenantNumber, room: RoomNumber) -> Result<bool, ActionError> {
-        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
+        let rows =
+            self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
         Ok(rows.iter().any(|(_, membership)| *membership == Membership::Join))
     }
 

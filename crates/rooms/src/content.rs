@@ -33,8 +33,12 @@ fn object(text: &str, version: &RoomVersion) -> Result<Object<'static>, ActionEr
 ///
 /// # Errors
 /// [`ActionError::BadField`] when it is not an object.
-pub(crate) fn editable(field: &'static str, content: &RawValue) -> Result<serde_json::Map<String, Value>, ActionError> {
-    serde_json::from_str(content.get()).map_err(|error| ActionError::BadField { field, reason: error.to_string() })
+pub(crate) fn editable(
+    field: &'static str,
+    content: &RawValue,
+) -> Result<serde_json::Map<String, Value>, ActionError> {
+    serde_json::from_str(content.get())
+        .map_err(|error| ActionError::BadField { field, reason: error.to_string() })
 }
 
 /// The text of a member of a content.

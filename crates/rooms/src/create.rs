@@ -1,7 +1,7 @@
 //! Creating rooms.
 
 use freehold_event::RoomVersion;
-use freehold_store::tables::rooms::{DIRECTORY, ALIASES, AliasRow, ROOM_ALIASES};
+use freehold_store::tables::rooms::{ALIASES, AliasRow, DIRECTORY, ROOM_ALIASES};
 use freehold_store::{Actor, Tenant};
 use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId};
 use serde_json::value::RawValue;
@@ -97,7 +97,8 @@ impl Rooms {
 
     async fn try_create(&self, actor: &Actor, create: &CreateRoom) -> Result<OwnedRoomId, ActionError> {
         let version = self.version(create.room_version.as_deref())?;
-        let alias = create.alias_localpart.as_deref().map(|name| alias_of(&actor.tenant, name)).transpose()?;
+        let alias =
+            create.alias_localpart.as_deref().map(|name| alias_of(&actor.tenant, name)).transpose()?;
         let mut new = NewRoom::begin(self, actor, version, create).await?;
         new.fill(create, alias.as_ref()).await.map_err(|error| match error {
             ActionError::Forbidden(_) => ActionError::InvalidState(Box::new(error)),
@@ -174,7 +175,11 @@ impl<'a> NewRoom<'a> {
     }
 
     /// Adds the events in the order of the specification.
-    async fn fill(&mut self, create: &CreateRoom, alias: Option<&OwnedRoomAliasId>) -> Result<(), ActionError> {
+    async fn fill(
+        &mut self,
+        create: &CreateRoom,
+        alias: Option<&OwnedRoomAliasId>,
+    ) -> Result<(), ActionError> {
         let levels = self.power_levels(create)?;
         self.put("m.room.power_levels", levels.into()).await?;
         if let Some(alias) = alias {
@@ -307,7 +312,12 @@ fn default_power_levels(version: &RoomVersion) -> Map<String, Value> {
 /// "When using the `trusted_private_chat` preset, the server SHOULD combine `additional_creators` specified here and
 /// the `invite` array into the eventual `m.room.create` event's `additional_creators`, deduplicating between the two
 /// parameters."
-fn add_creators(fields: &mut Map<String, Value>, version: &RoomVersion, actor: &Actor, invite: &[OwnedUserId]) {
+fn add_creators(
+    fields: &mut Map<String, Value>,
+    version: &RoomVersion,
+    actor: &Actor,
+    invite: &[OwnedUserId],
+) {
     if !version.rules().authorization.additional_room_creators {
         return;
     }
@@ -334,7 +344,11 @@ fn alias_of(tenant: &Tenant, localpart: &str) -> Result<OwnedRoomAliasId, Action
 
 impl Work {
     /// Writes that an alias leads to the room.
-    pub(crate) async fn put_alias(&mut self, actor: &Actor, alias: &OwnedRoomAliasId) -> Result<(), ActionError> {
+    pub(crate) async fn put_alias(
+        &mut self,
+        actor: &Actor,
+        alias: &OwnedRoomAliasId,
+    ) -> Result<(), ActionError> {
         if self.snapshot.get(&ALIASES, alias).await?.is_some() {
             return Err(ActionError::AliasTaken(alias.clone()));
         }

@@ -40,7 +40,9 @@ pub use create::{CreateRoom, InitialState, Preset, Visibility};
 pub use error::ActionError;
 pub use membership::{Entry, MemberAction};
 pub use outside::{Identities, NoProfiles, Profiles, SigningError};
-pub use read::{Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer};
+pub use read::{
+    Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
+};
 pub use redact::Redaction;
 pub use rooms::{Outside, Rooms, RoomsSettings};
 pub use send::NewEvent;

@@ -70,7 +70,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub async fn invite(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+    pub async fn invite(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        action: MemberAction,
+    ) -> Result<(), ActionError> {
         tried!(self.try_step(actor, room_id, &action, Step::Invite))
     }
 
@@ -78,7 +83,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub async fn leave(&self, actor: &Actor, room_id: &RoomId, reason: Option<String>) -> Result<(), ActionError> {
+    pub async fn leave(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        reason: Option<String>,
+    ) -> Result<(), ActionError> {
         let action = MemberAction { user_id: actor.user_id.clone(), reason };
         tried!(self.try_step(actor, room_id, &action, Step::Leave))
     }
@@ -87,7 +97,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub async fn kick(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+    pub async fn kick(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        action: MemberAction,
+    ) -> Result<(), ActionError> {
         tried!(self.try_step(actor, room_id, &action, Step::Kick))
     }
 
@@ -95,7 +110,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub async fn ban(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+    pub async fn ban(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        action: MemberAction,
+    ) -> Result<(), ActionError> {
         tried!(self.try_step(actor, room_id, &action, Step::Ban))
     }
 
@@ -103,7 +123,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub async fn unban(&self, actor: &Actor, room_id: &RoomId, action: MemberAction) -> Result<(), ActionError> {
+    pub async fn unban(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        action: MemberAction,
+    ) -> Result<(), ActionError> {
         tried!(self.try_step(actor, room_id, &action, Step::Unban))
     }
 
@@ -210,9 +235,10 @@ fn is_step(step: Step, now: Option<Membership>) -> Result<bool, ActionError> {
         (Step::Kick, None | Some(Membership::Leave | Membership::Ban)) => {
             Err(ActionError::MayNot("the user is not in the room"))
         }
-        (Step::Unban, None | Some(Membership::Join | Membership::Invite | Membership::Leave | Membership::Knock)) => {
-            Err(ActionError::MayNot("the user is not banned"))
-        }
+        (
+            Step::Unban,
+            None | Some(Membership::Join | Membership::Invite | Membership::Leave | Membership::Knock),
+        ) => Err(ActionError::MayNot("the user is not banned")),
         _ => Ok(true),
     }
 }
@@ -280,7 +306,11 @@ impl Work {
 
     /// Names who authorises a restricted join, if the join needs it
     /// (<https://spec.matrix.org/v1.19/client-server-api/#restricted-rooms>).
-    async fn add_authoriser(&mut self, actor: &Actor, content: &mut Object<'static>) -> Result<(), ActionError> {
+    async fn add_authoriser(
+        &mut self,
+        actor: &Actor,
+        content: &mut Object<'static>,
+    ) -> Result<(), ActionError> {
         let rule = self.machine.facts().join_rule().map(|fact| fact.value);
         let rules = &self.machine.version().rules().authorization;
         let restricted = match rule {

@@ -26,7 +26,12 @@ pub trait Identities: Send + Sync {
     ) -> Result<Box<dyn Signer + Send + Sync>, SigningError>;
 
     /// A public key that a tenant of this process publishes at `now_ts` (milliseconds since the Unix epoch).
-    fn published_key(&self, tenant: &Tenant, key_id: &KeyId, now_ts: i64) -> Option<(VerifyingKey, KeyValidity)>;
+    fn published_key(
+        &self,
+        tenant: &Tenant,
+        key_id: &KeyId,
+        now_ts: i64,
+    ) -> Option<(VerifyingKey, KeyValidity)>;
 }
 
 /// Why there is no signature: what the keyring said.
@@ -37,7 +42,11 @@ pub struct SigningError(#[source] pub Box<dyn Error + Send + Sync>);
 /// What the users of tenants call themselves.
 pub trait Profiles: Send + Sync {
     /// What goes into a membership event of a user of `tenant`: `displayname`, `avatar_url`, as far as they are set.
-    fn member_profile<'a>(&'a self, tenant: &'a Tenant, user_id: &'a UserId) -> BoxFuture<'a, Map<String, Value>>;
+    fn member_profile<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        user_id: &'a UserId,
+    ) -> BoxFuture<'a, Map<String, Value>>;
 }
 
 /// Nobody calls themselves anything.

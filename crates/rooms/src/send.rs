@@ -49,11 +49,21 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub async fn send(&self, actor: &Actor, room_id: &RoomId, event: NewEvent) -> Result<OwnedEventId, ActionError> {
+    pub async fn send(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        event: NewEvent,
+    ) -> Result<OwnedEventId, ActionError> {
         tried!(self.try_send(actor, room_id, &event))
     }
 
-    async fn try_send(&self, actor: &Actor, room_id: &RoomId, event: &NewEvent) -> Result<OwnedEventId, ActionError> {
+    async fn try_send(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        event: &NewEvent,
+    ) -> Result<OwnedEventId, ActionError> {
         let mut work = Work::begin(self, room_id).await?;
         if let Some(sent) = work.already_sent(actor, event.transaction_id.as_deref()).await? {
             return Ok(sent);

@@ -6,8 +6,8 @@ use freehold_canonical_json::member;
 use freehold_event::{NewPdu, Pdu, server_name_of};
 use freehold_keyring::Purpose;
 use freehold_signing::{
-    KeyId, KeySource, KeyValidity, PublishedKey, SignedEvent, SignedPdu, Signer, VerifyingKey, countersign_invite,
-    countersign_join, sign_event, verify_event, wanted_keys,
+    KeyId, KeySource, KeyValidity, PublishedKey, SignedEvent, SignedPdu, Signer, VerifyingKey,
+    countersign_invite, countersign_join, sign_event, verify_event, wanted_keys,
 };
 use freehold_store::Tenant;
 use ruma_common::{OwnedServerName, OwnedUserId, ServerName, UserId};

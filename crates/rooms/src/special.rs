@@ -16,7 +16,11 @@ impl Work {
     ///
     /// # Errors
     /// [`ActionError`].
-    pub(crate) async fn append_any(&mut self, actor: &Actor, wanted: Wanted) -> Result<Arc<Event>, ActionError> {
+    pub(crate) async fn append_any(
+        &mut self,
+        actor: &Actor,
+        wanted: Wanted,
+    ) -> Result<Arc<Event>, ActionError> {
         let wanted = self.admitted(actor, wanted)?;
         match (wanted.event_type.as_str(), wanted.state_key.as_deref()) {
             ("m.room.member", Some(_)) => self.append_member(actor, wanted).await,
@@ -50,7 +54,11 @@ impl Work {
     }
 
     /// The target of a redaction that was sent like any event stands in its content.
-    async fn append_redaction(&mut self, actor: &Actor, mut wanted: Wanted) -> Result<Arc<Event>, ActionError> {
+    async fn append_redaction(
+        &mut self,
+        actor: &Actor,
+        mut wanted: Wanted,
+    ) -> Result<Arc<Event>, ActionError> {
         let bad = |reason: &str| ActionError::BadField { field: "redacts", reason: reason.to_owned() };
         let target = match (&wanted.redacts, wanted.content.remove("redacts")) {
             (Some(target), _) => target.clone(),

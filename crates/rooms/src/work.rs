@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use freehold_canonical_json::Object;
 use freehold_event::RoomVersion;
-use freehold_room::{Draft, DraftError, Event, Numbers, Receipt, ReceiveError, Received, Refused, Room, Shelf};
+use freehold_event_auth::{Refusal, SoftFailure};
+use freehold_room::{
+    Draft, DraftError, Event, Numbers, Receipt, ReceiveError, Received, Refused, Room, Shelf,
+};
 use freehold_signing::SignedPdu;
 use freehold_store::tables::rooms::CurrentStateRow;
 use freehold_store::{Batch, DeviceNumber, EventNumber, RoomNumber, Snapshot, StateKeyNumber, Tenant};
-use freehold_event_auth::{Refusal, SoftFailure};
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
 use crate::error::ActionError;
@@ -163,7 +165,11 @@ impl Work {
     ///
     /// # Errors
     /// [`ActionError`]; nothing is staged.
-    pub(crate) async fn append(&mut self, tenant: &Tenant, wanted: Wanted) -> Result<Arc<Event>, ActionError> {
+    pub(crate) async fn append(
+        &mut self,
+        tenant: &Tenant,
+        wanted: Wanted,
+    ) -> Result<Arc<Event>, ActionError> {
         let ts = match wanted.origin_server_ts {
             0 => self.rooms.now_ts(),
             ts => ts,
@@ -195,7 +201,9 @@ impl Work {
         let receipt = loop {
             match self.machine.receive(signed.clone(), numbers, &self.shelf) {
                 Ok(Received::Receipt(receipt)) => break *receipt,
-                Ok(Received::Fetch(_)) => return Err(ActionError::damaged("an event of ours names unknown events")),
+                Ok(Received::Fetch(_)) => {
+                    return Err(ActionError::damaged("an event of ours names unknown events"));
+                }
                 Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
                 Err(error) => return Err(ActionError::Damaged(Box::new(error))),
             }
@@ -224,7 +232,9 @@ impl Work {
     fn concerns_others(&self, tenant: &Tenant, signed: &SignedPdu) -> bool {
         let about_other = || {
             let target = signed.pdu().state_key().filter(|_| signed.pdu().event_type() == "m.room.member");
-            target.is_some_and(|target| freehold_event::server_name_of(target) != Some(tenant.server_name().as_str()))
+            target.is_some_and(|target| {
+                freehold_event::server_name_of(target) != Some(tenant.server_name().as_str())
+            })
         };
         self.locals.has_others(tenant.number()) || about_other()
     }
@@ -267,12 +277,8 @@ impl Work {
                 return Err(error.into());
             }
         };
-        let mut loaded = Loaded {
-            machine: self.machine,
-            shelf: self.shelf,
-            row: row(position),
-            locals: self.locals,
-        };
+        let mut loaded =
+            Loaded { machine: self.machine, shelf: self.shelf, row: row(position), locals: self.locals };
         loaded.trim();
         if !self.beside.redacted.is_empty() {
             loaded.shelf = Shelf::new();
@@ -316,8 +322,8 @@ async fn numbers_of(
 }
 
 fn draft(version: &'static RoomVersion, tenant: &Tenant, wanted: Wanted) -> Result<Draft, ActionError> {
-    let author_chooses_id = version.rules().event_id_format
-        == ruma_common::room_version_rules::EventIdFormatVersion::V1;
+    let author_chooses_id =
+        version.rules().event_id_format == ruma_common::room_version_rules::EventIdFormatVersion::V1;
     let event_id = if author_chooses_id { Some(new_event_id(tenant)?) } else { None };
     Ok(Draft {
         event_id,

@@ -256,7 +256,12 @@ impl Work {
         CurrentRow {
             row: CurrentStateRow {
                 state: *self.machine.state().root_id().as_bytes(),
-                forward_extremities: self.machine.forward_extremities().into_iter().map(EventNumber).collect(),
+                forward_extremities: self
+                    .machine
+                    .forward_extremities()
+                    .into_iter()
+                    .map(EventNumber)
+                    .collect(),
                 joined: count(self.row.as_ref().map(|row| row.joined), self.beside.counts.joined),
                 invited: count(self.row.as_ref().map(|row| row.invited), self.beside.counts.invited),
                 last: self.row.as_ref().map_or(TimelineIndex(0), |row| row.last),

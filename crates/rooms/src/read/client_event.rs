@@ -142,7 +142,8 @@ fn redacts_in_content(pdu: &Pdu) -> Option<&str> {
 }
 
 fn with_redacts(content: &str, target: &str) -> String {
-    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_str(content).unwrap_or_default();
+    let mut fields: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(content).unwrap_or_default();
     fields.insert("redacts".to_owned(), target.into());
     serde_json::Value::from(fields).to_string()
 }

@@ -56,8 +56,12 @@ impl Reader {
     pub async fn events(&self, numbers: &[EventNumber]) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
         let mut found: Vec<Option<Arc<StoredEvent>>> =
             numbers.iter().map(|number| self.caches().events.get(number)).collect();
-        let missing: Vec<EventNumber> =
-            numbers.iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(number, _)| *number).collect();
+        let missing: Vec<EventNumber> = numbers
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| found.is_none())
+            .map(|(number, _)| *number)
+            .collect();
         if !missing.is_empty() {
             let mut read = self.read_events(&missing).await?.into_iter();
             found.iter_mut().filter(|found| found.is_none()).for_each(|found| *found = read.next());

@@ -172,7 +172,10 @@ impl Reader {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub async fn memberships(&self, user: UserNumber) -> Result<Vec<(RoomNumber, MembershipRow)>, Unreadable> {
+    pub async fn memberships(
+        &self,
+        user: UserNumber,
+    ) -> Result<Vec<(RoomNumber, MembershipRow)>, Unreadable> {
         let rows = self.snapshot.scan_prefix(&MEMBERSHIPS, &(user,), Order::Ascending, usize::MAX).await?;
         Ok(rows.into_iter().map(|((_, room), row)| (room, row)).collect())
     }
@@ -181,7 +184,11 @@ impl Reader {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub async fn membership(&self, user: UserNumber, room: RoomNumber) -> Result<Option<MembershipRow>, Unreadable> {
+    pub async fn membership(
+        &self,
+        user: UserNumber,
+        room: RoomNumber,
+    ) -> Result<Option<MembershipRow>, Unreadable> {
         Ok(self.snapshot.get(&MEMBERSHIPS, &(user, room)).await?)
     }
 
@@ -202,7 +209,8 @@ impl Reader {
     /// # Errors
     /// [`Unreadable`].
     pub async fn is_in_room(&self, tenant: TenantNumber, room: RoomNumber) -> Result<bool, Unreadable> {
-        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
+        let rows =
+            self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
         Ok(rows.iter().any(|(_, membership)| *membership == Membership::Join))
     }
 

@@ -36,7 +36,11 @@ impl RoomState {
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub async fn get(&self, event_type: &str, state_key: &str) -> Result<Option<Arc<StoredEvent>>, Unreadable> {
+    pub async fn get(
+        &self,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<Arc<StoredEvent>>, Unreadable> {
         match self.number(event_type, state_key).await? {
             Some(number) => self.reader.event(number).await.map(Some),
             None => Ok(None),

@@ -114,14 +114,14 @@ impl Reader {
             }
         };
         let joined_later = row.is_some_and(|row| joined_after(row, event.row.timeline));
-        Ok(before.allows(joined_later) || after(viewer, event, before).is_some_and(|moment| moment.allows(joined_later)))
+        Ok(before.allows(joined_later)
+            || after(viewer, event, before).is_some_and(|moment| moment.allows(joined_later)))
     }
 
     async fn moment(&self, viewer: &Viewer, state: &RoomState) -> Result<Moment, Unreadable> {
         let visibility = state.get("m.room.history_visibility", "").await?;
-        let visibility = visibility.map_or(HistoryVisibility::Shared, |event| {
-            HistoryVisibility::of_content(event.pdu.content())
-        });
+        let visibility = visibility
+            .map_or(HistoryVisibility::Shared, |event| HistoryVisibility::of_content(event.pdu.content()));
         let member = state.get("m.room.member", viewer.user_id.as_str()).await?;
         Ok(Moment { visibility, membership: member.and_then(|event| event.row.membership) })
     }
@@ -146,7 +146,8 @@ impl Reader {
 
 /// Whether a user was joined at any time after an event.
 fn joined_after(row: &MembershipRow, event: Option<TimelineIndex>) -> bool {
-    row.membership == Membership::Join || row.joined_until.zip(event).is_some_and(|(until, event)| event < until)
+    row.membership == Membership::Join
+        || row.joined_until.zip(event).is_some_and(|(until, event)| event < until)
 }
 
 /// The moment after an event that is about what decides: its own change of visibility, the user's own membership.

@@ -45,7 +45,8 @@ async fn a_repeated_request_sends_nothing() {
     let first = world.rooms.send(&alice, &room, event.clone()).await.unwrap();
     assert_eq!(world.rooms.send(&alice, &room, event.clone()).await.unwrap(), first);
     assert_eq!(world.visible_bodies(&alice, &room).await, ["once"]);
-    let other_device = freehold_store::Actor { device: Some(freehold_store::DeviceNumber(99)), ..alice.clone() };
+    let other_device =
+        freehold_store::Actor { device: Some(freehold_store::DeviceNumber(99)), ..alice.clone() };
     assert_ne!(world.rooms.send(&other_device, &room, event).await.unwrap(), first);
 }
 
