@@ -38,7 +38,12 @@ impl Identities for Hosted {
         purpose: Purpose<'_>,
         _: i64,
     ) -> Result<Box<dyn Signer + Send + Sync>, SigningError> {
-        if purpose.user().is_some_and(|user| !tenant.owns(user)) {
+        let user = match purpose {
+            Purpose::Event { sender } => sender,
+            Purpose::Membership { user } => user,
+            _ => return Err(SigningError("not what rooms sign for".into())),
+        };
+        if !tenant.owns(user) {
             return Err(SigningError("a user of somebody else".into()));
         }
         let key_id = KeyId::parse("ed25519:1").unwrap();
