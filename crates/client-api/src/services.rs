@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use freehold_accounts::Accounts;
 use freehold_store::Clock;
 
 use crate::authenticated::Authenticate;
@@ -16,6 +17,8 @@ pub struct Services {
     pub tenants: Arc<dyn TenantsByHost>,
     /// Whose an access token is.
     pub sessions: Arc<dyn Authenticate>,
+    /// Users, devices, and what people keep for themselves.
+    pub accounts: Accounts,
     /// How many requests who may send.
     pub limits: Limits,
     /// What time it is.

@@ -3,6 +3,7 @@
 //! `main.rs` picks the command; `serve.rs` runs the server, with [`parts`] put together; everything else is
 //! one file per concern.
 
+mod account_policies;
 mod ask;
 mod cli;
 mod clock;

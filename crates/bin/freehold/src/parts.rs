@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
+use freehold_accounts::{AccountParts, AccountSettings, Accounts, NoDeviceKeys, NoMemberEvents};
 use freehold_admin_api::Desk;
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
-use freehold_store::{Clock, Store};
+use freehold_store::{Clock, Interner, Store};
 use freehold_store_fjall::{FjallEngine, Settings};
 use freehold_tenancy::{BaseDomain, Tenancy, TenancySettings, open_keys, read_master_key};
 
+use crate::account_policies::AccountPolicies;
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -19,6 +21,7 @@ use crate::gate::InService;
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) tenancy: Tenancy,
+    pub(crate) accounts: Accounts,
     pub(crate) desk: Desk,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -30,15 +33,17 @@ impl Parts {
     pub(crate) async fn open(config: &Config, data: &Data) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = store(config, data).await?;
-        let tenancy = tenancy(config, data, store, clock.clone()).await?;
-        Ok(Parts { desk: Desk::new(tenancy.clone()), tenancy, clock })
+        let tenancy = tenancy(config, data, store.clone(), clock.clone()).await?;
+        let accounts = accounts(store, clock.clone(), tenancy.clone());
+        Ok(Parts { desk: Desk::new(tenancy.clone()), tenancy, accounts, clock })
     }
 
     /// The client-server API over these parts.
     pub(crate) fn client_api(&self) -> Router {
         client_api::router(client_api::Services {
             tenants: Arc::new(InService(self.tenancy.clone())),
-            sessions: Arc::new(NoSessions),
+            sessions: Arc::new(self.accounts.clone()),
+            accounts: self.accounts.clone(),
             limits: Limits::new(LimitsSettings::default()),
             clock: self.clock.clone(),
         })
@@ -72,15 +77,14 @@ async fn tenancy(
         .map_err(|error| Failure::of("cannot read the tenants", error))
 }
 
-/// Without accounts, no access token is known.
-struct NoSessions;
-
-impl client_api::Authenticate for NoSessions {
-    fn authenticate<'a>(
-        &'a self,
-        _: &'a client_api::TenantOfHost,
-        _: &'a str,
-    ) -> freehold_store::BoxFuture<'a, Result<client_api::Session, client_api::AuthenticationError>> {
-        Box::pin(std::future::ready(Err(client_api::AuthenticationError::Unknown)))
-    }
+fn accounts(store: Store, clock: Arc<dyn Clock>, tenancy: Tenancy) -> Accounts {
+    Accounts::new(AccountParts {
+        interner: Interner::new(&store),
+        store,
+        clock,
+        policies: Arc::new(AccountPolicies(tenancy)),
+        device_keys: Arc::new(NoDeviceKeys),
+        member_events: Arc::new(NoMemberEvents),
+        settings: AccountSettings::default(),
+    })
 }

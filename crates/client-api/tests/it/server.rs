@@ -5,11 +5,16 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use freehold_accounts::{
+    AccountParts, AccountPolicy, AccountSettings, Accounts, HashCost, NoDeviceKeys, NoMemberEvents,
+};
 use freehold_client_api::{
     Authenticate, AuthenticationError, Limits, LimitsSettings, Services, Session, Standing, TenantOfHost,
     TenantsByHost, router,
 };
-use freehold_store::{Actor, BoxFuture, DeviceNumber, Tenant, TenantNumber, UserNumber};
+use freehold_store::{
+    Actor, BoxFuture, DeviceNumber, Interner, MemoryEngine, Store, Tenant, TenantNumber, UserNumber,
+};
 use ruma_common::{OwnedServerName, UserId};
 use serde_json::Value;
 use tower::ServiceExt;
@@ -35,9 +40,20 @@ impl Server {
 
     /// A server with these limits.
     pub(crate) fn with_limits(limits: LimitsSettings) -> Self {
+        Server::with(Arc::new(TokenIsUser), accounts(AccountPolicy::default()), limits)
+    }
+
+    /// A server whose sessions are those of its accounts; both tenants have this policy.
+    pub(crate) fn with_accounts(policy: AccountPolicy) -> Self {
+        let accounts = accounts(policy);
+        Server::with(Arc::new(accounts.clone()), accounts, LimitsSettings::OFF)
+    }
+
+    fn with(sessions: Arc<dyn Authenticate>, accounts: Accounts, limits: LimitsSettings) -> Self {
         let services = Services {
             tenants: Arc::new(TwoTenants),
-            sessions: Arc::new(TokenIsUser),
+            sessions,
+            accounts,
             limits: Limits::new(limits),
             clock: Arc::new(NOW_TS),
         };
@@ -73,6 +89,11 @@ impl Ask {
     pub(crate) fn by(self, user_id: &str) -> Self {
         let server_name = user_id.split_once(':').unwrap().1.to_owned();
         self.to(&server_name).header("authorization", &format!("Bearer {user_id}"))
+    }
+
+    /// The same with an access token.
+    pub(crate) fn with_token(self, access_token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {access_token}"))
     }
 
     /// The same with a header.
@@ -117,6 +138,32 @@ impl Answer {
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.bytes));
         self.json
+    }
+}
+
+/// Accounts in memory; passwords are hashed as cheaply as possible.
+fn accounts(policy: AccountPolicy) -> Accounts {
+    let store = now(Store::open(Arc::new(MemoryEngine::new()))).unwrap();
+    Accounts::new(AccountParts {
+        interner: Interner::new(&store),
+        store,
+        clock: Arc::new(NOW_TS),
+        policies: Arc::new(Arc::new(policy)),
+        device_keys: Arc::new(NoDeviceKeys),
+        member_events: Arc::new(NoMemberEvents),
+        settings: AccountSettings {
+            hash_cost: HashCost { memory_kib: 8, passes: 1 },
+            ..AccountSettings::default()
+        },
+    })
+}
+
+/// What a future of the memory engine gives, which is ready at once.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("the memory engine made somebody wait"),
     }
 }
 

@@ -8,11 +8,12 @@
 //! | 1–9 | [`identity`]: numbers for identifiers |
 //! | 10–39 | [`rooms`]: events, state, timelines, memberships, aliases |
 //! | 40–59 | [`tenancy`]: tenants, hostnames, policies, proofs of control, audit |
-//! | 60–89 | `accounts`: users, devices, tokens, profiles, account data |
+//! | 60–89 | [`accounts`]: users, devices, tokens, profiles, account data |
 //! | 90–119 | [`encryption`]: device keys, one-time keys, to-device messages, key backup |
 //! | 120–139 | `receipts` and unread counts; push rules |
 //! | 140–159 | `media` |
 
+pub mod accounts;
 pub mod encryption;
 pub mod identity;
 pub mod rooms;

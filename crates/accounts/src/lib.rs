@@ -1,0 +1,55 @@
+//! The accounts of a homeserver of many tenants: users, devices, tokens, passwords, profiles, account data, push rules.
+//!
+//! [`Accounts`] is all of it, over a [`Store`](freehold_store::Store). Whatever it does, it does for a
+//! [`Tenant`](freehold_store::Tenant) or for an [`Actor`](freehold_store::Actor): a token of one tenant is unknown
+//! to every other, and a user name says nothing about whether it is taken elsewhere.
+//!
+//! - Passwords are hashed with Argon2id on blocking threads, so many at a time as [`AccountSettings`] allows.
+//! - Tokens are 256 random bits; the store holds their SHA-256 only. [`Accounts::authenticate`] remembers the newest
+//!   ones in memory, and forgets them before the request that ended them is answered.
+//! - What a stranger can make grow has a bound in [`AccountLimits`].
+//!
+//! # What it asks of others
+//!
+//! [`Policies`]: what a tenant has settled. [`DeviceKeys`]: what belongs to a device elsewhere. [`MemberEvents`]: the
+//! rooms in which a profile is shown. Each is a small trait, so that this crate can be tested and used alone.
+
+mod accounts;
+mod attempts;
+mod counts;
+mod device;
+mod device_keys;
+mod failed_logins;
+mod failure;
+mod interactive;
+mod login;
+mod member_events;
+mod open_session;
+mod password;
+mod policies;
+mod random;
+mod register;
+mod registration_tokens;
+mod session;
+mod session_cache;
+mod settings;
+mod token;
+mod username;
+
+pub use accounts::{AccountParts, Accounts};
+pub use device::{Device, DeviceError, DeviceRequest};
+pub use device_keys::{DeviceGone, DeviceKeys, NoDeviceKeys};
+pub use failure::ServerFailure;
+pub use interactive::{
+    Attempt, Challenge, Completed, InteractionError, Purpose, Stage, StageFailure, StageProof,
+};
+pub use login::{LoginError, Proof};
+pub use member_events::{MemberEvents, NoMemberEvents};
+pub use open_session::{NewSession, NewTokens, OpenSessionError, Refresh};
+pub use password::{HashCost, Password, PasswordError};
+pub use policies::{AccountPolicy, AdministrativeAct, Policies, Registration, TermsDocument, Translation};
+pub use register::{Admission, NewAccount, RegisterError, Registered};
+pub use registration_tokens::{NewRegistrationToken, RegistrationTokenError};
+pub use session::{Session, Standing, TokenError, Use};
+pub use settings::{AccountLimits, AccountSettings};
+pub use username::UsernameError;
