@@ -1,4 +1,4 @@
-//! A compact store: an append-only log of records, and 16 bytes of index per tenant.
+//! A compact store: an append-only log of records, and in memory 16 bytes of index per tenant and 2 to 4 per key.
 
 use std::{
     collections::BTreeMap,
