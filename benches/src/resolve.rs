@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hint::black_box};
 
-use freehold_event::{EventSource, EventView, RoomVersion};
+use freehold_event::{EventSource, EventView, MemberSummary, RoomVersion};
 use freehold_state_map::{Entry, NoStore, StateMap};
 use freehold_state_res::{PlainForks, Resolution, ResolveBudget, SnapshotForks, generation_above, resolve};
 use freehold_testkit::{BenchRoom, RoomEvent, bench_room};
@@ -109,6 +109,8 @@ struct Stored<'a> {
     event: &'a RoomEvent,
     auth_events: Vec<u64>,
     generation: u64,
+    key: u64,
+    member: Option<MemberSummary>,
 }
 
 impl EventSource for Server<'_> {
@@ -137,6 +139,14 @@ impl EventSource for Server<'_> {
     fn generation(&self, id: &u64) -> Option<u64> {
         Some(self.events.get(usize::try_from(*id).ok()?)?.generation)
     }
+
+    fn key_number(&self, id: &u64) -> Option<u64> {
+        Some(self.events.get(usize::try_from(*id).ok()?)?.key)
+    }
+
+    fn member_summary(&self, id: &u64) -> Option<MemberSummary> {
+        self.events.get(usize::try_from(*id).ok()?)?.member
+    }
 }
 
 impl<'a> Server<'a> {
@@ -150,7 +160,8 @@ impl<'a> Server<'a> {
             let generation =
                 generation_above(auth_events.iter().map(|id| server.events[*id as usize].generation));
             numbers.insert(&event.event_id, number);
-            server.events.push(Stored { number, event, auth_events, generation });
+            let (key, member) = (server.key_of(event), MemberSummary::of(&event.view()));
+            server.events.push(Stored { number, event, auth_events, generation, key, member });
         }
         let mut common = StateMap::new();
         server.fill(&mut common, &room.common);
@@ -163,17 +174,15 @@ impl<'a> Server<'a> {
         server
     }
 
-    fn fill(&mut self, state: &mut StateMap, positions: &[usize]) {
+    fn fill(&self, state: &mut StateMap, positions: &[usize]) {
         for position in positions {
             let stored = &self.events[*position];
             let entry = Entry { event: stored.number, generation: stored.generation };
-            let key = self.key(*position);
-            state.insert(key, entry, &NoStore).expect("in memory");
+            state.insert(stored.key, entry, &NoStore).expect("in memory");
         }
     }
 
-    fn key(&mut self, position: usize) -> u64 {
-        let event = self.events[position].event;
+    fn key_of(&mut self, event: &'a RoomEvent) -> u64 {
         let next = self.keys.values().map(HashMap::len).sum::<usize>() as u64;
         let state_key = event.state_key.as_deref().expect("a state event");
         *self.keys.entry(&event.event_type).or_default().entry(state_key).or_insert(next)

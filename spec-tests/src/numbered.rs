@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_event::{EventSource, EventView, RoomVersion};
+use freehold_event::{EventSource, EventView, MemberSummary, RoomVersion};
 use freehold_state_map::{Entry, LoadError, NoStore, StateMap as Snapshot};
 use freehold_state_res::{ResolveBudget, SnapshotForks, resolve};
 use freehold_testkit::{Events, RoomEvent, StateKey, StateMap};
@@ -34,6 +34,15 @@ impl EventSource for Numbered<'_> {
 
     fn generation(&self, id: &u64) -> Option<u64> {
         Some(self.events.get(id)?.generation)
+    }
+
+    fn key_number(&self, id: &u64) -> Option<u64> {
+        self.keys.get(&self.events.get(id)?.event.state_map_key()?).copied()
+    }
+
+    /// Not of every event, so that those with and without are mixed.
+    fn member_summary(&self, id: &u64) -> Option<MemberSummary> {
+        MemberSummary::of(&self.event(id)?).filter(|_| !id.is_multiple_of(4))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rules that look at a state: the order in which they are asked.
 
-use freehold_event::{EventView, RoomVersion, server_name_of};
+use freehold_event::{EventView, MemberSummary, RoomVersion, server_name_of};
 
 use crate::{
     AuthRule, AuthState, Denial, Fact, Membership, NamedLevel, Power, PowerLevels, RoomCreate, member,
@@ -24,17 +24,49 @@ pub fn check<S: AuthState>(
     state: &S,
     version: &'static RoomVersion,
 ) -> Result<(), Denial> {
+    check_read(event, Content::Unread, state, version)
+}
+
+/// What the caller has already read of an event's content.
+///
+/// It is taken as right: what is passed here must have been read from the event that is checked.
+#[derive(Clone, Copy, Debug)]
+pub enum Content<'a> {
+    /// Nothing: the rules read what they need.
+    Unread,
+    /// [`MemberSummary::of`] the event, which is an ordinary `m.room.member` event.
+    Member(MemberSummary),
+    /// [`PowerLevels::read`] from the content, of an event with the type `m.room.power_levels`.
+    PowerLevels(&'a PowerLevels),
+}
+
+/// [`check`] of an event whose content has been read before: state resolution looks at every event
+/// more than once.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_read<S: AuthState>(
+    event: &EventView<'_, S::Id>,
+    content: Content<'_>,
+    state: &S,
+    version: &'static RoomVersion,
+) -> Result<(), Denial> {
+    let member = if let Content::Member(member) = content { Some(member) } else { None };
     // 1. "If type is `m.room.create`"
-    if event.event_type == "m.room.create" {
+    if member.is_none() && event.event_type == "m.room.create" {
         return room_create::check_create(event, version);
     }
-    let attempt = Attempt::new(event, state, version)?;
+    let attempt = Attempt::new(event, content, state, version)?;
     // 3. "If the `content` of the `m.room.create` event in the room state has the property
     // `m.federate` set to `false`, and the `sender` domain of the event does not match the `sender`
     // domain of the create event, reject."
     let create = attempt.create;
     if !create.value.federates() && event.sender_server() != server_name_of(create.value.sender()) {
         return attempt.deny(AuthRule::NotFederated, Some(create.event_id));
+    }
+    if let Some(member) = member {
+        return member::check_ordinary_member(&attempt, member);
     }
     match event.event_type {
         // 4. [1-5] "If type is `m.room.aliases`"
@@ -50,6 +82,7 @@ pub fn check<S: AuthState>(
 /// An event and the state it is held against.
 pub(crate) struct Attempt<'a, S: AuthState> {
     pub(crate) event: &'a EventView<'a, S::Id>,
+    content: Content<'a>,
     pub(crate) state: &'a S,
     pub(crate) version: &'static RoomVersion,
     pub(crate) create: Fact<'a, &'a RoomCreate>,
@@ -58,6 +91,7 @@ pub(crate) struct Attempt<'a, S: AuthState> {
 impl<'a, S: AuthState> Attempt<'a, S> {
     fn new(
         event: &'a EventView<'a, S::Id>,
+        content: Content<'a>,
         state: &'a S,
         version: &'static RoomVersion,
     ) -> Result<Self, Denial> {
@@ -71,7 +105,7 @@ impl<'a, S: AuthState> Attempt<'a, S> {
             };
             return Err(Denial::new(rule, version, None));
         };
-        Ok(Self { event, state, version, create })
+        Ok(Self { event, content, state, version, create })
     }
 
     pub(crate) fn deny(&self, rule: AuthRule, against: Option<&str>) -> Result<(), Denial> {
@@ -168,7 +202,11 @@ impl<'a, S: AuthState> Attempt<'a, S> {
             power_levels: self.state.power_levels(),
             sender_power,
         };
-        power_levels_rules::check_power_levels(self.event, &current, self.version)
+        if let Content::PowerLevels(new) = self.content {
+            return power_levels_rules::check_power_levels(self.event.sender, new, &current, self.version);
+        }
+        let new = PowerLevels::read(self.event.content, self.version);
+        power_levels_rules::check_power_levels(self.event.sender, &new, &current, self.version)
     }
 
     /// Rule 11 of room versions 1 and 2.

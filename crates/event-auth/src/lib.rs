@@ -114,7 +114,7 @@ mod state;
 mod third_party_invite;
 
 pub use authorized::{AuthorizedPdu, Refusal, SoftFailure, UnauthorizedPdu};
-pub use check::check;
+pub use check::{Content, check, check_read};
 pub use denial::Denial;
 pub use level::{NamedLevel, Power};
 pub use policy_server::PolicyServer;
@@ -124,4 +124,7 @@ pub use receipt::{Consequence, ReceiptCheck};
 pub use room_create::RoomCreate;
 pub use rule::{AuthRule, RuleNumber};
 pub use selection::{AuthTypes, NamedAuthEvents, auth_types_needed, check_auth_events};
-pub use state::{AuthState, Fact, JoinRule, Membership, ThirdPartyInvite};
+pub use state::{AuthState, Fact, JoinRule, ThirdPartyInvite};
+
+/// What a member event says; see [`AuthState::membership`].
+pub use freehold_event::Membership;

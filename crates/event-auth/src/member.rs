@@ -2,7 +2,7 @@
 //!
 //! The numbers in the comments are those of room versions 8–11.
 
-use freehold_event::server_name_of;
+use freehold_event::{MemberSummary, server_name_of_user};
 
 use crate::{
     AuthRule, AuthState, Denial, Fact, JoinRule, Membership, NamedLevel,
@@ -16,6 +16,7 @@ pub(crate) struct MemberAttempt<'a, S: AuthState> {
     pub(crate) attempt: &'a Attempt<'a, S>,
     /// The *target user*.
     pub(crate) target: &'a str,
+    sender_is_target: bool,
     pub(crate) content: MemberContent<'a>,
 }
 
@@ -37,16 +38,21 @@ pub(crate) fn check_member<S: AuthState>(attempt: &Attempt<'_, S>) -> Result<(),
     {
         return attempt.deny(AuthRule::MemberAuthorisingSignature, None);
     }
-    let change = MemberAttempt { attempt, target, content };
-    match Membership::parse(&membership) {
-        Membership::Join => change.check_join(),
-        Membership::Invite => change.check_invite(),
-        Membership::Leave => change.check_leave(),
-        Membership::Ban => change.check_ban(),
-        Membership::Knock if rules.knocking => change.check_knock(),
-        // 4.8 "Otherwise, the membership is unknown. Reject."
-        Membership::Knock | Membership::Other => attempt.deny(AuthRule::MembershipUnknown, None),
-    }
+    let sender_is_target = attempt.event.sender == target;
+    MemberAttempt { attempt, target, sender_is_target, content }.check(Membership::parse(&membership))
+}
+
+/// The same for an event of which the summary is known: nothing of its texts is looked at.
+pub(crate) fn check_ordinary_member<S: AuthState>(
+    attempt: &Attempt<'_, S>,
+    summary: MemberSummary,
+) -> Result<(), Denial> {
+    let Some(target) = attempt.event.state_key else {
+        // Only a caller's mistake: an event without state key has no summary.
+        return attempt.deny(AuthRule::MemberIncomplete, None);
+    };
+    let (sender_is_target, content) = (summary.of_sender, MemberContent::default());
+    MemberAttempt { attempt, target, sender_is_target, content }.check(summary.membership)
 }
 
 /// The join rule of a state. Without an event it is `invite`: the text is silent, and Synapse
@@ -56,16 +62,24 @@ fn rule_of(join_rule: Option<Fact<'_, JoinRule>>) -> JoinRule {
 }
 
 fn looks_like_user_id(id: &str) -> bool {
-    id.starts_with('@') && server_name_of(id).is_some_and(|domain| !domain.is_empty())
+    server_name_of_user(id).is_some()
 }
 
 impl<'a, S: AuthState> MemberAttempt<'a, S> {
-    pub(crate) fn sender(&self) -> &'a str {
-        self.attempt.event.sender
+    fn check(&self, membership: Membership) -> Result<(), Denial> {
+        match membership {
+            Membership::Join => self.check_join(),
+            Membership::Invite => self.check_invite(),
+            Membership::Leave => self.check_leave(),
+            Membership::Ban => self.check_ban(),
+            Membership::Knock if self.attempt.version.rules().authorization.knocking => self.check_knock(),
+            // 4.8 "Otherwise, the membership is unknown. Reject."
+            Membership::Knock | Membership::Other => self.attempt.deny(AuthRule::MembershipUnknown, None),
+        }
     }
 
-    fn sender_is_target(&self) -> bool {
-        self.sender() == self.target
+    pub(crate) fn sender(&self) -> &'a str {
+        self.attempt.event.sender
     }
 
     pub(crate) fn target_membership(&self) -> Option<Fact<'a, Membership>> {
@@ -84,7 +98,7 @@ impl<'a, S: AuthState> MemberAttempt<'a, S> {
             return Ok(());
         }
         // 4.3.2 "If the `sender` does not match `state_key`, reject."
-        if !self.sender_is_target() {
+        if !self.sender_is_target {
             return self.attempt.deny(AuthRule::JoinSenderNotTarget, None);
         }
         // 4.3.3 "If the `sender` is banned, reject."
@@ -180,7 +194,7 @@ impl<'a, S: AuthState> MemberAttempt<'a, S> {
         let membership = self.sender_membership();
         // 4.5.1 "If the `sender` matches `state_key`, allow if and only if that user's current
         // membership state is `invite`, `join`, or [from 7] `knock`."
-        if self.sender_is_target() {
+        if self.sender_is_target {
             let knocking = self.attempt.version.rules().authorization.knocking;
             let in_room = is(membership, Membership::Invite)
                 || is(membership, Membership::Join)
@@ -246,7 +260,7 @@ impl<'a, S: AuthState> MemberAttempt<'a, S> {
             return self.attempt.deny(AuthRule::KnockNotAllowed, join_rule.map(|rule| rule.event_id));
         }
         // 4.7.2 "If `sender` does not match `state_key`, reject."
-        if !self.sender_is_target() {
+        if !self.sender_is_target {
             return self.attempt.deny(AuthRule::KnockSenderNotTarget, None);
         }
         // 4.7.3 "If the `sender`'s current membership is not `ban`, `invite`, or `join`, allow."

@@ -1,6 +1,6 @@
 //! Rule 9 (10 in room versions 1–5 and 12): "if type is `m.room.power_levels`".
 
-use freehold_event::{EventView, RoomVersion};
+use freehold_event::RoomVersion;
 
 use crate::{
     AuthRule, Denial, Fact, NamedLevel, Power, PowerLevels, RoomCreate,
@@ -17,20 +17,20 @@ pub(crate) struct Current<'a> {
 
 /// Checks the rule, item by item. The numbers in the comments are those of room version 12, which
 /// has all items.
-pub(crate) fn check_power_levels<Id>(
-    event: &EventView<'_, Id>,
+pub(crate) fn check_power_levels(
+    sender: &str,
+    new: &PowerLevels,
     current: &Current<'_>,
     version: &'static RoomVersion,
 ) -> Result<(), Denial> {
-    let new = PowerLevels::read(event.content, version);
-    check_shape(&new, current, version)?;
+    check_shape(new, current, version)?;
     // 10.5 "If there is no previous `m.room.power_levels` event in the room, allow."
     let Some(old) = current.power_levels else {
         return Ok(());
     };
-    let broken = altered_property(old.value, &new, current.sender_power)
-        .or_else(|| altered_entry(old.value, &new, current.sender_power))
-        .or_else(|| altered_user(old.value, &new, event.sender, current.sender_power));
+    let broken = altered_property(old.value, new, current.sender_power)
+        .or_else(|| altered_entry(old.value, new, current.sender_power))
+        .or_else(|| altered_user(old.value, new, sender, current.sender_power));
     match broken {
         Some(rule) => Err(Denial::new(rule, version, Some(old.event_id))),
         // 10.11 "Otherwise, allow."

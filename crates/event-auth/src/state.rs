@@ -1,5 +1,7 @@
 //! The facts of a room's state that the rules look at.
 
+use freehold_event::Membership;
+
 use crate::{PowerLevels, RoomCreate};
 
 /// The part of a room's state that authorisation looks at, already read.
@@ -72,44 +74,6 @@ pub struct Fact<'a, T> {
     pub value: T,
     /// The id of the event that says it.
     pub event_id: &'a str,
-}
-
-/// The `membership` of an [`m.room.member`](https://spec.matrix.org/v1.19/client-server-api/#mroommember)
-/// event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Membership {
-    /// `join`
-    Join,
-    /// `invite`
-    Invite,
-    /// `leave`
-    Leave,
-    /// `ban`
-    Ban,
-    /// `knock`, which means something from room version 7 on.
-    Knock,
-    /// Any other value, or none.
-    Other,
-}
-
-impl Membership {
-    /// Reads the value of the `membership` property.
-    pub fn parse(membership: &str) -> Self {
-        match membership {
-            "join" => Self::Join,
-            "invite" => Self::Invite,
-            "leave" => Self::Leave,
-            "ban" => Self::Ban,
-            "knock" => Self::Knock,
-            _ => Self::Other,
-        }
-    }
-
-    /// Reads the content of an `m.room.member` event of the state.
-    pub fn of_content(content: &str) -> Self {
-        crate::content::string_member(content, "membership")
-            .map_or(Self::Other, |membership| Self::parse(&membership))
-    }
 }
 
 /// The `join_rule` of an

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
 
 use ruma_common::OwnedEventId;
 
-use crate::pdu::Pdu;
+use crate::{membership::MemberSummary, pdu::Pdu};
 
 /// A borrowed view of one event: the only shape in which authorisation rules and state
 /// resolution see events.
@@ -145,6 +145,21 @@ pub trait EventSource {
         let _ = id;
         None
     }
+
+    /// A number for the type and state key of the event: two state events have the same number exactly
+    /// when both their types and their state keys are the same. `None` when this source gives no
+    /// numbers, and then the texts are compared.
+    fn key_number(&self, id: &Self::Id) -> Option<u64> {
+        let _ = id;
+        None
+    }
+
+    /// [`MemberSummary::of`] the event, kept since it was stored; `None` when this source does not keep
+    /// it, or there is none, and then the event is read.
+    fn member_summary(&self, id: &Self::Id) -> Option<MemberSummary> {
+        let _ = id;
+        None
+    }
 }
 
 impl<S: EventSource + ?Sized> EventSource for &S {
@@ -156,6 +171,14 @@ impl<S: EventSource + ?Sized> EventSource for &S {
 
     fn generation(&self, id: &Self::Id) -> Option<u64> {
         (**self).generation(id)
+    }
+
+    fn key_number(&self, id: &Self::Id) -> Option<u64> {
+        (**self).key_number(id)
+    }
+
+    fn member_summary(&self, id: &Self::Id) -> Option<MemberSummary> {
+        (**self).member_summary(id)
     }
 }
 
@@ -182,6 +205,23 @@ impl EventSource for BTreeMap<OwnedEventId, Pdu> {
 /// ```
 pub fn server_name_of(id: &str) -> Option<&str> {
     id.split_once(':').map(|(_, server_name)| server_name)
+}
+
+/// The server name of what is shaped like a user ID: a `@`, and a server name behind a `:`.
+///
+/// Not every such text is a valid
+/// [user ID](https://spec.matrix.org/v1.19/appendices/#user-identifiers), but rooms hold
+/// historical ones, and this is all that authorisation asks of a member's state key.
+///
+/// ```
+/// use freehold_event::server_name_of_user;
+///
+/// assert_eq!(server_name_of_user("@alice:example.org"), Some("example.org"));
+/// assert_eq!(server_name_of_user("alice:example.org"), None);
+/// assert_eq!(server_name_of_user("@alice:"), None);
+/// ```
+pub fn server_name_of_user(id: &str) -> Option<&str> {
+    server_name_of(id.strip_prefix('@')?).filter(|server_name| !server_name.is_empty())
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ impl Differences {
     }
 }
 
+/// Room is made at once for so many rows.
+const USUAL: usize = 32;
+
 /// The rows on which the tries below `roots` differ.
 ///
 /// The work is proportional to the rows found and the paths to them: a subtree that all tries share
@@ -53,8 +56,12 @@ pub(crate) fn differences<'a>(
     nodes: &impl NodeStore,
 ) -> Result<Differences, LoadError> {
     let cursors: Vec<Cursor<'a>> = roots.map(Cursor::Node).collect();
-    let mut walk =
-        Walk { nodes, found: Differences { width: cursors.len(), keys: Vec::new(), entries: Vec::new() } };
+    let mut found = Differences { width: cursors.len(), keys: Vec::new(), entries: Vec::new() };
+    if !Cursor::are_same(&cursors) {
+        found.keys.reserve(USUAL);
+        found.entries.reserve(USUAL.saturating_mul(found.width));
+    }
+    let mut walk = Walk { nodes, found };
     walk.region(&cursors)?;
     Ok(walk.found)
 }

@@ -9,7 +9,7 @@ use crate::{
     conflict::Conflict,
     forks::Forks,
     graph::Graph,
-    node_map::{ForkSets, Node, NodeMap},
+    node_map::{EXPECTED_MAX, ForkSets, Node, NodeMap},
 };
 
 /// The events of the [auth difference] that are not in the conflicted state set themselves.
@@ -39,26 +39,58 @@ pub(crate) fn auth_difference<S: EventSource, F: Forks<S::Id>>(
     conflict: &Conflict,
     forks: &F,
 ) -> Result<Vec<Node>, ResolveError<S::Id>> {
-    let mut descent = Descent::new(forks.count());
-    for entry in &conflict.entries {
-        descent.leading.add_fork(entry.node, entry.fork);
+    if all_meet_at_once(graph, conflict, forks.count())? {
+        return Ok(Vec::new());
     }
+    let mut descent = Descent::new(forks.count(), conflict);
     descent.start(graph, &conflict.events)?;
     let mut candidates = descent.run(graph, forks)?;
     graph.complete()?;
     candidates.retain(|node| !conflict.is_conflicted.get(*node));
-    let mut settling = Settling::new(graph, descent.reached, candidates)?;
+    let mut settling = Settling::new(graph, descent.sets, candidates)?;
     settling.run(graph, forks)?;
     graph.complete()?;
     Ok(settling.unsettled())
 }
 
+/// Whether all forks' conflicted events cite the same events, as far as these are not in conflict
+/// themselves.
+///
+/// Then everything below is in every chain, and no event is in some only: mostly the conflict is
+/// between events of people who saw the same room. It is found out without going further down.
+fn all_meet_at_once<S: EventSource>(
+    graph: &mut Graph<'_, S>,
+    conflict: &Conflict,
+    forks: usize,
+) -> Result<bool, ResolveError<S::Id>> {
+    let mut sets = leading(forks, conflict);
+    let mut met = Vec::with_capacity(conflict.events.len().min(EXPECTED_MAX));
+    for node in &conflict.events {
+        for position in graph.links(*node)? {
+            let cited = graph.link(position);
+            if sets.is_reached_by_all(cited) || conflict.is_conflicted.get(cited) {
+                continue;
+            }
+            sets.pass_on(*node, cited);
+            met.push(cited);
+        }
+    }
+    graph.complete()?;
+    Ok(met.into_iter().all(|cited| sets.is_reached_by_all(cited)))
+}
+
+/// Which forks have which conflicted event in their state.
+fn leading(forks: usize, conflict: &Conflict) -> ForkSets {
+    let mut sets = ForkSets::new(forks, conflict.events.len());
+    for entry in &conflict.entries {
+        sets.add_leading(entry.node, entry.fork);
+    }
+    sets
+}
+
 /// The walk down from the conflicted events.
 struct Descent {
-    /// The forks that lead through the event: they have it in their state, or reach it.
-    leading: ForkSets,
-    /// The forks that reach the event over `auth_events`.
-    reached: ForkSets,
+    sets: ForkSets,
     queued: NodeMap<bool>,
     /// The conflicted events, the highest last.
     conflicted: Vec<(u64, Node)>,
@@ -70,13 +102,13 @@ struct Descent {
 }
 
 impl Descent {
-    fn new(forks: usize) -> Self {
+    fn new(forks: usize, conflict: &Conflict) -> Self {
+        let conflicted = conflict.events.len();
         Self {
-            leading: ForkSets::new(forks),
-            reached: ForkSets::new(forks),
-            queued: NodeMap::new(),
-            conflicted: Vec::new(),
-            met: BinaryHeap::new(),
+            sets: leading(forks, conflict),
+            queued: NodeMap::for_nodes(conflicted),
+            conflicted: Vec::with_capacity(conflicted),
+            met: BinaryHeap::with_capacity(conflicted.min(EXPECTED_MAX)),
             partial: 0,
         }
     }
@@ -87,11 +119,10 @@ impl Descent {
         graph: &mut Graph<'_, S>,
         events: &[Node],
     ) -> Result<(), ResolveError<S::Id>> {
-        self.conflicted.reserve(events.len());
         for node in events {
             self.conflicted.push((graph.generation(*node)?, *node));
             self.queued.set(*node, true);
-            self.partial += usize::from(!self.leading.is_full(*node));
+            self.partial += usize::from(!self.sets.is_led_through_by_all(*node));
         }
         self.conflicted.sort_unstable();
         Ok(())
@@ -110,23 +141,24 @@ impl Descent {
         while self.partial > 0
             && let Some((generation, node)) = self.next()
         {
-            self.partial -= usize::from(!self.leading.is_full(node));
-            if !self.reached.is_empty(node) && !self.reached.is_full(node) {
+            self.partial -= usize::from(!self.sets.is_led_through_by_all(node));
+            if self.sets.is_reached(node) && !self.sets.is_reached_by_all(node) {
                 if is_unconflicted(graph, forks, node)? {
-                    self.reached.add_all_forks(node);
-                    self.leading.add_all_forks(node);
+                    self.sets.add_all_forks(node);
                 } else {
                     candidates.push(node);
                 }
             }
             for position in graph.links(node)? {
                 let auth_event = graph.link(position);
-                let below = graph.generation_below((generation, node), auth_event)?;
                 // Nothing is left to tell an event that all forks reach.
-                if !self.reached.is_full(auth_event) {
-                    self.pass_on(node, auth_event);
-                    self.queue(below, auth_event);
+                if self.sets.is_reached_by_all(auth_event) {
+                    continue;
                 }
+                let below = graph.generation_below((generation, node), auth_event)?;
+                let is_common = self.sets.pass_on(node, auth_event);
+                self.partial -= usize::from(is_common && self.queued.get(auth_event));
+                self.queue(below, auth_event);
             }
         }
         Ok(candidates)
@@ -141,23 +173,11 @@ impl Descent {
         }
     }
 
-    fn pass_on(&mut self, from: Node, to: Node) {
-        let was_partial = self.queued.get(to) && !self.leading.is_full(to);
-        for word in 0..self.reached.words() {
-            let forks = self.leading.word(from, word);
-            self.reached.add_word(to, word, forks);
-            self.leading.add_word(to, word, forks);
-        }
-        if was_partial && self.leading.is_full(to) {
-            self.partial -= 1;
-        }
-    }
-
     fn queue(&mut self, generation: u64, node: Node) {
         if !self.queued.get(node) {
             self.met.push((generation, node));
             self.queued.set(node, true);
-            self.partial += usize::from(!self.leading.is_full(node));
+            self.partial += usize::from(!self.sets.is_led_through_by_all(node));
         }
     }
 }
@@ -176,8 +196,8 @@ fn is_unconflicted<S: EventSource, F: Forks<S::Id>>(
 
 /// The search for unconflicted state events that have candidates in their auth chains.
 struct Settling {
-    /// The forks that reach the event; all of them once it is known to be below an unconflicted event.
-    reached: ForkSets,
+    /// All forks reach an event once it is known to be below an unconflicted one.
+    sets: ForkSets,
     /// With their generations; the lowest last.
     candidates: Vec<(u64, Node)>,
     path: Vec<Node>,
@@ -186,7 +206,7 @@ struct Settling {
 impl Settling {
     fn new<S: EventSource>(
         graph: &mut Graph<'_, S>,
-        reached: ForkSets,
+        sets: ForkSets,
         candidates: Vec<Node>,
     ) -> Result<Self, ResolveError<S::Id>> {
         let mut placed = Vec::with_capacity(candidates.len());
@@ -194,14 +214,14 @@ impl Settling {
             placed.push((graph.generation(node)?, node));
         }
         placed.sort_unstable_by(|a, b| b.cmp(a));
-        Ok(Self { reached, candidates: placed, path: Vec::new() })
+        Ok(Self { sets, candidates: placed, path: Vec::new() })
     }
 
     /// The generation of the lowest candidate that is not settled: nothing at or below it can have
     /// a candidate in its auth chain.
     fn floor(&mut self) -> Option<u64> {
         while let Some((generation, node)) = self.candidates.last() {
-            if !self.reached.is_full(*node) {
+            if !self.sets.is_reached_by_all(*node) {
                 return Some(*generation);
             }
             self.candidates.pop();
@@ -210,8 +230,9 @@ impl Settling {
     }
 
     fn unsettled(self) -> Vec<Node> {
-        let reached = self.reached;
-        self.candidates.into_iter().map(|(_, node)| node).filter(|node| !reached.is_full(*node)).collect()
+        let sets = self.sets;
+        let candidates = self.candidates.into_iter().map(|(_, node)| node);
+        candidates.filter(|node| !sets.is_reached_by_all(*node)).collect()
     }
 
     fn run<S: EventSource, F: Forks<S::Id>>(
@@ -228,8 +249,8 @@ impl Settling {
                 continue;
             }
             let node = graph.enter(id)?;
-            if !self.reached.is_full(node) {
-                self.reached.add_all_forks(node);
+            if !self.sets.is_reached_by_all(node) {
+                self.sets.add_all_forks(node);
                 self.path.push(node);
                 self.settle_below(graph, floor)?;
             }
@@ -250,10 +271,10 @@ impl Settling {
         while let Some(node) = self.path.pop() {
             for position in graph.links(node)? {
                 let auth_event = graph.link(position);
-                if self.reached.is_full(auth_event) {
+                if self.sets.is_reached_by_all(auth_event) {
                     continue;
                 }
-                self.reached.add_all_forks(auth_event);
+                self.sets.add_all_forks(auth_event);
                 if graph.known_generation(auth_event).is_none_or(|generation| generation > floor) {
                     self.path.push(auth_event);
                 }

@@ -2,19 +2,15 @@
 
 use std::ops::Range;
 
-use freehold_event::{EventSource, EventView};
+use freehold_event::{EventSource, EventView, MemberSummary, Membership};
 
 use crate::{
     ResolveBudget, ResolveError,
     budget::{BudgetLine, Meter},
     hashing::Map,
-    key::{Key, Kind},
-    key_numbers::{KeyNumber, KeyNumbers},
-    node_map::{Node, NodeMap},
+    key::{Key, KeyNumber, Kind},
+    node_map::{EXPECTED_MAX, Node, NodeMap},
 };
-
-/// More room is made as it is needed: how much a stranger announces is no measure.
-const EXPECTED_MAX: usize = 1 << 18;
 
 /// The events met so far and their links, numbered as they come.
 ///
@@ -31,11 +27,6 @@ pub(crate) struct Graph<'a, S: EventSource> {
     links: Vec<Node>,
     /// The links of the event before: events of one room mostly cite the same few events.
     previous: Option<(&'a [S::Id], usize)>,
-    keys: KeyNumbers<'a>,
-    /// The numbers of the keys of events, as far as they were asked for.
-    key_of: NodeMap<Option<KeyNumber>>,
-    /// The key that was numbered last: the events of a key mostly come together.
-    last_key: Option<(Key<'a>, KeyNumber)>,
     missing: Vec<S::Id>,
     /// The events between the one whose generation is computed and the one at hand.
     on_path: NodeMap<bool>,
@@ -45,18 +36,42 @@ pub(crate) struct Graph<'a, S: EventSource> {
 struct Slot<'a, Id> {
     id: Option<&'a Id>,
     generation: Option<u64>,
+    /// From where to where in `links`; nothing before they were followed, see `linked`.
+    links: (u32, u32),
     /// One more than the place in `views`; 0 for an event that was not read or that the source lacks.
     view: u32,
+    /// The number of the conflicted key that the event was given under, if it was.
+    key: Option<KeyNumber>,
     loaded: bool,
+    linked: bool,
     kind: Kind,
-    /// Whether it is the member event that a user sent on themself.
-    of_sender: bool,
-    links: Option<(usize, usize)>,
+    member: Member,
+}
+
+/// What is known of a member event.
+#[derive(Clone, Copy)]
+enum Member {
+    /// It was not asked for.
+    Unread,
+    /// It is an ordinary one.
+    Ordinary(MemberSummary),
+    /// It is not, or it is no member event.
+    Other(Membership),
 }
 
 impl<'a, Id> Slot<'a, Id> {
     const fn new(id: Option<&'a Id>) -> Self {
-        Self { id, generation: None, view: 0, loaded: false, kind: Kind::None, of_sender: false, links: None }
+        Self {
+            id,
+            generation: None,
+            links: (0, 0),
+            view: 0,
+            key: None,
+            loaded: false,
+            linked: false,
+            kind: Kind::None,
+            member: Member::Unread,
+        }
     }
 }
 
@@ -69,13 +84,15 @@ impl<'a, S: EventSource> Graph<'a, S> {
             views: Vec::new(),
             links: Vec::new(),
             previous: None,
-            keys: KeyNumbers::new(),
-            key_of: NodeMap::new(),
-            last_key: None,
             missing: Vec::new(),
             on_path: NodeMap::new(),
             meter: Meter::new(*budget),
         }
+    }
+
+    /// How many events have been met.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// Makes room for this many events at once.
@@ -85,7 +102,6 @@ impl<'a, S: EventSource> Graph<'a, S> {
         self.slots.reserve(events);
         self.views.reserve(events);
         self.links.reserve(events.saturating_mul(4));
-        self.keys.expect_members(events / 2);
     }
 
     pub(crate) fn spend(&mut self, line: BudgetLine, amount: usize) -> Result<(), ResolveError<S::Id>> {
@@ -114,30 +130,39 @@ impl<'a, S: EventSource> Graph<'a, S> {
         Ok(node)
     }
 
-    /// The nodes of some events, which are read, and their keys numbered.
+    /// The nodes of some events, which are read.
     pub(crate) fn enter_together<'i>(
         &mut self,
         ids: impl Iterator<Item = &'i S::Id>,
-    ) -> Result<Vec<Node>, ResolveError<S::Id>>
+        nodes: &mut Vec<Node>,
+    ) -> Result<(), ResolveError<S::Id>>
     where
         S::Id: 'i,
     {
-        let nodes = ids.map(|id| self.enter_unknown(id)).collect::<Result<Vec<_>, _>>()?;
-        self.bring_near(nodes.iter().copied());
-        for node in &nodes {
-            self.know(*node);
-            self.key_number(*node);
+        nodes.clear();
+        for id in ids {
+            nodes.push(self.enter_unknown(id)?);
         }
-        Ok(nodes)
+        self.bring_near(nodes.iter().copied());
+        for node in nodes {
+            self.know(*node);
+        }
+        Ok(())
     }
 
     /// Touches the texts of events that will be looked at next: the processor waits for the memory
-    /// of all of them together, and not each time for that of one.
+    /// of all of them together, and not each time for that of one. Of ordinary members that the source
+    /// has a summary of, no text is looked at.
     pub(crate) fn bring_near(&self, nodes: impl Iterator<Item = Node>) {
         let mut touched = 0;
-        for view in nodes.filter_map(|node| self.loaded(node)) {
-            for text in [view.event_type, view.state_key.unwrap_or(""), view.sender, view.content] {
-                touched ^= text.as_bytes().first().copied().unwrap_or(0);
+        for node in nodes {
+            if let Some(slot) = self.slots.get(node.position())
+                && !matches!(slot.member, Member::Ordinary(_))
+                && let Some(view) = self.view_at(slot.view)
+            {
+                for text in [view.event_type, view.state_key.unwrap_or(""), view.sender, view.content] {
+                    touched ^= text.as_bytes().first().copied().unwrap_or(0);
+                }
             }
         }
         std::hint::black_box(touched);
@@ -152,11 +177,16 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
         let view = self.read(id)?;
         let id = self.view_at(view).map(|view| view.id);
-        let node = self.push(Slot { view, loaded: true, ..Slot::new(id) });
+        let member = self.member_in_source(id);
+        let node = self.push(Slot { view, loaded: true, member, ..Slot::new(id) });
         if let Some(id) = id {
             self.index.insert(id, node);
         }
         Ok(node)
+    }
+
+    fn member_in_source(&self, id: Option<&S::Id>) -> Member {
+        id.and_then(|id| self.source.member_summary(id)).map_or(Member::Unread, Member::Ordinary)
     }
 
     /// Finds out what sort of event one is that was read.
@@ -167,15 +197,19 @@ impl<'a, S: EventSource> Graph<'a, S> {
     fn know(&mut self, node: Node) {
         let Some(slot) = self.slots.get_mut(node.position()) else { return };
         let place = (slot.view as usize).wrapping_sub(1);
-        if let Some(view) = self.views.get_mut(place)
-            && let Some(key) = Key::of(view)
-        {
+        let Some(view) = self.views.get_mut(place) else { return };
+        let is_of_sender = if let Member::Ordinary(summary) = slot.member {
+            slot.kind = Kind::Member;
+            summary.of_sender
+        } else if let Some(key) = Key::of(view) {
             slot.kind = key.kind();
             view.event_type = key.names().0;
-            slot.of_sender = slot.kind == Kind::Member && view.state_key == Some(view.sender);
-            if slot.of_sender {
-                view.state_key = Some(view.sender);
-            }
+            slot.kind == Kind::Member && view.state_key == Some(view.sender)
+        } else {
+            false
+        };
+        if is_of_sender {
+            view.state_key = Some(view.sender);
         }
     }
 
@@ -186,31 +220,74 @@ impl<'a, S: EventSource> Graph<'a, S> {
     }
 
     /// Reads the event from the source when it was not yet.
+    #[inline]
     pub(crate) fn load(&mut self, node: Node) -> Result<(), ResolveError<S::Id>> {
-        let Some(slot) = self.slots.get(node.position()) else { return Ok(()) };
-        if slot.loaded {
-            return Ok(());
+        match self.slots.get(node.position()) {
+            Some(slot) if !slot.loaded => self.load_now(node),
+            _ => Ok(()),
         }
+    }
+
+    fn load_now(&mut self, node: Node) -> Result<(), ResolveError<S::Id>> {
+        let Some(slot) = self.slots.get(node.position()) else { return Ok(()) };
         let view = match slot.id {
             Some(id) => self.read(id)?,
             None => 0,
         };
+        let member = if view > 0 { self.member_in_source(self.id(node)) } else { Member::Unread };
         if let Some(slot) = self.slots.get_mut(node.position()) {
             slot.loaded = true;
             slot.view = view;
+            slot.member = member;
         }
         self.know(node);
         Ok(())
     }
 
     /// What sort of key an event has that was read.
+    #[inline]
     pub(crate) fn kind(&self, node: Node) -> Kind {
         self.slots.get(node.position()).map_or(Kind::None, |slot| slot.kind)
     }
 
+    /// The summary of an event that was read, if it is an ordinary member event.
+    pub(crate) fn member(&mut self, node: Node) -> Option<MemberSummary> {
+        match self.read_member(node) {
+            Member::Ordinary(summary) => Some(summary),
+            Member::Unread | Member::Other(_) => None,
+        }
+    }
+
+    /// What a member event says that was read.
+    pub(crate) fn membership(&mut self, node: Node) -> Membership {
+        match self.read_member(node) {
+            Member::Ordinary(summary) => summary.membership,
+            Member::Other(membership) => membership,
+            Member::Unread => Membership::Other,
+        }
+    }
+
+    /// Reads the content of a member event once.
+    fn read_member(&mut self, node: Node) -> Member {
+        let Some(slot) = self.slots.get_mut(node.position()) else { return Member::Unread };
+        if slot.kind == Kind::Member
+            && matches!(slot.member, Member::Unread)
+            && let Some(view) = self.views.get((slot.view as usize).wrapping_sub(1))
+        {
+            slot.member = match MemberSummary::of(view) {
+                Some(summary) => Member::Ordinary(summary),
+                None => Member::Other(Membership::of_content(view.content)),
+            };
+        }
+        slot.member
+    }
+
     /// Whether an event that was read is the member event that a user sent on themself.
     pub(crate) fn is_of_sender(&self, node: Node) -> bool {
-        self.slots.get(node.position()).is_some_and(|slot| slot.of_sender)
+        // Their texts were made one.
+        let is_one =
+            |view: &EventView<'_, _>| view.state_key.is_some_and(|key| std::ptr::eq(key, view.sender));
+        self.kind(node) == Kind::Member && self.loaded(node).is_some_and(is_one)
     }
 
     /// The key of an event that was read.
@@ -225,28 +302,19 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
     }
 
-    /// The number of the key of an event that was read.
-    pub(crate) fn key_number(&mut self, node: Node) -> Option<KeyNumber> {
-        let known = self.key_of.get(node);
-        if known.is_some() {
-            return known;
-        }
-        let key = self.key(node)?;
-        let number = match self.last_key {
-            Some((last, number)) if last == key => number,
-            _ => self.keys.number(key),
-        };
-        self.last_key = Some((key, number));
-        self.key_of.set(node, Some(number));
-        Some(number)
+    /// The number of the conflicted key under which the forks have an event.
+    pub(crate) fn key_number(&self, node: Node) -> Option<KeyNumber> {
+        self.slots.get(node.position())?.key
     }
 
-    /// The number of a key, when an event with that key was numbered.
-    pub(crate) fn number_of_key(&self, key: Key<'_>) -> Option<KeyNumber> {
-        self.keys.get(key)
+    pub(crate) fn set_key_number(&mut self, node: Node, number: KeyNumber) {
+        if let Some(slot) = self.slots.get_mut(node.position()) {
+            slot.key = Some(number);
+        }
     }
 
     /// Whether an event that was read has this key.
+    #[inline]
     pub(crate) fn has_key(&self, node: Node, key: Key<'_>) -> bool {
         self.kind(node) == key.kind()
             && match key {
@@ -255,41 +323,63 @@ impl<'a, S: EventSource> Graph<'a, S> {
             }
     }
 
+    /// Whether two events that were read have the same key.
+    fn have_same_key(&self, a: Node, b: Node) -> bool {
+        if self.kind(a) != self.kind(b) {
+            return false;
+        }
+        let number = |node| self.id(node).and_then(|id| self.source.key_number(id));
+        match (number(a), number(b)) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.key(a).is_some_and(|key| self.has_key(b, key)),
+        }
+    }
+
     /// The event, when it was read before.
+    #[inline]
     pub(crate) fn loaded(&self, node: Node) -> Option<&EventView<'a, S::Id>> {
         self.view_at(self.slots.get(node.position())?.view)
     }
 
     /// The links of an event to its `auth_events`, to be read with [`Graph::link`].
+    #[inline]
     pub(crate) fn links(&mut self, node: Node) -> Result<Range<usize>, ResolveError<S::Id>> {
-        if let Some((from, to)) = self.slots.get(node.position()).and_then(|slot| slot.links) {
-            return Ok(from..to);
+        match self.slots.get(node.position()) {
+            Some(slot) if slot.linked => Ok(slot.links.0 as usize..slot.links.1 as usize),
+            Some(_) => self.follow_links(node),
+            None => Ok(0..0),
         }
+    }
+
+    fn follow_links(&mut self, node: Node) -> Result<Range<usize>, ResolveError<S::Id>> {
         self.load(node)?;
         let auth_events = self.loaded(node).map_or(&[][..], |view| view.auth_events);
         self.spend(BudgetLine::AuthEdges, auth_events.len())?;
         let from = self.links.len();
-        for (position, id) in auth_events.iter().enumerate() {
-            let link = match self.as_before(position, id) {
-                Some(link) => link,
-                None => self.meet(id),
-            };
+        let before = self.links_as_before(auth_events);
+        self.links.extend_from_within(before.clone());
+        for id in auth_events.get(before.len()..).unwrap_or_default() {
+            let link = self.meet(id);
             self.links.push(link);
         }
         self.previous = Some((auth_events, from));
         let to = self.links.len();
         if let Some(slot) = self.slots.get_mut(node.position()) {
-            slot.links = Some((from, to));
+            let place = |position| u32::try_from(position).unwrap_or(u32::MAX);
+            slot.linked = true;
+            slot.links = (place(from), place(to));
         }
         Ok(from..to)
     }
 
     /// Where the link leads.
+    #[inline]
     pub(crate) fn link(&self, position: usize) -> Node {
         self.links.get(position).copied().unwrap_or(Node::NONE)
     }
 
     /// The generation that is known without walking: from the source, or computed before.
+    #[inline]
     pub(crate) fn known_generation(&mut self, node: Node) -> Option<u64> {
         let slot = self.slots.get_mut(node.position())?;
         if slot.generation.is_none() {
@@ -310,6 +400,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
     }
 
     /// The generation, computed over the auth chain when the source does not know it.
+    #[inline]
     pub(crate) fn generation(&mut self, node: Node) -> Result<u64, ResolveError<S::Id>> {
         match self.known_generation(node) {
             Some(generation) => Ok(generation),
@@ -378,9 +469,11 @@ impl<'a, S: EventSource> Graph<'a, S> {
         node
     }
 
-    fn as_before(&self, position: usize, id: &S::Id) -> Option<Node> {
-        let (auth_events, from) = self.previous?;
-        (auth_events.get(position)? == id).then(|| self.link(from + position))
+    /// The links to what an event cites in the same places as the event before.
+    fn links_as_before(&self, auth_events: &[S::Id]) -> Range<usize> {
+        let Some((before, from)) = self.previous else { return 0..0 };
+        let same = auth_events.iter().zip(before).take_while(|(id, before)| id == before).count();
+        from..from.saturating_add(same)
     }
 
     fn push(&mut self, slot: Slot<'a, S::Id>) -> Node {
@@ -435,13 +528,46 @@ impl<S: EventSource> Graph<'_, S> {
 
     /// The first event in the `auth_events` of an event that has this key.
     pub(crate) fn cited(&mut self, node: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+        self.find_cited(node, |graph, auth_event| graph.has_key(auth_event, key))
+    }
+
+    /// The first event in the `auth_events` of an event that has this key and was not rejected.
+    pub(crate) fn cited_and_not_rejected(
+        &mut self,
+        node: Node,
+        key: Key<'_>,
+    ) -> Result<Option<Node>, ResolveError<S::Id>> {
+        self.find_cited(node, |graph, auth_event| {
+            graph.has_key(auth_event, key) && !graph.is_rejected(auth_event)
+        })
+    }
+
+    /// The first event in the `auth_events` of an event that has the same key as that event and was
+    /// not rejected.
+    pub(crate) fn cited_on_own_key(&mut self, node: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
+        self.find_cited(node, |graph, auth_event| {
+            graph.have_same_key(node, auth_event) && !graph.is_rejected(auth_event)
+        })
+    }
+
+    #[inline]
+    fn find_cited(
+        &mut self,
+        node: Node,
+        is_wanted: impl Fn(&Self, Node) -> bool,
+    ) -> Result<Option<Node>, ResolveError<S::Id>> {
         for position in self.links(node)? {
             let auth_event = self.link(position);
             self.load(auth_event)?;
-            if self.has_key(auth_event, key) {
+            if is_wanted(self, auth_event) {
                 return Ok(Some(auth_event));
             }
         }
         Ok(None)
+    }
+
+    /// Whether an event that was read was rejected on receipt.
+    pub(crate) fn is_rejected(&self, node: Node) -> bool {
+        self.loaded(node).is_some_and(|event| event.rejected)
     }
 }

@@ -4,7 +4,7 @@ use freehold_event::EventView;
 
 /// The key of a state event. Almost all lookups are for the first four, which need no comparison
 /// of event types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Key<'k> {
     Create,
     PowerLevels,
@@ -49,6 +49,21 @@ impl<'k> Key<'k> {
             Self::Member(_) => Kind::Member,
             Self::Other(..) => Kind::Other,
         }
+    }
+}
+
+/// The number of a conflicted key: the state that is being built is an array over them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyNumber(u32);
+
+impl KeyNumber {
+    /// There are no more keys than events, whose nodes are `u32`s too.
+    pub(crate) fn new(position: usize) -> Self {
+        Self(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) const fn position(self) -> usize {
+        self.0 as usize
     }
 }
 

@@ -112,7 +112,6 @@ mod graph;
 mod hashed_forks;
 mod hashing;
 mod key;
-mod key_numbers;
 mod lookup;
 mod mainline;
 mod node_map;

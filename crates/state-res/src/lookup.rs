@@ -2,15 +2,15 @@
 
 use std::borrow::Borrow;
 
-use freehold_event::EventSource;
+use freehold_event::{EventSource, RoomVersion};
 
 use crate::{
     ResolveError, Resolved,
     conflict::Conflict,
     forks::Forks,
     graph::Graph,
-    key::{Key, Kind},
-    key_numbers::KeyNumber,
+    hashing::Map,
+    key::{Key, KeyNumber, Kind},
     node_map::Node,
 };
 
@@ -19,8 +19,16 @@ pub(crate) struct Lookup<'r, 'a, S: EventSource, F> {
     pub(crate) graph: Graph<'a, S>,
     forks: &'r F,
     base: Base,
-    /// By the numbers of the keys.
-    held: Vec<Option<Held>>,
+    /// For the keys that almost every check asks for: create, power levels, join rules.
+    fixed: [Option<Held>; 3],
+    /// For the other conflicted keys, by their numbers.
+    conflicted: Vec<Option<Node>>,
+    /// For the other keys.
+    unconflicted: Map<Key<'a>, Option<Node>>,
+    /// One event of each conflicted key, by the numbers of the keys.
+    firsts: Vec<Node>,
+    /// The numbers of the conflicted keys; made when one is first asked for by its name.
+    numbers: Option<Map<Key<'a>, KeyNumber>>,
     /// The create events that the forks have in their state.
     creates: Vec<Node>,
 }
@@ -44,32 +52,43 @@ struct Held {
     event: Option<Node>,
 }
 
+/// Where it is held what stands for a key.
+#[derive(Clone, Copy)]
+enum Place<'k> {
+    Fixed(usize),
+    Conflicted(KeyNumber),
+    Unconflicted(Key<'k>),
+}
+
+/// Whether room ids are made from create events, which are then not among `auth_events`.
+pub(crate) fn names_room_by_create(version: &RoomVersion) -> bool {
+    version.rules().authorization.room_create_event_id_as_room_id
+}
+
 impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     pub(crate) fn new(
         mut graph: Graph<'a, S>,
         forks: &'r F,
         conflict: &Conflict,
-        base: Base,
+        (base, version): (Base, &RoomVersion),
     ) -> Result<Self, ResolveError<S::Id>> {
         let mut creates = Vec::new();
-        if let Some(create) = forks.unconflicted("m.room.create", "")? {
+        if names_room_by_create(version)
+            && let Some(create) = forks.unconflicted("m.room.create", "")?
+        {
             creates.push(graph.enter(create.borrow())?);
         }
-        let held = Vec::with_capacity(conflict.events.len());
-        let mut lookup = Self { graph, forks, base, held, creates };
-        lookup.enter_conflict(conflict);
-        Ok(lookup)
-    }
-
-    fn enter_conflict(&mut self, conflict: &Conflict) {
-        for node in &conflict.events {
-            if self.graph.kind(*node) == Kind::Create {
-                self.creates.push(*node);
-            }
-            if let Some(number) = self.graph.key_number(*node) {
-                self.hold(number, Held { is_conflicted: true, event: None });
+        let firsts: Vec<Node> = conflict.first_of_keys().map(|entry| entry.node).collect();
+        let mut fixed = [None; 3];
+        for place in firsts.iter().filter_map(|node| place_of_kind(graph.kind(*node))) {
+            if let Some(held) = fixed.get_mut(place) {
+                *held = Some(Held { is_conflicted: true, event: None });
             }
         }
+        creates.extend(conflict.events.iter().filter(|node| graph.kind(**node) == Kind::Create));
+        let conflicted = vec![None; firsts.len()];
+        let (unconflicted, numbers) = (Map::default(), None);
+        Ok(Self { graph, forks, base, fixed, conflicted, unconflicted, firsts, numbers, creates })
     }
 
     /// Puts a state event into the state.
@@ -105,21 +124,20 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
 
     /// What the state has for a key.
     pub(crate) fn in_state(&mut self, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
-        let held = self.graph.number_of_key(key).and_then(|number| self.held_at(number));
-        self.held_or_base(held, key)
-    }
-
-    /// What is held for a key, or else what the state stands on.
-    fn held_or_base(
-        &mut self,
-        held: Option<Held>,
-        key: Key<'_>,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
-        match held {
-            Some(held) => Ok(held.event),
-            None if self.base == Base::Cited => Ok(None),
-            None => self.unconflicted(key),
+        if let Some(held) = self.held_without_numbers(key) {
+            return Ok(held.event);
         }
+        // Before the conflicted keys are looked at by name: mostly they never have to be.
+        if self.base != Base::Cited
+            && let Some(node) = self.unconflicted(key)?
+        {
+            return Ok(Some(node));
+        }
+        if place_of_kind(key.kind()).is_some() {
+            return Ok(None);
+        }
+        let number = self.number(key);
+        Ok(number.and_then(|number| self.conflicted.get(number.position()).copied().flatten()))
     }
 
     /// What the state has for a key when `event` is checked.
@@ -127,21 +145,37 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     /// > If a (event_type, state_key) key that is required for checking the authorisation rules is
     /// > not present in the state, then the appropriate state event from the event's auth_events
     /// > is used if the auth event is not rejected.
+    #[inline]
     pub(crate) fn find(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
-        // Members mostly speak about themselves, and the number of an event's own key is known.
-        let in_state = if self.graph.has_key(event, key) {
-            let held = self.held_for(event);
-            self.held_or_base(held, key)?
-        } else {
-            self.in_state(key)?
+        let place = place_of_kind(key.kind());
+        match place.and_then(|place| self.fixed.get(place).copied().flatten()?.event) {
+            Some(found) => Ok(Some(found)),
+            None => self.look_for(event, key),
+        }
+    }
+
+    fn look_for(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+        match self.in_state(key)? {
+            None if self.base != Base::Unconflicted => self.graph.cited_and_not_rejected(event, key),
+            found => Ok(found),
+        }
+    }
+
+    /// [`Lookup::find`] for the event's own key: members mostly speak about themselves, and the number
+    /// of an event's own key is known.
+    pub(crate) fn find_own(&mut self, event: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
+        let in_state = match self.held_for(event) {
+            Some(held) => held.event,
+            None if self.base == Base::Cited => None,
+            None => match self.graph.key(event) {
+                Some(key) => self.unconflicted(key)?,
+                None => None,
+            },
         };
-        if in_state.is_some() {
-            return Ok(in_state);
+        match in_state {
+            None if self.base != Base::Unconflicted => self.graph.cited_on_own_key(event),
+            found => Ok(found),
         }
-        if self.base == Base::Unconflicted {
-            return Ok(None);
-        }
-        self.cited_and_not_rejected(event, key)
     }
 
     /// The event of the unconflicted state map, remembered.
@@ -149,10 +183,9 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         let (event_type, state_key) = key.names();
         let Some(id) = self.forks.unconflicted(event_type, state_key)? else { return Ok(None) };
         let node = self.graph.enter(id.borrow())?;
-        if self.graph.has_key(node, key)
-            && let Some(number) = self.graph.key_number(node)
-        {
-            self.hold(number, Held { is_conflicted: false, event: Some(node) });
+        if let Some(own) = self.graph.key(node).filter(|own| *own == key) {
+            let place = place_of_kind(own.kind()).map_or(Place::Unconflicted(own), Place::Fixed);
+            self.hold(place, Some(node));
         }
         Ok(Some(node))
     }
@@ -168,45 +201,85 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     fn set(&mut self, node: Node, event: Option<Node>) {
-        if let Some(number) = self.graph.key_number(node) {
-            let is_conflicted = self.held_at(number).is_some_and(|held| held.is_conflicted);
-            self.hold(number, Held { is_conflicted, event });
+        if let Some(place) = self.place(node) {
+            self.hold(place, event);
+        }
+    }
+
+    fn hold(&mut self, place: Place<'a>, event: Option<Node>) {
+        match place {
+            Place::Fixed(place) => {
+                if let Some(held) = self.fixed.get_mut(place) {
+                    let is_conflicted = held.is_some_and(|held| held.is_conflicted);
+                    *held = Some(Held { is_conflicted, event });
+                }
+            }
+            Place::Conflicted(number) => {
+                if let Some(held) = self.conflicted.get_mut(number.position()) {
+                    *held = event;
+                }
+            }
+            Place::Unconflicted(key) => {
+                self.unconflicted.insert(key, event);
+            }
         }
     }
 
     /// What is held for the key of an event that was read.
     fn held_for(&mut self, node: Node) -> Option<Held> {
-        let number = self.graph.key_number(node)?;
-        self.held_at(number)
-    }
-
-    fn held_at(&self, number: KeyNumber) -> Option<Held> {
-        self.held.get(number.position()).copied().flatten()
-    }
-
-    fn hold(&mut self, number: KeyNumber, held: Held) {
-        if number.position() >= self.held.len() {
-            self.held.resize(number.position() + 1, None);
-        }
-        if let Some(place) = self.held.get_mut(number.position()) {
-            *place = Some(held);
-        }
-    }
-
-    fn cited_and_not_rejected(
-        &mut self,
-        event: Node,
-        key: Key<'_>,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
-        for position in self.graph.links(event)? {
-            let auth_event = self.graph.link(position);
-            self.graph.load(auth_event)?;
-            if self.graph.has_key(auth_event, key)
-                && self.graph.loaded(auth_event).is_some_and(|event| !event.rejected)
-            {
-                return Ok(Some(auth_event));
+        match self.place(node)? {
+            Place::Fixed(place) => self.fixed.get(place).copied().flatten(),
+            Place::Conflicted(number) => {
+                let event = self.conflicted.get(number.position()).copied().flatten();
+                Some(Held { is_conflicted: true, event })
             }
+            Place::Unconflicted(key) => self.held_without_numbers(key),
         }
-        Ok(None)
+    }
+
+    fn held_without_numbers(&self, key: Key<'_>) -> Option<Held> {
+        match place_of_kind(key.kind()) {
+            Some(place) => self.fixed.get(place).copied().flatten(),
+            None if self.unconflicted.is_empty() => None,
+            None => self.unconflicted.get(&key).map(|event| Held { is_conflicted: false, event: *event }),
+        }
+    }
+
+    /// Where the key of an event is held that was read.
+    #[inline]
+    fn place(&mut self, node: Node) -> Option<Place<'a>> {
+        if let Some(place) = place_of_kind(self.graph.kind(node)) {
+            return Some(Place::Fixed(place));
+        }
+        if let Some(number) = self.graph.key_number(node) {
+            return Some(Place::Conflicted(number));
+        }
+        // An event that no fork has; its key may be a conflicted one all the same.
+        let key = self.graph.key(node)?;
+        let Some(number) = self.number(key) else { return Some(Place::Unconflicted(key)) };
+        self.graph.set_key_number(node, number);
+        Some(Place::Conflicted(number))
+    }
+
+    /// The number of a key, if it is a conflicted one.
+    fn number(&mut self, key: Key<'_>) -> Option<KeyNumber> {
+        let (graph, firsts) = (&self.graph, &self.firsts);
+        let numbers = self.numbers.get_or_insert_with(|| {
+            let numbers = firsts.iter().enumerate();
+            let key = |(number, node): (usize, &Node)| Some((graph.key(*node)?, KeyNumber::new(number)));
+            // Backwards: of equal keys the first counts, as where the events are numbered.
+            numbers.rev().filter_map(key).collect()
+        });
+        numbers.get(&key).copied()
+    }
+}
+
+/// The place of a key that almost every check asks for.
+const fn place_of_kind(kind: Kind) -> Option<usize> {
+    match kind {
+        Kind::Create => Some(0),
+        Kind::PowerLevels => Some(1),
+        Kind::JoinRules => Some(2),
+        Kind::Member | Kind::Other | Kind::None => None,
     }
 }

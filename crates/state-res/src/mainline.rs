@@ -99,6 +99,9 @@ impl Mainline {
         graph: &mut Graph<'_, S>,
         power_levels: Node,
     ) -> Result<Position, ResolveError<S::Id>> {
+        if let Some(found) = self.nearest.get(power_levels) {
+            return Ok(found);
+        }
         let mut way = Vec::new();
         let mut at = power_levels;
         let found = loop {

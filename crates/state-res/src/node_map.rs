@@ -13,10 +13,15 @@ impl Node {
     }
 }
 
+/// More room than for so many is made as it is needed: how much a stranger announces is no measure.
+pub(crate) const EXPECTED_MAX: usize = 1 << 18;
+
+/// The least number of nodes to make room for.
+const FIRST: usize = 64;
+
 /// How many nodes to make room for when that at `position` is written: doubling, so that nodes that
 /// are met one after the other find their places made.
 const fn room_for(position: usize) -> usize {
-    const FIRST: usize = 64;
     if position < FIRST { FIRST } else { (position + 1).next_power_of_two() }
 }
 
@@ -31,6 +36,12 @@ impl<T: Copy + Default> NodeMap<T> {
         Self { values: Vec::new() }
     }
 
+    /// With room for this many nodes and half as many that are met later.
+    pub(crate) fn for_nodes(nodes: usize) -> Self {
+        let nodes = nodes.saturating_add(nodes / 2).saturating_add(FIRST);
+        Self { values: Vec::with_capacity(nodes.min(EXPECTED_MAX)) }
+    }
+
     #[inline]
     pub(crate) fn get(&self, node: Node) -> T {
         self.values.get(node.position()).copied().unwrap_or_default()
@@ -38,81 +49,108 @@ impl<T: Copy + Default> NodeMap<T> {
 
     #[inline]
     pub(crate) fn set(&mut self, node: Node, value: T) {
-        if node == Node::NONE {
-            return;
-        }
-        let position = node.position();
-        if position >= self.values.len() {
-            self.values.resize(room_for(position), T::default());
-        }
-        if let Some(slot) = self.values.get_mut(position) {
+        if let Some(slot) = self.slot(node) {
             *slot = value;
         }
     }
+
+    /// The value to change; `None` only for [`Node::NONE`].
+    #[inline]
+    fn slot(&mut self, node: Node) -> Option<&mut T> {
+        if node == Node::NONE {
+            return None;
+        }
+        let position = node.position();
+        if position >= self.values.len() {
+            self.grow(position);
+        }
+        self.values.get_mut(position)
+    }
+
+    #[cold]
+    fn grow(&mut self, position: usize) {
+        let room =
+            if position < self.values.capacity() { self.values.capacity() } else { room_for(position) };
+        self.values.resize(room, T::default());
+    }
 }
 
-/// A set of forks for every node: one bit per fork, as many words per node as that takes.
+/// Two sets of forks for every node: those that lead through the event (they have it in their state,
+/// or reach it), and those that reach it over `auth_events`. One bit per fork.
 #[derive(Clone, Debug)]
 pub(crate) struct ForkSets {
     forks: usize,
-    words: usize,
-    bits: Vec<u64>,
+    /// For every 64 forks what a word is when all are in it, and the words.
+    words: Vec<(u64, NodeMap<Word>)>,
+}
+
+/// A word of both sets of an event.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    leading: u64,
+    reached: u64,
 }
 
 impl ForkSets {
-    pub(crate) fn new(forks: usize) -> Self {
-        Self { forks, words: forks.div_ceil(64).max(1), bits: Vec::new() }
+    pub(crate) fn new(forks: usize, nodes: usize) -> Self {
+        let words =
+            (0..forks.div_ceil(64).max(1)).map(|word| (full_word(forks, word), NodeMap::for_nodes(nodes)));
+        Self { forks, words: words.collect() }
     }
 
-    /// Number of words in a set.
-    pub(crate) const fn words(&self) -> usize {
-        self.words
-    }
-
-    #[inline]
-    pub(crate) fn word(&self, node: Node, word: usize) -> u64 {
-        self.bits.get(node.position() * self.words + word).copied().unwrap_or(0)
-    }
-
-    /// Adds `forks` (one word of a set) to the set of `node`.
-    #[inline]
-    pub(crate) fn add_word(&mut self, node: Node, word: usize, forks: u64) {
-        let position = node.position() * self.words + word;
-        if position >= self.bits.len() {
-            self.bits.resize(room_for(node.position()) * self.words, 0);
-        }
-        if let Some(slot) = self.bits.get_mut(position) {
-            *slot |= forks;
+    /// A fork has the event in its state.
+    pub(crate) fn add_leading(&mut self, node: Node, fork: usize) {
+        if fork < self.forks
+            && let Some((_, words)) = self.words.get_mut(fork / 64)
+            && let Some(word) = words.slot(node)
+        {
+            word.leading |= 1 << (fork % 64);
         }
     }
 
-    pub(crate) fn add_fork(&mut self, node: Node, fork: usize) {
-        if fork < self.forks {
-            self.add_word(node, fork / 64, 1 << (fork % 64));
-        }
-    }
-
+    /// All forks reach the event.
     pub(crate) fn add_all_forks(&mut self, node: Node) {
-        for word in 0..self.words {
-            self.add_word(node, word, self.full_word(word));
+        for (full, words) in &mut self.words {
+            words.set(node, Word { leading: *full, reached: *full });
         }
     }
 
+    /// The forks that lead through `from` reach `to`. Says whether all forks lead through `to` now,
+    /// and did not before.
     #[inline]
-    pub(crate) fn is_empty(&self, node: Node) -> bool {
-        (0..self.words).all(|word| self.word(node, word) == 0)
+    pub(crate) fn pass_on(&mut self, from: Node, to: Node) -> bool {
+        let (mut was_full, mut is_full) = (true, true);
+        for (full, words) in &mut self.words {
+            let forks = words.get(from).leading;
+            let Some(word) = words.slot(to) else { return false };
+            was_full &= word.leading == *full;
+            word.leading |= forks;
+            word.reached |= forks;
+            is_full &= word.leading == *full;
+        }
+        is_full && !was_full
     }
 
     #[inline]
-    pub(crate) fn is_full(&self, node: Node) -> bool {
-        (0..self.words).all(|word| self.word(node, word) == self.full_word(word))
+    pub(crate) fn is_reached(&self, node: Node) -> bool {
+        self.words.iter().any(|(_, words)| words.get(node).reached != 0)
     }
 
-    /// What this word is in the set of all forks.
-    pub(crate) const fn full_word(&self, word: usize) -> u64 {
-        let left = self.forks.saturating_sub(word * 64);
-        if left >= 64 { u64::MAX } else { (1 << left) - 1 }
+    #[inline]
+    pub(crate) fn is_reached_by_all(&self, node: Node) -> bool {
+        self.words.iter().all(|(full, words)| words.get(node).reached == *full)
     }
+
+    #[inline]
+    pub(crate) fn is_led_through_by_all(&self, node: Node) -> bool {
+        self.words.iter().all(|(full, words)| words.get(node).leading == *full)
+    }
+}
+
+/// What a word is in the set of all forks.
+const fn full_word(forks: usize, word: usize) -> u64 {
+    let left = forks.saturating_sub(word * 64);
+    if left >= 64 { u64::MAX } else { (1 << left) - 1 }
 }
 
 #[cfg(test)]
@@ -122,15 +160,20 @@ mod tests {
     #[test]
     fn a_set_is_full_when_every_fork_is_in_it_whatever_their_number() {
         for forks in [1, 2, 63, 64, 65, 128, 200] {
-            let mut sets = ForkSets::new(forks);
-            let node = Node(3);
-            assert!(sets.is_empty(node) && !sets.is_full(node), "{forks}");
+            let mut sets = ForkSets::new(forks, 0);
+            let (above, node) = (Node(100), Node(3));
             for fork in 0..forks {
-                assert!(!sets.is_full(node), "{forks}");
-                sets.add_fork(node, fork);
+                assert!(!sets.is_led_through_by_all(node), "{forks}");
+                sets.add_leading(node, fork);
+                assert_eq!(sets.pass_on(node, above), fork + 1 == forks, "{forks}");
+                assert!(sets.is_reached(above) && !sets.is_reached(node), "{forks}");
+                assert_eq!(sets.is_reached_by_all(above), fork + 1 == forks, "{forks}");
             }
-            assert!(sets.is_full(node) && !sets.is_empty(node), "{forks}");
-            assert!(sets.is_empty(Node(2)) && sets.is_empty(Node(4)), "{forks}");
+            assert!(sets.is_led_through_by_all(node) && !sets.is_reached_by_all(node), "{forks}");
+            assert!(!sets.pass_on(node, above), "{forks}: it is full already");
+            sets.add_all_forks(node);
+            assert!(sets.is_reached_by_all(node), "{forks}");
+            assert!(!sets.is_reached(Node(2)) && !sets.is_led_through_by_all(Node(4)), "{forks}");
         }
     }
 }

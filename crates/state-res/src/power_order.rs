@@ -2,8 +2,8 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use freehold_event::EventSource;
-use freehold_event_auth::{Membership, Power};
+use freehold_event::{EventSource, Membership};
+use freehold_event_auth::Power;
 
 use crate::{
     ResolveError,
@@ -11,7 +11,6 @@ use crate::{
     graph::Graph,
     key::Kind,
     node_map::{Node, NodeMap},
-    standing::Facts,
 };
 
 /// Whether the event might remove someone's ability to do something in the room.
@@ -23,13 +22,13 @@ use crate::{
 /// Power levels and join rules with another state key than `""` mean nothing to a room, and no
 /// implementation on the network counts them as power events. A stranger could send one and split
 /// off whoever did, so neither do we.
-fn is_power_event<S: EventSource>(graph: &Graph<'_, S>, facts: &mut Facts, node: Node) -> bool {
-    match (graph.kind(node), graph.loaded(node)) {
-        (Kind::PowerLevels | Kind::JoinRules, _) => true,
-        (Kind::Member, Some(event)) if !graph.is_of_sender(node) => {
-            matches!(facts.membership(node, event), Membership::Leave | Membership::Ban)
+fn is_power_event<S: EventSource>(graph: &mut Graph<'_, S>, node: Node) -> bool {
+    match graph.kind(node) {
+        Kind::PowerLevels | Kind::JoinRules => true,
+        Kind::Member => {
+            !graph.is_of_sender(node) && matches!(graph.membership(node), Membership::Leave | Membership::Ban)
         }
-        _ => false,
+        Kind::Create | Kind::Other | Kind::None => false,
     }
 }
 
@@ -47,15 +46,14 @@ fn is_power_event<S: EventSource>(graph: &Graph<'_, S>, facts: &mut Facts, node:
 /// conflicted state subgraph contains what lies between, and both readings are one.)
 pub(crate) fn enlarged_power_events<S: EventSource>(
     graph: &mut Graph<'_, S>,
-    facts: &mut Facts,
     full_conflicted: &[Node],
     is_full_conflicted: &NodeMap<bool>,
 ) -> Result<Vec<Node>, ResolveError<S::Id>> {
-    let mut chosen = NodeMap::<bool>::new();
+    let mut chosen = NodeMap::<bool>::for_nodes(graph.len());
     let mut enlarged = Vec::new();
     for node in full_conflicted {
         graph.load(*node)?;
-        if is_power_event(graph, facts, *node) {
+        if is_power_event(graph, *node) {
             chosen.set(*node, true);
             enlarged.push(*node);
         }
@@ -159,7 +157,11 @@ impl Citations {
         graph: &mut Graph<'_, S>,
         events: &[(Node, Power)],
     ) -> Result<Self, ResolveError<S::Id>> {
-        let mut citations = Self { counts: NodeMap::new(), heads: NodeMap::new(), list: Vec::new() };
+        let mut citations = Self {
+            counts: NodeMap::for_nodes(graph.len()),
+            heads: NodeMap::for_nodes(graph.len()),
+            list: Vec::with_capacity(events.len()),
+        };
         for (node, _) in events {
             citations.counts.set(*node, 1);
         }

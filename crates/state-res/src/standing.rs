@@ -2,106 +2,117 @@
 
 use std::cell::RefCell;
 
-use freehold_event::{EventSource, EventView, RoomVersion};
+use freehold_event::{EventSource, EventView, Membership, RoomVersion};
 use freehold_event_auth::{
-    AuthState, Denial, Fact, JoinRule, Membership, NamedAuthEvents, Power, PowerLevels, PreparedState,
-    RoomCreate, ThirdPartyInvite, check, check_auth_events,
+    AuthState, Content, Denial, Fact, JoinRule, NamedAuthEvents, Power, PowerLevels, PreparedState,
+    RoomCreate, ThirdPartyInvite, check, check_auth_events, check_read,
 };
 
 use crate::{
     ResolveError,
     budget::BudgetLine,
     forks::Forks,
-    key::Key,
-    lookup::Lookup,
+    key::{Key, Kind},
+    lookup::{Lookup, names_room_by_create},
     node_map::{Node, NodeMap},
 };
 
 /// What has been read from the contents of events, each once.
-pub(crate) struct Facts {
+pub(crate) struct Facts<'a> {
     version: &'static RoomVersion,
-    contents: Contents,
-    memberships: NodeMap<Option<Membership>>,
-    join_rules: NodeMap<Option<JoinRule>>,
+    levels: Kept<'a, PowerLevels>,
+    creates: Kept<'a, RoomCreate>,
+    /// Of the event that was asked about last: mostly it is the next one too.
+    join_rule: Option<(Node, JoinRule)>,
 }
 
-/// Power levels and create events.
-struct Contents {
-    version: &'static RoomVersion,
-    levels: Vec<PowerLevels>,
-    creates: Vec<RoomCreate>,
-    /// One more than the place in `levels` or `creates`.
+/// Contents of one kind that were read, each with the id of its event.
+struct Kept<'a, T> {
+    values: Vec<(T, &'a str)>,
+    /// What was asked for last: mostly it is the next one too.
+    last: Known,
+    /// One more than the place in `values`.
     places: NodeMap<u32>,
 }
 
-/// The create event or the power levels of a state: the event, and where in [`Facts`] its content
-/// is.
+/// An event of which the content is kept: the event, and where in [`Kept`] its content is.
 type Known = Option<(Node, u32)>;
 
-impl Facts {
+impl<'a> Facts<'a> {
     pub(crate) const fn new(version: &'static RoomVersion) -> Self {
-        let contents = Contents { version, levels: Vec::new(), creates: Vec::new(), places: NodeMap::new() };
-        Self { version, contents, memberships: NodeMap::new(), join_rules: NodeMap::new() }
+        Self { version, levels: Kept::new(), creates: Kept::new(), join_rule: None }
+    }
+
+    fn know_levels<S: EventSource, F: Forks<S::Id>>(
+        &mut self,
+        lookup: &mut Lookup<'_, 'a, S, F>,
+        node: Option<Node>,
+    ) -> Result<Known, ResolveError<S::Id>> {
+        self.levels.know(lookup, node, |event| PowerLevels::read(event.content, self.version))
+    }
+
+    fn know_create<S: EventSource, F: Forks<S::Id>>(
+        &mut self,
+        lookup: &mut Lookup<'_, 'a, S, F>,
+        node: Option<Node>,
+    ) -> Result<Known, ResolveError<S::Id>> {
+        self.creates.know(lookup, node, |event| RoomCreate::new(event, self.version))
     }
 }
 
-impl Facts {
-    /// What an `m.room.member` event says.
-    pub(crate) fn membership<Id>(&mut self, node: Node, event: &EventView<'_, Id>) -> Membership {
-        read_membership(&mut self.memberships, node, event)
+impl<'a, T> Kept<'a, T> {
+    const fn new() -> Self {
+        Self { values: Vec::new(), last: None, places: NodeMap::new() }
     }
-}
 
-fn read_membership<Id>(
-    memberships: &mut NodeMap<Option<Membership>>,
-    node: Node,
-    event: &EventView<'_, Id>,
-) -> Membership {
-    memberships.get(node).unwrap_or_else(|| {
-        let membership = Membership::of_content(event.content);
-        memberships.set(node, Some(membership));
-        membership
-    })
-}
-
-impl Contents {
-    fn know_levels<Id>(&mut self, node: Node, event: &EventView<'_, Id>) -> u32 {
-        let known = self.places.get(node);
-        if known > 0 {
-            return known;
+    /// Reads the content of an event, if it was not read before.
+    #[inline]
+    fn know<S: EventSource, F: Forks<S::Id>>(
+        &mut self,
+        lookup: &mut Lookup<'_, 'a, S, F>,
+        node: Option<Node>,
+        read: impl FnOnce(&EventView<'_, S::Id>) -> T,
+    ) -> Result<Known, ResolveError<S::Id>> {
+        match node {
+            None => Ok(None),
+            Some(node) if self.last.is_some_and(|last| last.0 == node) => Ok(self.last),
+            Some(node) => self.know_other(lookup, node, read),
         }
-        self.levels.push(PowerLevels::read(event.content, self.version));
-        self.know(node, self.levels.len())
     }
 
-    fn know_create<Id>(&mut self, node: Node, event: &EventView<'_, Id>) -> u32 {
-        let known = self.places.get(node);
-        if known > 0 {
-            return known;
+    fn know_other<S: EventSource, F: Forks<S::Id>>(
+        &mut self,
+        lookup: &mut Lookup<'_, 'a, S, F>,
+        node: Node,
+        read: impl FnOnce(&EventView<'_, S::Id>) -> T,
+    ) -> Result<Known, ResolveError<S::Id>> {
+        let mut place = self.places.get(node);
+        if place == 0 {
+            lookup.graph.load(node)?;
+            let Some(event) = lookup.graph.loaded(node) else { return Ok(None) };
+            self.values.push((read(event), event.event_id));
+            place = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
+            self.places.set(node, place);
         }
-        self.creates.push(RoomCreate::new(event, self.version));
-        self.know(node, self.creates.len())
+        self.last = Some((node, place));
+        Ok(self.last)
     }
 
-    fn know(&mut self, node: Node, place: usize) -> u32 {
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
-        self.places.set(node, place);
-        place
+    fn get(&self, known: Known) -> Option<&T> {
+        self.fact(known).map(|fact| fact.value)
     }
 
-    fn levels(&self, known: Known) -> Option<&PowerLevels> {
-        self.levels.get((known?.1 as usize).checked_sub(1)?)
-    }
-
-    fn create(&self, known: Known) -> Option<&RoomCreate> {
-        self.creates.get((known?.1 as usize).checked_sub(1)?)
+    #[inline]
+    fn fact(&self, known: Known) -> Option<Fact<'_, &T>> {
+        let (value, event_id) = self.values.get((known?.1 as usize).checked_sub(1)?)?;
+        Some(Fact { value, event_id })
     }
 }
 
 /// The power of the sender of an event, "when looking at [its] auth_events".
-pub(crate) fn power_of_sender<S: EventSource, F: Forks<S::Id>>(
-    lookup: &mut Lookup<'_, '_, S, F>,
-    facts: &mut Facts,
+pub(crate) fn power_of_sender<'a, S: EventSource, F: Forks<S::Id>>(
+    lookup: &mut Lookup<'_, 'a, S, F>,
+    facts: &mut Facts<'a>,
     node: Node,
 ) -> Result<Power, ResolveError<S::Id>> {
     let Some(event) = lookup.graph.view(node)? else { return Ok(Power::Level(0)) };
@@ -111,20 +122,15 @@ pub(crate) fn power_of_sender<S: EventSource, F: Forks<S::Id>>(
     } else {
         lookup.graph.cited(node, Key::Create)?
     };
-    let levels = know_levels(lookup, &mut facts.contents, levels)?;
-    let create = know_create(lookup, &mut facts.contents, create)?;
-    Ok(Power::of_user(event.sender, facts.contents.create(create), facts.contents.levels(levels)))
-}
-
-/// Whether room ids are made from create events, which are then not among `auth_events`.
-pub(crate) fn names_room_by_create(version: &RoomVersion) -> bool {
-    version.rules().authorization.room_create_event_id_as_room_id
+    let levels = facts.know_levels(lookup, levels)?;
+    let create = facts.know_create(lookup, create)?;
+    Ok(Power::of_user(event.sender, facts.creates.get(create), facts.levels.get(levels)))
 }
 
 /// Checks an event against the state that has been built so far.
-pub(crate) fn check_in_state<S: EventSource, F: Forks<S::Id>>(
-    lookup: &mut Lookup<'_, '_, S, F>,
-    facts: &mut Facts,
+pub(crate) fn check_in_state<'a, S: EventSource, F: Forks<S::Id>>(
+    lookup: &mut Lookup<'_, 'a, S, F>,
+    facts: &mut Facts<'a>,
     node: Node,
 ) -> Result<Result<(), Denial>, ResolveError<S::Id>> {
     lookup.graph.spend(BudgetLine::AuthChecks, 1)?;
@@ -135,28 +141,28 @@ pub(crate) fn check_in_state<S: EventSource, F: Forks<S::Id>>(
     } else {
         lookup.find(node, Key::Create)?
     };
-    let create = know_create(lookup, &mut facts.contents, create)?;
+    let create = facts.know_create(lookup, create)?;
     let levels = lookup.find(node, Key::PowerLevels)?;
-    let levels = know_levels(lookup, &mut facts.contents, levels)?;
-    let event_id =
-        |known: Known| known.and_then(|(node, _)| lookup.graph.loaded(node)).map(|event| event.event_id);
-    let (create_id, levels_id) = (event_id(create), event_id(levels));
-    let (known_create, known_levels) = (facts.contents.create(create), facts.contents.levels(levels));
+    let levels = facts.know_levels(lookup, levels)?;
+    let own_levels = match lookup.graph.kind(node) {
+        Kind::PowerLevels => facts.know_levels(lookup, Some(node))?,
+        _ => None,
+    };
+    let member = lookup.graph.member(node);
+    let content = match (member, facts.levels.get(own_levels)) {
+        (Some(member), _) => Content::Member(member),
+        (None, Some(levels)) => Content::PowerLevels(levels),
+        (None, None) => Content::Unread,
+    };
     let standing = Standing {
         node,
-        create: known_create.zip(create_id).map(|(value, event_id)| Fact { value, event_id }),
+        create: facts.creates.fact(create),
         create_id: create.and_then(|(node, _)| lookup.graph.id(node)),
-        power_levels: known_levels.zip(levels_id).map(|(value, event_id)| Fact { value, event_id }),
-        sender: event.sender,
-        rest: RefCell::new(Rest {
-            lookup,
-            memberships: &mut facts.memberships,
-            join_rules: &mut facts.join_rules,
-            of_sender: None,
-            failure: None,
-        }),
+        power_levels: facts.levels.fact(levels),
+        target: event.state_key.filter(|_| lookup.graph.kind(node) == Kind::Member),
+        rest: RefCell::new(Rest { lookup, join_rule: &mut facts.join_rule, failure: None }),
     };
-    let verdict = check(&event, &standing, facts.version);
+    let verdict = check_read(&event, content, &standing, facts.version);
     match standing.rest.into_inner().failure {
         Some(failure) => Err(failure),
         None => Ok(verdict),
@@ -176,9 +182,10 @@ pub(crate) fn rejected_by_its_auth_events<S: EventSource, F: Forks<S::Id>>(
     version: &'static RoomVersion,
     node: Node,
 ) -> Result<Option<Denial>, ResolveError<S::Id>> {
-    let Some(event) = lookup.graph.loaded(node).filter(|event| event.rejected).copied() else {
+    if !lookup.graph.is_rejected(node) {
         return Ok(None);
-    };
+    }
+    let Some(event) = lookup.graph.loaded(node).copied() else { return Ok(None) };
     let mut auth_events = Vec::with_capacity(event.auth_events.len());
     for position in lookup.graph.links(node)? {
         let auth_event = lookup.graph.link(position);
@@ -194,30 +201,11 @@ pub(crate) fn rejected_by_its_auth_events<S: EventSource, F: Forks<S::Id>>(
     Ok(check(&event, &state, version).err())
 }
 
-fn know_levels<S: EventSource, F: Forks<S::Id>>(
-    lookup: &mut Lookup<'_, '_, S, F>,
-    contents: &mut Contents,
-    node: Option<Node>,
-) -> Result<Known, ResolveError<S::Id>> {
-    let Some(node) = node else { return Ok(None) };
-    lookup.graph.load(node)?;
-    Ok(lookup.graph.loaded(node).map(|event| (node, contents.know_levels(node, event))))
-}
-
-fn know_create<S: EventSource, F: Forks<S::Id>>(
-    lookup: &mut Lookup<'_, '_, S, F>,
-    contents: &mut Contents,
-    node: Option<Node>,
-) -> Result<Known, ResolveError<S::Id>> {
-    let Some(node) = node else { return Ok(None) };
-    lookup.graph.load(node)?;
-    Ok(lookup.graph.loaded(node).map(|event| (node, contents.know_create(node, event))))
-}
-
 /// The state that one event is checked against.
 struct Standing<'s, 'r, 'a, S: EventSource, F> {
     node: Node,
-    sender: &'a str,
+    /// The state key of a member event.
+    target: Option<&'a str>,
     create: Option<Fact<'s, &'s RoomCreate>>,
     create_id: Option<&'a S::Id>,
     power_levels: Option<Fact<'s, &'s PowerLevels>>,
@@ -227,10 +215,7 @@ struct Standing<'s, 'r, 'a, S: EventSource, F> {
 /// What is looked up when a rule asks for it.
 struct Rest<'s, 'r, 'a, S: EventSource, F> {
     lookup: &'s mut Lookup<'r, 'a, S, F>,
-    memberships: &'s mut NodeMap<Option<Membership>>,
-    join_rules: &'s mut NodeMap<Option<JoinRule>>,
-    /// The answer on the sender, who is asked about more than once.
-    of_sender: Option<Option<(Membership, &'a str)>>,
+    join_rule: &'s mut Option<(Node, JoinRule)>,
     /// Rules cannot fail for want of an event or of budget: it is kept here, and the verdict is void.
     failure: Option<ResolveError<S::Id>>,
 }
@@ -238,6 +223,15 @@ struct Rest<'s, 'r, 'a, S: EventSource, F> {
 impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
     fn find(&mut self, node: Node, key: Key<'_>) -> Option<Node> {
         let found = self.lookup.find(node, key);
+        self.loaded(found)
+    }
+
+    fn find_own(&mut self, node: Node) -> Option<Node> {
+        let found = self.lookup.find_own(node);
+        self.loaded(found)
+    }
+
+    fn loaded(&mut self, found: Result<Option<Node>, ResolveError<S::Id>>) -> Option<Node> {
         let found = found.and_then(|found| match found {
             Some(found) => self.lookup.graph.load(found).map(|()| Some(found)),
             None => Ok(None),
@@ -253,22 +247,21 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
         self.lookup.graph.loaded(found).copied()
     }
 
-    fn membership(&mut self, node: Node, user_id: &str) -> Option<(Membership, &'a str)> {
-        let member = self.find(node, Key::Member(user_id))?;
-        let event = self.lookup.graph.loaded(member)?;
-        Some((read_membership(self.memberships, member, event), event.event_id))
-    }
-
     fn join_rule(&mut self, node: Node) -> Option<(JoinRule, &'a str)> {
         let rules = self.find(node, Key::JoinRules)?;
         let event = self.lookup.graph.loaded(rules)?;
-        let join_rule = self.join_rules.get(rules).unwrap_or_else(|| {
-            let join_rule = JoinRule::of_content(event.content);
-            self.join_rules.set(rules, Some(join_rule));
-            join_rule
-        });
+        let join_rule = match *self.join_rule {
+            Some((known, join_rule)) if known == rules => join_rule,
+            _ => JoinRule::of_content(event.content),
+        };
+        *self.join_rule = Some((rules, join_rule));
         Some((join_rule, event.event_id))
     }
+}
+
+/// Whether two texts are the same; that they are in one place is seen without reading them.
+fn is_same(a: &str, b: &str) -> bool {
+    std::ptr::eq(a, b) || a == b
 }
 
 impl<S: EventSource, F: Forks<S::Id>> AuthState for Standing<'_, '_, '_, S, F> {
@@ -293,16 +286,13 @@ impl<S: EventSource, F: Forks<S::Id>> AuthState for Standing<'_, '_, '_, S, F> {
 
     fn membership(&self, user_id: &str) -> Option<Fact<'_, Membership>> {
         let mut rest = self.rest.borrow_mut();
-        let (value, event_id) = if user_id != self.sender {
-            rest.membership(self.node, user_id)?
-        } else if let Some(known) = rest.of_sender {
-            known?
+        let member = if self.target.is_some_and(|target| is_same(target, user_id)) {
+            rest.find_own(self.node)?
         } else {
-            let found = rest.membership(self.node, user_id);
-            rest.of_sender = Some(found);
-            found?
+            rest.find(self.node, Key::Member(user_id))?
         };
-        Some(Fact { value, event_id })
+        let value = rest.lookup.graph.membership(member);
+        Some(Fact { value, event_id: rest.lookup.graph.loaded(member)?.event_id })
     }
 
     fn third_party_invite(&self, token: &str) -> Option<Fact<'_, ThirdPartyInvite<'_>>> {

@@ -42,7 +42,7 @@ pub(crate) fn resolve<'a, S: EventSource, F: Forks<S::Id>>(
         }
     }
     keys.sort_by(|a, b| (a.pass, a.name).cmp(&(b.pass, b.name)));
-    let mut lookup = Lookup::new(graph, forks, &conflict, Base::Unconflicted)?;
+    let mut lookup = Lookup::new(graph, forks, &conflict, (Base::Unconflicted, version))?;
     // "Start by setting R to the union of the states to be resolved, excluding any conflicting
     // events." A key that some states lack is no conflict here.
     for node in agreed {
@@ -105,11 +105,11 @@ fn pass_of(name: (&str, &str)) -> Pass {
 
 struct Run<'r, 'a, S: EventSource, F> {
     lookup: Lookup<'r, 'a, S, F>,
-    facts: Facts,
+    facts: Facts<'a>,
     steps: Vec<Step<'a, S::Id>>,
 }
 
-impl<S: EventSource, F: Forks<S::Id>> Run<'_, '_, S, F> {
+impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     fn pass(&mut self, keys: &[Key<'_>]) -> Result<(), ResolveError<S::Id>> {
         let mut chosen = Vec::with_capacity(keys.len());
         for key in keys {

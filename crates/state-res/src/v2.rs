@@ -36,7 +36,7 @@ pub(crate) fn resolve<'a, S: EventSource, F: Forks<S::Id>>(
         // 2. "[…] starting from the *unconflicted state map*"
         Algorithm::V1 | Algorithm::V2_0 => Base::UnconflictedThenCited,
     };
-    let lookup = Lookup::new(graph, forks, &conflict, base)?;
+    let lookup = Lookup::new(graph, forks, &conflict, (base, version))?;
     let steps = Vec::with_capacity(full.events.len());
     let mut run = Run { lookup, facts: Facts::new(version), full, steps };
     run.resolve_power_events(version)?;
@@ -49,7 +49,6 @@ pub(crate) fn resolve<'a, S: EventSource, F: Forks<S::Id>>(
 const CHECKED_TOGETHER: usize = 32;
 
 /// The parts of the full conflicted set, by node.
-#[derive(Default)]
 struct Parts {
     bits: NodeMap<u8>,
 }
@@ -84,7 +83,12 @@ impl FullConflictedSet {
         conflict: &Conflict,
         forks: &F,
     ) -> Result<Self, ResolveError<S::Id>> {
-        let mut full = Self { events: Vec::new(), parts: Parts::default(), is_in: NodeMap::new() };
+        let events = conflict.events.len();
+        let mut full = Self {
+            events: Vec::with_capacity(events),
+            parts: Parts { bits: NodeMap::for_nodes(events) },
+            is_in: NodeMap::for_nodes(events),
+        };
         full.add(&conflict.events, Parts::CONFLICTED);
         full.add(&auth_difference(graph, conflict, forks)?, Parts::AUTH_DIFFERENCE);
         if algorithm == Algorithm::V2_1 {
@@ -115,7 +119,7 @@ impl FullConflictedSet {
 
 struct Run<'r, 'a, S: EventSource, F> {
     lookup: Lookup<'r, 'a, S, F>,
-    facts: Facts,
+    facts: Facts<'a>,
     full: FullConflictedSet,
     steps: Vec<Step<'a, S::Id>>,
 }
@@ -128,12 +132,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     /// > 2. Apply the iterative auth checks algorithm […] to the list of events from the previous
     /// >    step to get a partially resolved state.
     fn resolve_power_events(&mut self, version: &'static RoomVersion) -> Result<(), ResolveError<S::Id>> {
-        let enlarged = enlarged_power_events(
-            &mut self.lookup.graph,
-            &mut self.facts,
-            &self.full.events,
-            &self.full.is_in,
-        )?;
+        let enlarged = enlarged_power_events(&mut self.lookup.graph, &self.full.events, &self.full.is_in)?;
         self.lookup.graph.complete()?;
         let mut with_power = Vec::with_capacity(enlarged.len());
         for node in enlarged {
@@ -193,7 +192,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
                 Err(denial) => Outcome::Denied(denial),
             }
         };
-        if outcome == Outcome::Applied {
+        if matches!(outcome, Outcome::Applied) {
             self.lookup.put(node);
         }
         let part = self.full.part(node);
@@ -209,7 +208,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     ///
     /// So only keys without such an event are left to tell.
     fn resolved(&mut self, conflict: &Conflict) -> Result<Vec<Resolved<'a, S::Id>>, ResolveError<S::Id>> {
-        let mut resolved = Vec::new();
+        let mut resolved = Vec::with_capacity(conflict.keys);
         for first in conflict.first_of_keys() {
             resolved.extend(self.lookup.resolved(first.node));
         }

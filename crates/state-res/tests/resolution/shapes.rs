@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_event::{EventSource, EventView, RoomVersion};
+use freehold_event::{EventSource, EventView, MemberSummary, RoomVersion};
 use freehold_state_map::{Entry, NoStore, StateMap as Snapshot};
 use freehold_state_res::{PlainForks, Resolution, ResolveBudget, SnapshotForks, generations, resolve};
 use freehold_testkit::{Events, MemoryEvents, RoomEvent, StateKey, StateMap};
@@ -103,5 +103,9 @@ impl EventSource for Indexed {
 
     fn generation(&self, id: &u64) -> Option<u64> {
         Some(self.events.get(id.checked_sub(1_000)? as usize)?.generation)
+    }
+
+    fn member_summary(&self, id: &u64) -> Option<MemberSummary> {
+        MemberSummary::of(&self.event(id)?)
     }
 }
