@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::codec;
+use crate::map::StateMap;
 use crate::node::{Body, Branch, LEAF_MAX, read};
 use crate::store::{LoadError, NodeId, NodeStore, StoreError};
 
@@ -67,7 +68,7 @@ impl Reachable {
     /// A node of the map is missing or corrupt. What was marked until then is right; marking again
     /// goes on from there.
     pub fn mark(&mut self, root: NodeId, nodes: &impl NodeStore) -> Result<(), LoadError> {
-        if self.ids.contains(&root) {
+        if self.ids.contains(&root) || root == StateMap::new().root_id() {
             return Ok(());
         }
         if let Body::Branch(branch) = read(root, nodes)? {

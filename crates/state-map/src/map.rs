@@ -37,10 +37,15 @@ impl StateMap {
     }
 
     /// The map that was saved with this root. Reads the root now, and every other node when it is needed.
+    /// The map without entries needs not have been saved.
     ///
     /// # Errors
     /// The root is missing or corrupt.
     pub fn open(root: NodeId, nodes: &impl NodeStore) -> Result<StateMap, LoadError> {
+        let empty = StateMap::new();
+        if root == empty.root_id() {
+            return Ok(empty);
+        }
         Ok(StateMap { root: Node::open(root, nodes)? })
     }
 

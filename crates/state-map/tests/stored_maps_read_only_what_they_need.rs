@@ -256,3 +256,12 @@ fn a_map_saved_again_after_an_interrupted_sweep_is_whole() {
         assert_eq!(nodes.inner, whole, "after {deletions_left} deletions");
     }
 }
+
+#[test]
+fn the_map_without_entries_needs_not_be_stored() {
+    let store = MemoryStore::new();
+    let opened = StateMap::open(StateMap::new().root_id(), &store).unwrap();
+    assert!(opened.is_empty());
+    let mut reachable = freehold_state_map::Reachable::new();
+    reachable.mark(StateMap::new().root_id(), &store).unwrap();
+}

@@ -10,12 +10,13 @@
 //! | 40–59 | [`tenancy`]: tenants, hostnames, policies, proofs of control, audit |
 //! | 60–89 | [`accounts`]: users, devices, tokens, profiles, account data |
 //! | 90–119 | [`encryption`]: device keys, one-time keys, to-device messages, key backup |
-//! | 120–139 | `receipts` and unread counts; push rules |
+//! | 120–139 | [`receipts`] |
 //! | 140–159 | `media` |
 
 pub mod accounts;
 pub mod encryption;
 pub mod identity;
+pub mod receipts;
 pub mod rooms;
 pub mod tenancy;
 

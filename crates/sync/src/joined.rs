@@ -1,0 +1,94 @@
+//! News of one room: its timeline, the state that goes with it, and what is beside the graph.
+
+use freehold_store::{Position, RoomNumber, TimelineIndex};
+use serde_json::json;
+use serde_json::value::to_raw_value;
+
+use crate::filter::room_event_passes;
+use crate::receipts::receipt_events;
+use crate::response::{EventJson, JoinedRoom, LeftRoom, Summary};
+use crate::rooms_update::{Standing, is_before};
+use crate::service::{Look, SyncError};
+use crate::state_update::Span;
+use crate::timeline::Window;
+use crate::view::View;
+
+impl Look<'_> {
+    /// News of a room that the user is in.
+    pub(crate) async fn joined_room(&self, standing: &Standing) -> Result<JoinedRoom, SyncError> {
+        let view = View::new(self, standing);
+        let anew = is_before(self.since(), standing.membership.since);
+        let since = self.since().filter(|_| !anew);
+        let to = TimelineIndex::last_of(self.snapshot.position());
+        let window = Window { after: since.map(TimelineIndex::last_of), to, check_visibility: anew };
+        let timeline = self.timeline(&view, &window).await?;
+        let span = Span { since, to: self.snapshot.position() };
+        let state = self.state_update(&view, &timeline, span).await?;
+        let (ephemeral, account_data) = self.beside(standing, since).await?;
+        let counts = self.unread_counts(&view).await?;
+        let by_thread = self.request.filter.room.timeline.unread_thread_notifications;
+        let summary =
+            if anew || state.members_changed { self.summary(&view).await? } else { Summary::default() };
+        Ok(JoinedRoom {
+            summary,
+            state: state.update,
+            timeline: timeline.update,
+            ephemeral: ephemeral.into(),
+            account_data: account_data.into(),
+            unread_notifications: Some(if by_thread { counts.main } else { counts.total() }),
+            unread_thread_notifications: if by_thread { counts.threads } else { Default::default() },
+        })
+    }
+
+    /// News of a room that the user left, up to the leave.
+    pub(crate) async fn left_room(&self, standing: &Standing) -> Result<LeftRoom, SyncError> {
+        let view = View::new(self, standing);
+        let to = TimelineIndex::last_of(standing.membership.since);
+        let window = Window { after: self.since().map(TimelineIndex::last_of), to, check_visibility: true };
+        let timeline = self.timeline(&view, &window).await?;
+        let span = Span { since: self.since(), to: standing.membership.since };
+        let state = self.state_update(&view, &timeline, span).await?;
+        let (_, account_data) = self.beside(standing, self.since()).await?;
+        Ok(LeftRoom { state: state.update, timeline: timeline.update, account_data: account_data.into() })
+    }
+
+    /// Receipts and typing, and the user's own data for the room, each as its filter wants it.
+    async fn beside(
+        &self,
+        standing: &Standing,
+        since: Option<Position>,
+    ) -> Result<(Vec<EventJson>, Vec<EventJson>), SyncError> {
+        let room = standing.room;
+        let to = self.snapshot.position();
+        let mut ephemeral = receipt_events(&self.snapshot, (room, self.actor.user), since, to).await?;
+        ephemeral.extend(self.typing_event(room, since));
+        let accounts = &self.inner.outside.accounts;
+        let mut account_data =
+            accounts.account_data(&self.snapshot, self.actor.user, Some(room), since).await?;
+        let filter = &self.request.filter.room;
+        ephemeral.retain(|event| room_event_passes(&filter.ephemeral, event.get()));
+        account_data.retain(|event| room_event_passes(&filter.account_data, event.get()));
+        Ok((ephemeral, account_data))
+    }
+
+    fn typing_event(&self, room: RoomNumber, since: Option<Position>) -> Option<EventJson> {
+        let typing = &self.inner.typing;
+        let changed = typing.rooms_changed(self.typing_since).contains(&room);
+        let users = typing.users(room);
+        let is_news = if since.is_some() { changed } else { !users.is_empty() };
+        let event = json!({ "type": "m.typing", "content": { "user_ids": users } });
+        is_news.then(|| to_raw_value(&event).ok()).flatten()
+    }
+
+    /// What the client needs to name the room.
+    async fn summary(&self, view: &View<'_>) -> Result<Summary, SyncError> {
+        let Some(current) = view.reader.current(view.room).await? else {
+            return Ok(Summary::default());
+        };
+        Ok(Summary {
+            heroes: view.heroes().await?,
+            joined_member_count: Some(current.joined),
+            invited_member_count: Some(current.invited),
+        })
+    }
+}

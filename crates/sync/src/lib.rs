@@ -1,0 +1,37 @@
+//! What is new for a user: the sync of the client-server API, receipts, typing and unread counts.
+//!
+//! A sync compares two positions of the store: the one in the client's token and the newest. What it answers is a function
+//! of those two, of the filter, and of who is typing; the server keeps nothing for a client between two syncs but
+//! which member events it was sent, and may forget that too.
+//!
+//! # What it does not do
+//!
+//! It knows nothing of accounts and keys: it asks for their news through [`AccountNews`] and [`DeviceNews`].
+//!
+//! # Where to start
+//!
+//! [`SyncService::sync`]; [`SyncToken`] says what a client has seen.
+
+mod counting;
+pub mod filter;
+mod joined;
+mod lazy_members;
+mod news;
+mod receipts;
+pub mod response;
+mod rooms_update;
+mod service;
+mod set_typing;
+mod state_update;
+mod timeline;
+mod token;
+mod typing;
+mod unread;
+mod view;
+
+pub use news::{AccountNews, Answer, DeviceNews, HeldKeys};
+pub use receipts::{NewReceipt, ReceiptError};
+pub use service::{Outside, StateForm, SyncError, SyncRequest, SyncService, TIMEOUT_MAX};
+pub use set_typing::TypingError;
+pub use token::{InvalidToken, SyncToken, TimelineToken};
+pub use typing::{TYPING_MS_MAX, Typing};

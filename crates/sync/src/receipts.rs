@@ -1,0 +1,242 @@
+//! Read receipts: up to where users read
+//! (<https://spec.matrix.org/v1.19/client-server-api/#receipts>).
+
+use std::collections::BTreeMap;
+
+use freehold_store::tables::identity::{EVENT_NUMBERS, ROOM_NUMBERS, USER_IDS};
+use freehold_store::tables::receipts::{RECEIPT_CHANGES, RECEIPTS, ReceiptKind, ReceiptRow};
+use freehold_store::tables::rooms::{EVENTS, LOCAL_MEMBERS, MEMBERSHIPS, Membership};
+use freehold_store::{
+    Actor, Batch, CommitError, Order, Position, ReadError, RoomNumber, Snapshot, Store, TimelineIndex,
+    UserNumber,
+};
+use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId};
+use serde_json::value::to_raw_value;
+use serde_json::{Value, json};
+
+use crate::response::EventJson;
+
+/// How many receipts of a room a client is told of at once.
+const RECEIPTS_MAX: usize = 10_000;
+/// How many members of our tenants are told of a change at most, for each room.
+pub(crate) const LOCAL_MEMBERS_MAX: usize = 1_000_000;
+
+/// A receipt that a user wants to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReceipt {
+    /// The event up to which the user read.
+    pub event_id: OwnedEventId,
+    /// Who may see it.
+    pub kind: ReceiptKind,
+    /// The thread: `main`, or the id of a thread root; without one, the receipt is for the whole room.
+    pub thread: Option<String>,
+}
+
+/// Why a receipt was not set.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError {
+    /// The user is not in the room.
+    #[error("you are not in this room")]
+    NotJoined,
+    /// The event is not one of the room's timeline.
+    #[error("this room has no event `{0}`")]
+    UnknownEvent(OwnedEventId),
+    /// `thread_id` is no thread's.
+    #[error("`thread_id` must be `main` or the id of an event of the room")]
+    InvalidThread,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store cannot write.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Sets receipts of a user in a room, all at once. Those that would go back are left out.
+///
+/// # Errors
+/// [`ReceiptError`]; nothing was set.
+pub(crate) async fn set_receipts(
+    store: &Store,
+    actor: &Actor,
+    room_id: &RoomId,
+    receipts: Vec<NewReceipt>,
+    now_ts: i64,
+) -> Result<(), ReceiptError> {
+    let snapshot = store.snapshot()?;
+    let room = joined_room(&snapshot, actor.user, room_id).await?.ok_or(ReceiptError::NotJoined)?;
+    let mut batch = Batch::new();
+    let mut public = false;
+    let mut changed = false;
+    for receipt in receipts {
+        let is_public = receipt.kind == ReceiptKind::Read;
+        if set_one(&snapshot, &mut batch, (room, actor.user), receipt, now_ts).await? {
+            changed = true;
+            public |= is_public;
+        }
+    }
+    if !changed {
+        return Ok(());
+    }
+    batch.touch(room);
+    batch.wake(actor.user);
+    if public {
+        let members = local_joined_members(&snapshot, room).await?;
+        members.into_iter().for_each(|user| batch.wake(user));
+    }
+    store.commit(batch).await?;
+    Ok(())
+}
+
+async fn set_one(
+    snapshot: &Snapshot,
+    batch: &mut Batch,
+    (room, user): (RoomNumber, UserNumber),
+    receipt: NewReceipt,
+    ts: i64,
+) -> Result<bool, ReceiptError> {
+    let index = timeline_index(snapshot, room, &receipt.event_id)
+        .await?
+        .ok_or_else(|| ReceiptError::UnknownEvent(receipt.event_id.clone()))?;
+    check_thread(snapshot, room, receipt.thread.as_deref()).await?;
+    let key = (room, user, receipt.kind, receipt.thread);
+    let old = snapshot.get(&RECEIPTS, &key).await?;
+    if old.as_ref().is_some_and(|old| old.index >= index) {
+        return Ok(false);
+    }
+    batch.expect_unchanged(&RECEIPTS, &key, old.as_ref());
+    if let Some(old) = old {
+        let (room, user, kind, thread) = key.clone();
+        batch.delete(&RECEIPT_CHANGES, &(room, old.since, user, kind, thread));
+    }
+    batch.at_position(move |since, writes| {
+        writes.put(&RECEIPTS, &key, &ReceiptRow { event_id: receipt.event_id, index, ts, since });
+        let (room, user, kind, thread) = key;
+        writes.put(&RECEIPT_CHANGES, &(room, since, user, kind, thread), &());
+    });
+    Ok(true)
+}
+
+async fn check_thread(
+    snapshot: &Snapshot,
+    room: RoomNumber,
+    thread: Option<&str>,
+) -> Result<(), ReceiptError> {
+    let Some(thread) = thread.filter(|thread| *thread != "main") else { return Ok(()) };
+    let root = EventId::parse(thread).map_err(|_| ReceiptError::InvalidThread)?;
+    timeline_index(snapshot, room, &root).await?.map(|_| ()).ok_or(ReceiptError::InvalidThread)
+}
+
+/// The room, if the user is in it.
+pub(crate) async fn joined_room(
+    snapshot: &Snapshot,
+    user: UserNumber,
+    room_id: &RoomId,
+) -> Result<Option<RoomNumber>, ReadError> {
+    let Some(room) = snapshot.get(&ROOM_NUMBERS, &room_id.to_owned()).await? else { return Ok(None) };
+    let membership = snapshot.get(&MEMBERSHIPS, &(user, room)).await?;
+    Ok(membership.filter(|row| row.membership == Membership::Join).map(|_| room))
+}
+
+async fn timeline_index(
+    snapshot: &Snapshot,
+    room: RoomNumber,
+    event_id: &EventId,
+) -> Result<Option<TimelineIndex>, ReadError> {
+    let Some(event) = snapshot.get(&EVENT_NUMBERS, &event_id.to_owned()).await? else { return Ok(None) };
+    let row = snapshot.get(&EVENTS, &event).await?;
+    Ok(row.filter(|row| row.room == room).and_then(|row| row.timeline))
+}
+
+/// The joined members of a room who are users of our tenants.
+pub(crate) async fn local_joined_members(
+    snapshot: &Snapshot,
+    room: RoomNumber,
+) -> Result<Vec<UserNumber>, ReadError> {
+    let members = snapshot.scan_prefix(&LOCAL_MEMBERS, &(room,), Order::Ascending, LOCAL_MEMBERS_MAX).await?;
+    let joined = members.into_iter().filter(|(_, membership)| *membership == Membership::Join);
+    Ok(joined.map(|((_, _, user), _)| user).collect())
+}
+
+/// A receipt as it is kept.
+pub(crate) type Kept = (UserNumber, ReceiptKind, Option<String>, ReceiptRow);
+
+/// The receipts of a user in a room.
+pub(crate) async fn own_receipts(
+    snapshot: &Snapshot,
+    room: RoomNumber,
+    user: UserNumber,
+) -> Result<Vec<Kept>, ReadError> {
+    let rows = snapshot.scan_prefix(&RECEIPTS, &(room, user), Order::Ascending, RECEIPTS_MAX).await?;
+    Ok(rows.into_iter().map(|((_, user, kind, thread), row)| (user, kind, thread, row)).collect())
+}
+
+/// `m.receipt` events, one for each thread, with what a user may see of the receipts set after `since` and up to `to`;
+/// without `since`, of all.
+pub(crate) async fn receipt_events(
+    snapshot: &Snapshot,
+    (room, viewer): (RoomNumber, UserNumber),
+    since: Option<Position>,
+    to: Position,
+) -> Result<Vec<EventJson>, ReadError> {
+    let mut receipts = match since {
+        None => all_receipts(snapshot, room).await?,
+        Some(since) => receipts_between(snapshot, room, since, to).await?,
+    };
+    receipts.retain(|(user, kind, ..)| *kind == ReceiptKind::Read || *user == viewer);
+    let users: Vec<UserNumber> = receipts.iter().map(|(user, ..)| *user).collect();
+    let ids = snapshot.get_many(&USER_IDS, &users).await?;
+    Ok(events_of(receipts.into_iter().zip(ids)))
+}
+
+async fn all_receipts(snapshot: &Snapshot, room: RoomNumber) -> Result<Vec<Kept>, ReadError> {
+    let rows = snapshot.scan_prefix(&RECEIPTS, &(room,), Order::Ascending, RECEIPTS_MAX).await?;
+    Ok(rows.into_iter().map(|((_, user, kind, thread), row)| (user, kind, thread, row)).collect())
+}
+
+async fn receipts_between(
+    snapshot: &Snapshot,
+    room: RoomNumber,
+    since: Position,
+    to: Position,
+) -> Result<Vec<Kept>, ReadError> {
+    let range = (&(room, Position(since.0.saturating_add(1))), &(room, Position(to.0.saturating_add(1))));
+    let changes = snapshot.scan_range(&RECEIPT_CHANGES, range, Order::Ascending, RECEIPTS_MAX).await?;
+    let keys: Vec<_> =
+        changes.into_iter().map(|((room, _, user, kind, thread), ())| (room, user, kind, thread)).collect();
+    let rows = snapshot.get_many(&RECEIPTS, &keys).await?;
+    let kept = keys.into_iter().zip(rows);
+    Ok(kept.filter_map(|((_, user, kind, thread), row)| Some((user, kind, thread, row?))).collect())
+}
+
+type ByUser = BTreeMap<OwnedUserId, Value>;
+type Content = BTreeMap<OwnedEventId, BTreeMap<&'static str, ByUser>>;
+
+/// A user can have receipts of several threads on one event, so each thread has an event of its own.
+fn events_of(receipts: impl Iterator<Item = (Kept, Option<OwnedUserId>)>) -> Vec<EventJson> {
+    let mut threads: BTreeMap<Option<String>, Content> = BTreeMap::new();
+    for ((_, kind, thread, row), user_id) in receipts {
+        let receipt = match &thread {
+            None => json!({ "ts": row.ts }),
+            Some(thread) => json!({ "ts": row.ts, "thread_id": thread }),
+        };
+        if let Some(user_id) = user_id {
+            let content = threads.entry(thread).or_default();
+            content
+                .entry(row.event_id)
+                .or_default()
+                .entry(kind_name(kind))
+                .or_default()
+                .insert(user_id, receipt);
+        }
+    }
+    let events = threads.into_values().map(|content| json!({ "type": "m.receipt", "content": content }));
+    events.filter_map(|event| to_raw_value(&event).ok()).collect()
+}
+
+const fn kind_name(kind: ReceiptKind) -> &'static str {
+    match kind {
+        ReceiptKind::Read => "m.read",
+        ReceiptKind::ReadPrivate => "m.read.private",
+    }
+}

@@ -1,0 +1,153 @@
+//! Which rooms have news for a user, and of which kind.
+
+use std::collections::BTreeSet;
+
+use freehold_store::tables::identity::ROOM_IDS;
+use freehold_store::tables::rooms::{MEMBERSHIPS, Membership, MembershipRow};
+use freehold_store::{Order, Position, RoomNumber};
+use ruma_common::{OwnedRoomId, OwnedUserId};
+use serde_json::value::RawValue;
+
+use crate::filter::room_passes;
+use crate::response::{EventJson, InvitedRoom, KnockedRoom, RoomsUpdate};
+use crate::service::{Look, SyncError};
+
+/// How many rooms of a user are looked at.
+const ROOMS_MAX: usize = 100_000;
+
+/// A look at the rooms of the user.
+pub(crate) struct RoomsLook<'a> {
+    look: &'a Look<'a>,
+    /// The rooms in which something happened, as far as that is known.
+    changed: Option<BTreeSet<RoomNumber>>,
+    ignored: BTreeSet<OwnedUserId>,
+}
+
+/// How the user stands to a room.
+pub(crate) struct Standing {
+    pub(crate) room: RoomNumber,
+    pub(crate) room_id: OwnedRoomId,
+    pub(crate) membership: MembershipRow,
+}
+
+impl<'a> RoomsLook<'a> {
+    pub(crate) async fn new(look: &'a Look<'a>) -> Result<Self, SyncError> {
+        let ignored = look.inner.outside.accounts.ignored_users(&look.snapshot, look.actor.user).await?;
+        Ok(RoomsLook { look, changed: changed_rooms(look).await?, ignored })
+    }
+
+    /// The news of all rooms.
+    pub(crate) async fn rooms_update(&self) -> Result<RoomsUpdate, SyncError> {
+        let mut update = RoomsUpdate::default();
+        for standing in self.standings().await? {
+            self.add(&mut update, standing).await?;
+        }
+        Ok(update)
+    }
+
+    /// The rooms with news, among those that the filter lets pass.
+    async fn standings(&self) -> Result<Vec<Standing>, SyncError> {
+        let snapshot = &self.look.snapshot;
+        let user = self.look.actor.user;
+        let rows = snapshot.scan_prefix(&MEMBERSHIPS, &(user,), Order::Ascending, ROOMS_MAX).await?;
+        let wanted: Vec<(RoomNumber, MembershipRow)> = rows
+            .into_iter()
+            .map(|((_, room), row)| (room, row))
+            .filter(|(room, row)| self.has_news(*room, row))
+            .collect();
+        let numbers: Vec<RoomNumber> = wanted.iter().map(|(room, _)| *room).collect();
+        let ids = snapshot.get_many(&ROOM_IDS, &numbers).await?;
+        let filter = &self.look.request.filter.room;
+        let standings = wanted.into_iter().zip(ids).filter_map(|((room, membership), room_id)| {
+            let room_id = room_id?;
+            let passes = room_passes(filter.rooms.as_deref(), &filter.not_rooms, &room_id);
+            passes.then_some(Standing { room, room_id, membership })
+        });
+        Ok(standings.collect())
+    }
+
+    fn has_news(&self, room: RoomNumber, row: &MembershipRow) -> bool {
+        let Some(since) = self.look.since() else {
+            return match row.membership {
+                Membership::Leave | Membership::Ban => {
+                    self.look.request.filter.room.include_leave && !row.forgotten
+                }
+                _ => true,
+            };
+        };
+        let is_member = row.membership == Membership::Join;
+        let changed = || self.changed.as_ref().is_none_or(|changed| changed.contains(&room));
+        row.since > since || (is_member && (self.look.request.full_state || changed()))
+    }
+
+    async fn add(&self, update: &mut RoomsUpdate, standing: Standing) -> Result<(), SyncError> {
+        match standing.membership.membership {
+            Membership::Join => {
+                let joined = self.look.joined_room(&standing).await?;
+                if !joined.is_empty() || self.is_new(&standing.membership) {
+                    update.join.insert(standing.room_id, joined);
+                }
+            }
+            Membership::Invite => {
+                let events = events(&standing.membership.stripped_state);
+                if !self.is_ignored(&events) {
+                    update.invite.insert(standing.room_id, InvitedRoom { invite_state: events.into() });
+                }
+            }
+            Membership::Knock => {
+                let events = events(&standing.membership.stripped_state);
+                update.knock.insert(standing.room_id, KnockedRoom { knock_state: events.into() });
+            }
+            Membership::Leave | Membership::Ban => {
+                if !standing.membership.forgotten {
+                    update.leave.insert(standing.room_id.clone(), self.look.left_room(&standing).await?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_new(&self, membership: &MembershipRow) -> bool {
+        self.look.since().is_none_or(|since| membership.since > since)
+    }
+
+    /// Whether an invite comes from somebody whom the user ignores.
+    fn is_ignored(&self, stripped_state: &[EventJson]) -> bool {
+        let user = self.look.actor.user_id.as_str();
+        let inviter = stripped_state.iter().find_map(|event| inviter(event, user));
+        inviter.is_some_and(|inviter| self.ignored.contains(&inviter))
+    }
+}
+
+async fn changed_rooms(look: &Look<'_>) -> Result<Option<BTreeSet<RoomNumber>>, SyncError> {
+    let Some(since) = look.since() else { return Ok(None) };
+    let touched = look.inner.store.rooms_touched(since, look.snapshot.position());
+    let Some(mut changed) = touched else { return Ok(None) };
+    changed.extend(look.inner.typing.rooms_changed(look.typing_since));
+    let accounts = &look.inner.outside.accounts;
+    changed.extend(accounts.rooms_with_account_data(&look.snapshot, look.actor.user, since).await?);
+    Ok(Some(changed))
+}
+
+/// Events from their JSON texts.
+fn events(texts: &[String]) -> Vec<EventJson> {
+    texts.iter().filter_map(|text| RawValue::from_string(text.clone()).ok()).collect()
+}
+
+/// Who sent the membership event of a user, if this is it.
+fn inviter(event: &EventJson, user: &str) -> Option<OwnedUserId> {
+    #[derive(serde::Deserialize)]
+    struct Member {
+        #[serde(rename = "type")]
+        event_type: String,
+        state_key: String,
+        sender: OwnedUserId,
+    }
+    let member: Member = serde_json::from_str(event.get()).ok()?;
+    (member.event_type == "m.room.member" && member.state_key == user).then_some(member.sender)
+}
+
+/// Whether a position is before another or absent.
+pub(crate) fn is_before(position: Option<Position>, other: Position) -> bool {
+    position.is_none_or(|position| position < other)
+}

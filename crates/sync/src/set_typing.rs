@@ -1,0 +1,70 @@
+//! Telling others that somebody types, and that they stopped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use freehold_store::{Actor, ReadError, RoomNumber, UserNumber};
+use ruma_common::RoomId;
+
+use crate::receipts::{joined_room, local_joined_members};
+use crate::service::{Inner, SyncService};
+use crate::typing::TYPING_MS_MAX;
+
+/// Why others are not told.
+#[derive(Debug, thiserror::Error)]
+pub enum TypingError {
+    /// The user is not in the room.
+    #[error("you are not in this room")]
+    NotJoined,
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl SyncService {
+    /// A user types in a room for some time, or stopped (`None`).
+    ///
+    /// # Errors
+    /// [`TypingError`]; nobody was told.
+    pub async fn set_typing(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        typing_for: Option<Duration>,
+    ) -> Result<(), TypingError> {
+        let snapshot = self.0.store.snapshot()?;
+        let room = joined_room(&snapshot, actor.user, room_id).await?.ok_or(TypingError::NotJoined)?;
+        let members = local_joined_members(&snapshot, room).await?;
+        let inner = &self.0;
+        let changed = match typing_for {
+            None => inner.typing.stop(room, &actor.user_id),
+            Some(time) => {
+                let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX).min(TYPING_MS_MAX);
+                let until_ts = inner.outside.clock.now_ts().saturating_add(time_ms);
+                expire_later(Arc::clone(inner), room, time_ms, members.clone());
+                inner.typing.start(room, &actor.user_id, until_ts)
+            }
+        };
+        if changed {
+            inner.wake_all(&members);
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn wake_all(&self, members: &[UserNumber]) {
+        members.iter().for_each(|user| self.store.wakes().wake(*user));
+    }
+}
+
+/// Clients that vanish do not say that they stopped.
+fn expire_later(inner: Arc<Inner>, room: RoomNumber, time_ms: i64, members: Vec<UserNumber>) {
+    let time = Duration::from_millis(u64::try_from(time_ms).unwrap_or_default());
+    tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        if inner.typing.expire(room, inner.outside.clock.now_ts()) {
+            inner.wake_all(&members);
+        }
+    });
+}

@@ -1,0 +1,16 @@
+//! Syncs over a store in memory, with people of two tenants.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails may panic"
+)]
+
+#[path = "../../../rooms/tests/it/hosted.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
+mod hosted;
+mod person;
+mod receipts;
+mod state;
+mod timelines;
+mod waiting;

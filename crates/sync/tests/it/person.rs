@@ -1,0 +1,165 @@
+//! A person who syncs.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use freehold_rooms::CreateRoom;
+use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, RoomNumber, Snapshot, UserNumber};
+use freehold_sync::response::{DeviceLists, EventJson};
+use freehold_sync::{AccountNews, Answer, DeviceNews, HeldKeys, Outside, SyncRequest, SyncService};
+use ruma_client_api::filter::FilterDefinition;
+use ruma_common::push::Ruleset;
+use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
+use serde_json::Value;
+
+use crate::hosted::{World, entry};
+
+pub const ALICE: &str = "@alice:one.example";
+pub const BOB: &str = "@bob:two.example";
+
+/// Accounts without any data but the server's push rules, and whom they ignore.
+pub struct Accounts {
+    pub ignored: Mutex<BTreeSet<OwnedUserId>>,
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> Answer<'a, T> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+impl AccountNews for Accounts {
+    fn filter<'a>(&'a self, _: &'a Actor, _: &'a str) -> Answer<'a, Option<FilterDefinition>> {
+        ready(None)
+    }
+
+    fn account_data<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        _: UserNumber,
+        _: Option<RoomNumber>,
+        _: Option<Position>,
+    ) -> Answer<'a, Vec<EventJson>> {
+        ready(Vec::new())
+    }
+
+    fn rooms_with_account_data<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        _: UserNumber,
+        _: Position,
+    ) -> Answer<'a, BTreeSet<RoomNumber>> {
+        ready(BTreeSet::new())
+    }
+
+    fn ruleset<'a>(&'a self, _: &'a Snapshot, actor: &'a Actor) -> Answer<'a, Arc<Ruleset>> {
+        ready(Arc::new(Ruleset::server_default(&actor.user_id)))
+    }
+
+    fn ignored_users<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, BTreeSet<OwnedUserId>> {
+        ready(self.ignored.lock().unwrap().clone())
+    }
+}
+
+/// Devices without messages or keys.
+struct Devices;
+
+impl DeviceNews for Devices {
+    fn to_device<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        _: DeviceNumber,
+        _: Position,
+        _: usize,
+    ) -> Answer<'a, (Vec<EventJson>, Position)> {
+        ready((Vec::new(), snapshot.position()))
+    }
+
+    fn received(&self, _: DeviceNumber, _: Position) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn held_keys<'a>(&'a self, _: &'a Snapshot, _: DeviceNumber) -> Answer<'a, HeldKeys> {
+        ready(HeldKeys::default())
+    }
+
+    fn device_lists<'a>(&'a self, _: &'a Snapshot, _: &'a Actor, _: Position) -> Answer<'a, DeviceLists> {
+        ready(DeviceLists::default())
+    }
+}
+
+/// Two people of two tenants, and the service that answers both.
+pub struct People {
+    pub world: World,
+    pub service: SyncService,
+    pub accounts: Arc<Accounts>,
+    pub alice: Actor,
+    pub bob: Actor,
+}
+
+impl People {
+    pub async fn new() -> Self {
+        let world = World::new(&["one.example", "two.example"]).await;
+        let accounts = Arc::new(Accounts { ignored: Mutex::default() });
+        let outside = Outside {
+            accounts: accounts.clone(),
+            devices: Arc::new(Devices),
+            clock: Arc::new(1_700_000_000_000_i64),
+        };
+        let service = SyncService::new(world.store.clone(), world.rooms.clone(), outside);
+        let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
+        People { world, service, accounts, alice, bob }
+    }
+
+    /// A room that both are in.
+    pub async fn shared_room(&self) -> OwnedRoomId {
+        let create = CreateRoom { invite: vec![self.bob.user_id.clone()], ..CreateRoom::default() };
+        let room = self.world.rooms.create_room(&self.alice, create).await.unwrap();
+        self.world.rooms.join(&self.bob, entry(&room, &[])).await.unwrap();
+        room
+    }
+
+    /// What a sync without anything said answers.
+    pub async fn sync(&self, actor: &Actor, since: Option<&Value>) -> Value {
+        self.sync_with(actor, since, |_| {}).await
+    }
+
+    pub async fn sync_with(
+        &self,
+        actor: &Actor,
+        since: Option<&Value>,
+        change: impl FnOnce(&mut SyncRequest),
+    ) -> Value {
+        let mut request = SyncRequest { since: since.map(token), ..SyncRequest::default() };
+        change(&mut request);
+        serde_json::to_value(self.service.sync(actor, &request).await.unwrap()).unwrap()
+    }
+}
+
+/// The token of an answer.
+pub fn token(answer: &Value) -> freehold_sync::SyncToken {
+    answer["next_batch"].as_str().unwrap().parse().unwrap()
+}
+
+/// What an answer says of a joined room.
+pub fn joined<'a>(answer: &'a Value, room: &RoomId) -> &'a Value {
+    &answer["rooms"]["join"][room.as_str()]
+}
+
+/// The bodies of the messages in a timeline.
+pub fn bodies(room: &Value) -> Vec<&str> {
+    events(&room["timeline"]).iter().filter_map(|event| event["content"]["body"].as_str()).collect()
+}
+
+pub fn events(list: &Value) -> &[Value] {
+    list["events"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Type and state key of each event of a list.
+pub fn keys(list: &Value) -> BTreeSet<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    events(list).iter().map(|event| (text(&event["type"]), text(&event["state_key"]))).collect()
+}
+
+/// A filter from its JSON.
+pub fn filter(json: Value) -> FilterDefinition {
+    serde_json::from_value(json).unwrap()
+}
