@@ -160,7 +160,12 @@ impl Room {
         };
         let room =
             Room { version, room_id, create: numbers.event, state: before, facts, extremities: Vec::new() };
-        Ok(room.appended(event, numbers.state_key, &Shelf::new())?)
+        let shelf = Shelf::new();
+        let mut nodes = shelf.nodes();
+        room.state.save(&mut nodes).map_err(Stop::from)?;
+        let mut receipt = room.appended(event, numbers.state_key, &shelf)?;
+        receipt.nodes.extend(nodes.into_made());
+        Ok(receipt)
     }
 
     /// Checks 4 to 6 on receipt, and what follows from them: the same for our own events and for everybody's.

@@ -1,12 +1,18 @@
-//! Room aliases.
+//! Room aliases
+//! (<https://spec.matrix.org/v1.19/client-server-api/#room-aliases>).
 
-use freehold_canonical_json::{Object, Value};
-use freehold_store::tables::rooms::ALIASES;
-use ruma_common::{OwnedRoomId, RoomAliasId};
+use freehold_canonical_json::{Limits, Object, Value, parse};
+use freehold_event_auth::Power;
+use freehold_room::Event;
+use freehold_store::tables::rooms::{ALIASES, AliasRow, MEMBERSHIPS, Membership, ROOM_ALIASES};
+use freehold_store::{Actor, Batch, Order, RoomNumber, TenantNumber};
+use ruma_common::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
 
 use crate::error::ActionError;
+use crate::read::{Reader, Unreadable};
 use crate::rooms::Rooms;
-use crate::work::Work;
+use crate::send::tried;
+use crate::work::{Wanted, Work};
 
 impl Rooms {
     /// The room to which an alias of a tenant of this process leads.
@@ -22,14 +28,152 @@ impl Rooms {
         let row = snapshot.get(&ALIASES, &alias.to_owned()).await?.ok_or_else(unknown)?;
         Ok(snapshot.id_of(row.room).await?)
     }
+
+    /// Makes an alias of the user's tenant lead to a room that the user is in.
+    ///
+    /// # Errors
+    /// [`ActionError::ForeignAlias`], [`ActionError::AliasTaken`], [`ActionError::NotInRoom`].
+    pub async fn create_alias(
+        &self,
+        actor: &Actor,
+        alias: &RoomAliasId,
+        room_id: &RoomId,
+    ) -> Result<(), ActionError> {
+        tried!(self.try_create_alias(actor, alias, room_id))
+    }
+
+    async fn try_create_alias(
+        &self,
+        actor: &Actor,
+        alias: &RoomAliasId,
+        room_id: &RoomId,
+    ) -> Result<(), ActionError> {
+        if alias.server_name() != actor.tenant.server_name() {
+            return Err(ActionError::ForeignAlias(alias.to_string()));
+        }
+        let snapshot = self.0.store.snapshot()?;
+        let room = snapshot.number_of(&room_id.to_owned()).await?.ok_or(ActionError::NotInRoom)?;
+        let member = snapshot.get(&MEMBERSHIPS, &(actor.user, room)).await?;
+        if member.is_none_or(|row| row.membership != Membership::Join) {
+            return Err(ActionError::NotInRoom);
+        }
+        let alias = alias.to_owned();
+        if snapshot.get(&ALIASES, &alias).await?.is_some() {
+            return Err(ActionError::AliasTaken(alias));
+        }
+        let mut batch = Batch::new();
+        put_alias(&mut batch, room, actor, &alias);
+        self.0.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Takes an alias away: its creator may, and who may set the canonical alias of the room. If the room names it as
+    /// its canonical alias and the user may change that, it no longer does.
+    ///
+    /// # Errors
+    /// [`ActionError::UnknownAlias`], [`ActionError::MayNot`].
+    pub async fn delete_alias(&self, actor: &Actor, alias: &RoomAliasId) -> Result<(), ActionError> {
+        tried!(self.try_delete_alias(actor, alias))
+    }
+
+    async fn try_delete_alias(&self, actor: &Actor, alias: &RoomAliasId) -> Result<(), ActionError> {
+        let alias = alias.to_owned();
+        let unknown = || ActionError::UnknownAlias(alias.clone());
+        if alias.server_name() != actor.tenant.server_name() {
+            return Err(unknown());
+        }
+        let snapshot = self.0.store.snapshot()?;
+        let row = snapshot.get(&ALIASES, &alias).await?.ok_or_else(unknown)?;
+        let room_id = snapshot.id_of(row.room).await?;
+        let mut work = Work::begin(self, &room_id).await?;
+        let may_name = work.may_name(actor).await?;
+        if row.creator != actor.user_id && !may_name {
+            return Err(ActionError::MayNot("you did not make this alias"));
+        }
+        let mut batch = Batch::new();
+        batch.expect_unchanged(&ALIASES, &alias, Some(&row));
+        batch.delete(&ALIASES, &alias);
+        batch.delete(&ROOM_ALIASES, &(row.room, actor.tenant.number(), alias.clone()));
+        if may_name && work.drop_canonical(actor, |named| named == alias.as_str()).await? {
+            work.batch.append(batch);
+            return work.commit().await;
+        }
+        self.0.store.commit(batch).await?;
+        Ok(())
+    }
+}
+
+impl Reader {
+    /// The aliases of a room that belong to a tenant.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn aliases(
+        &self,
+        room: RoomNumber,
+        tenant: TenantNumber,
+    ) -> Result<Vec<OwnedRoomAliasId>, Unreadable> {
+        let rows =
+            self.snapshot.scan_prefix(&ROOM_ALIASES, &(room, tenant), Order::Ascending, usize::MAX).await?;
+        Ok(rows.into_iter().map(|((_, _, alias), ())| alias).collect())
+    }
+}
+
+/// Writes that an alias leads to a room.
+pub(crate) fn put_alias(batch: &mut Batch, room: RoomNumber, actor: &Actor, alias: &OwnedRoomAliasId) {
+    batch.expect_absent(&ALIASES, alias);
+    batch.put(&ALIASES, alias, &AliasRow { room, creator: actor.user_id.clone() });
+    batch.put(&ROOM_ALIASES, &(room, actor.tenant.number(), alias.clone()), &());
 }
 
 impl Work {
-    /// "The server MUST check that the aliases are valid and lead to the room", those that the canonical alias event
-    /// does not name already.
+    /// Whether a user is in the room and has the power to set its canonical alias: then the user also decides about
+    /// aliases and directories.
+    pub(crate) async fn may_name(&mut self, actor: &Actor) -> Result<bool, ActionError> {
+        self.may_set(actor, "m.room.canonical_alias").await
+    }
+
+    /// Whether a user is in the room and has the power to set a kind of state.
+    pub(crate) async fn may_set(&mut self, actor: &Actor, event_type: &str) -> Result<bool, ActionError> {
+        let member = self.state_event("m.room.member", actor.user_id.as_str()).await?;
+        let joined = member.as_deref().and_then(crate::write::membership_of) == Some(Membership::Join);
+        let needed = Power::Level(self.power_levels().required_level(event_type, Some("")));
+        Ok(joined && self.power(actor.user_id.as_str()) >= needed)
+    }
+
+    /// Takes aliases out of the canonical alias event; tells whether there was anything to take.
+    pub(crate) async fn drop_canonical(
+        &mut self,
+        actor: &Actor,
+        is_dropped: impl Fn(&str) -> bool,
+    ) -> Result<bool, ActionError> {
+        let Some(event) = self.state_event("m.room.canonical_alias", "").await? else {
+            return Ok(false);
+        };
+        let mut content = content_of(&event);
+        let dropped = |value: &Value<'_>| value.as_str().is_some_and(&is_dropped);
+        let named = content.get("alias").is_some_and(dropped);
+        let listed =
+            content.get("alt_aliases").and_then(Value::as_array).is_some_and(|list| list.iter().any(dropped));
+        if !named && !listed {
+            return Ok(false);
+        }
+        if named {
+            content.remove("alias");
+        }
+        if let Some(list) = content.get_mut("alt_aliases").and_then(Value::as_array_mut) {
+            list.retain(|alias| !dropped(alias));
+        }
+        let wanted = Wanted::state(&actor.user_id, ("m.room.canonical_alias", ""), content);
+        self.append(&actor.tenant, wanted).await?;
+        Ok(true)
+    }
+
+    /// Aliases that a canonical alias event names for the first time must lead to the room
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#mroomcanonical_alias>).
     pub(crate) async fn check_canonical_alias(&mut self, content: &Object<'_>) -> Result<(), ActionError> {
         let before = self.state_event("m.room.canonical_alias", "").await?;
-        let before = before.map(|event| aliases_in_text(event.pdu.content())).unwrap_or_default();
+        let before = before.map(|event| aliases_in(&content_of(&event))).unwrap_or_default();
         for alias in aliases_in(content) {
             if before.contains(&alias) {
                 continue;
@@ -45,7 +189,8 @@ impl Work {
     }
 }
 
-fn aliases_in(content: &Object<'_>) -> Vec<String> {
+/// The aliases that the content of a canonical alias event names.
+pub(crate) fn aliases_in(content: &Object<'_>) -> Vec<String> {
     let single = content.get("alias").into_iter();
     let listed = content.get("alt_aliases").and_then(Value::as_array).into_iter().flatten();
     single
@@ -56,8 +201,8 @@ fn aliases_in(content: &Object<'_>) -> Vec<String> {
         .collect()
 }
 
-fn aliases_in_text(content: &str) -> Vec<String> {
-    let parsed =
-        freehold_canonical_json::parse(content.as_bytes(), &freehold_canonical_json::Limits::RELAXED);
-    parsed.ok().and_then(Value::into_object).map(|content| aliases_in(&content)).unwrap_or_default()
+/// The content of an event, to be changed.
+pub(crate) fn content_of(event: &Event) -> Object<'static> {
+    let parsed = parse(event.pdu.content().as_bytes(), &Limits::RELAXED).ok().and_then(Value::into_object);
+    parsed.map(Object::into_owned).unwrap_or_default()
 }

@@ -1,12 +1,13 @@
 //! Creating rooms.
 
 use freehold_event::RoomVersion;
-use freehold_store::tables::rooms::{ALIASES, AliasRow, DIRECTORY, ROOM_ALIASES};
+use freehold_store::tables::rooms::{ALIASES, DIRECTORY};
 use freehold_store::{Actor, Tenant};
 use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::alias::put_alias;
 use crate::content;
 use crate::error::ActionError;
 use crate::rooms::Rooms;
@@ -106,7 +107,10 @@ impl Rooms {
         })?;
         let mut work = new.work;
         if let Some(alias) = &alias {
-            work.put_alias(actor, alias).await?;
+            if work.snapshot.get(&ALIASES, alias).await?.is_some() {
+                return Err(ActionError::AliasTaken(alias.clone()));
+            }
+            put_alias(&mut work.batch, work.number, actor, alias);
         }
         if create.visibility == Visibility::Public {
             work.batch.put(&DIRECTORY, &(actor.tenant.number(), work.number), &());
@@ -186,7 +190,7 @@ impl<'a> NewRoom<'a> {
             let content = content::made(&json!({ "alias": alias }), self.version)?;
             let wanted = Wanted::state(&self.actor.user_id, ("m.room.canonical_alias", ""), content);
             // The alias comes with the room, so that it does not lead there yet.
-            self.work.append(&self.actor.tenant, self.timed(wanted)).await?;
+            self.append(wanted).await?;
         }
         self.fill_preset(create).await?;
         for state in &create.initial_state {
@@ -245,6 +249,11 @@ impl<'a> NewRoom<'a> {
 
     pub(crate) async fn add(&mut self, wanted: Wanted) -> Result<(), ActionError> {
         self.work.append_any(self.actor, self.timed(wanted)).await.map(|_| ())
+    }
+
+    /// Adds an event that needs no looking at.
+    pub(crate) async fn append(&mut self, wanted: Wanted) -> Result<(), ActionError> {
+        self.work.append(&self.actor.tenant, self.timed(wanted)).await.map(|_| ())
     }
 
     fn timed(&self, wanted: Wanted) -> Wanted {
@@ -340,22 +349,4 @@ fn alias_of(tenant: &Tenant, localpart: &str) -> Result<OwnedRoomAliasId, Action
         return Err(bad("no local part of a room alias"));
     }
     RoomAliasId::parse(format!("#{localpart}:{}", tenant.server_name())).map_err(|_| bad("too long"))
-}
-
-impl Work {
-    /// Writes that an alias leads to the room.
-    pub(crate) async fn put_alias(
-        &mut self,
-        actor: &Actor,
-        alias: &OwnedRoomAliasId,
-    ) -> Result<(), ActionError> {
-        if self.snapshot.get(&ALIASES, alias).await?.is_some() {
-            return Err(ActionError::AliasTaken(alias.clone()));
-        }
-        let row = AliasRow { room: self.number, creator: actor.user_id.clone() };
-        self.batch.expect_absent(&ALIASES, alias);
-        self.batch.put(&ALIASES, alias, &row);
-        self.batch.put(&ROOM_ALIASES, &(self.number, actor.tenant.number(), alias.clone()), &());
-        Ok(())
-    }
 }

@@ -209,7 +209,7 @@ impl Rooms {
         action: &MemberAction,
         step: Step,
     ) -> Result<(), ActionError> {
-        let mut work = Work::begin(self, room_id).await?;
+        let mut work = Work::begin_as(self, actor, room_id).await?;
         let target = &action.user_id;
         let now = work.state_event("m.room.member", target.as_str()).await?;
         let now = now.as_deref().and_then(membership_of);

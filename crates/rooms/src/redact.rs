@@ -47,7 +47,7 @@ impl Rooms {
         room_id: &RoomId,
         redaction: &Redaction,
     ) -> Result<OwnedEventId, ActionError> {
-        let mut work = Work::begin(self, room_id).await?;
+        let mut work = Work::begin_as(self, actor, room_id).await?;
         if let Some(sent) = work.already_sent(actor, redaction.transaction_id.as_deref()).await? {
             return Ok(sent);
         }

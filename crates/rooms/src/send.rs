@@ -64,7 +64,7 @@ impl Rooms {
         room_id: &RoomId,
         event: &NewEvent,
     ) -> Result<OwnedEventId, ActionError> {
-        let mut work = Work::begin(self, room_id).await?;
+        let mut work = Work::begin_as(self, actor, room_id).await?;
         if let Some(sent) = work.already_sent(actor, event.transaction_id.as_deref()).await? {
             return Ok(sent);
         }

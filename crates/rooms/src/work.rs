@@ -11,7 +11,9 @@ use freehold_room::{
 };
 use freehold_signing::SignedPdu;
 use freehold_store::tables::rooms::CurrentStateRow;
-use freehold_store::{Batch, DeviceNumber, EventNumber, RoomNumber, Snapshot, StateKeyNumber, Tenant};
+use freehold_store::{
+    Actor, Batch, DeviceNumber, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant,
+};
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
 use crate::error::ActionError;
@@ -19,6 +21,7 @@ use crate::loaded::{Loaded, Locals, fulfil};
 use crate::random;
 use crate::rooms::{Cell, Rooms};
 use crate::sign;
+use crate::write::RowAt;
 
 /// What is to become an event.
 #[derive(Clone, Debug)]
@@ -118,6 +121,23 @@ impl Work {
             guard,
             new_cell: None,
         })
+    }
+
+    /// Begins a change of a room by somebody who has, or had, to do with it. To everybody else there is no telling
+    /// whether there is such a room.
+    ///
+    /// # Errors
+    /// [`ActionError::NotInRoom`].
+    pub(crate) async fn begin_as(
+        rooms: &Rooms,
+        actor: &Actor,
+        room_id: &RoomId,
+    ) -> Result<Self, ActionError> {
+        let work = Work::begin(rooms, room_id).await.map_err(|error| match error {
+            ActionError::UnknownRoom(_) => ActionError::NotInRoom,
+            error => error,
+        })?;
+        if work.locals.0.contains_key(&actor.user) { Ok(work) } else { Err(ActionError::NotInRoom) }
     }
 
     /// Begins a new room with its create event.
@@ -269,14 +289,48 @@ impl Work {
     pub(crate) async fn commit(mut self) -> Result<(), ActionError> {
         let row = self.write().await?;
         let batch = std::mem::take(&mut self.batch);
-        let position = match self.rooms.0.store.commit(batch).await {
-            Ok(position) => position,
-            Err(error) => {
-                // The room may have changed under us: it is read anew by the next writer.
-                *self.guard = None;
-                return Err(error.into());
+        match self.rooms.0.store.commit(batch).await {
+            Ok(position) => {
+                self.finish(row, position);
+                Ok(())
             }
-        };
+            Err(error) => {
+                self.give_up();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Makes this change and that of another room durable, together or not at all.
+    ///
+    /// # Errors
+    /// [`ActionError::Commit`]; nothing has changed.
+    pub(crate) async fn commit_with(mut self, mut other: Work) -> Result<(), ActionError> {
+        let row = self.write().await?;
+        let other_row = other.write().await?;
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.append(std::mem::take(&mut other.batch));
+        match self.rooms.0.store.commit(batch).await {
+            Ok(position) => {
+                self.finish(row, position);
+                other.finish(other_row, position);
+                Ok(())
+            }
+            Err(error) => {
+                self.give_up();
+                other.give_up();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The room may have changed under us: it is read anew by the next writer.
+    fn give_up(mut self) {
+        *self.guard = None;
+    }
+
+    /// Puts the room as it is now where the next writer finds it.
+    fn finish(mut self, row: RowAt, position: Position) {
         let mut loaded =
             Loaded { machine: self.machine, shelf: self.shelf, row: row(position), locals: self.locals };
         loaded.trim();
@@ -289,7 +343,6 @@ impl Work {
         if let Some(cell) = self.new_cell {
             self.rooms.put_cell(self.number, cell);
         }
-        Ok(())
     }
 }
 

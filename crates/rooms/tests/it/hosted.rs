@@ -17,7 +17,7 @@ use ruma_common::{OwnedEventId, OwnedRoomId, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 
 /// Tenants with one key each.
-pub struct Hosted {
+pub(crate) struct Hosted {
     tenants: BTreeMap<String, (Tenant, [u8; 32])>,
 }
 
@@ -57,7 +57,7 @@ impl Identities for Hosted {
 }
 
 /// A clock that moves on by a millisecond whenever it is looked at.
-pub struct Ticking(AtomicI64);
+pub(crate) struct Ticking(AtomicI64);
 
 impl Clock for Ticking {
     fn now_ts(&self) -> i64 {
@@ -65,15 +65,15 @@ impl Clock for Ticking {
     }
 }
 
-pub struct World {
-    pub rooms: Rooms,
-    pub store: Store,
-    pub interner: Interner,
-    pub hosted: Arc<Hosted>,
+pub(crate) struct World {
+    pub(crate) rooms: Rooms,
+    pub(crate) store: Store,
+    pub(crate) interner: Interner,
+    pub(crate) hosted: Arc<Hosted>,
 }
 
 impl World {
-    pub async fn new(servers: &[&str]) -> Self {
+    pub(crate) async fn new(servers: &[&str]) -> Self {
         let tenants = servers.iter().zip(1..).map(|(name, number)| {
             let tenant = Tenant::new(TenantNumber(number), ServerName::parse(*name).unwrap().to_owned());
             let mut seed = [7; 32];
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// The same store, opened anew: nothing is in memory.
-    pub fn reopened(&self) -> Rooms {
+    pub(crate) fn reopened(&self) -> Rooms {
         Self::open(&self.store, &Interner::new(&self.store), &self.hosted)
     }
 
@@ -101,7 +101,7 @@ impl World {
         Rooms::new(store.clone(), interner.clone(), outside, RoomsSettings::default())
     }
 
-    pub async fn actor(&self, user_id: &str) -> Actor {
+    pub(crate) async fn actor(&self, user_id: &str) -> Actor {
         let user_id = UserId::parse(user_id).unwrap();
         let tenant = self.hosted.tenant(user_id.server_name()).unwrap();
         let mut batch = Batch::new();
@@ -111,29 +111,29 @@ impl World {
         Actor { tenant, user_id, user, device: Some(DeviceNumber(user.0)) }
     }
 
-    pub fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> Reader {
         self.rooms.reader().unwrap()
     }
 
-    pub async fn number(&self, room_id: &RoomId) -> RoomNumber {
+    pub(crate) async fn number(&self, room_id: &RoomId) -> RoomNumber {
         self.reader().room_number(room_id).await.unwrap().unwrap()
     }
 
     /// The contents of a state event of a room, `None` when there is none.
-    pub async fn state(&self, room_id: &RoomId, event_type: &str, state_key: &str) -> Option<Value> {
+    pub(crate) async fn state(&self, room_id: &RoomId, event_type: &str, state_key: &str) -> Option<Value> {
         let reader = self.reader();
         let room = reader.room_number(room_id).await.unwrap()?;
         let event = reader.current_state(room).await.unwrap().get(event_type, state_key).await.unwrap()?;
         Some(serde_json::from_str(event.pdu.content()).unwrap())
     }
 
-    pub async fn membership(&self, room_id: &RoomId, user_id: &str) -> Option<String> {
+    pub(crate) async fn membership(&self, room_id: &RoomId, user_id: &str) -> Option<String> {
         let content = self.state(room_id, "m.room.member", user_id).await?;
         Some(content["membership"].as_str().unwrap().to_owned())
     }
 
     /// The events of a room, oldest first.
-    pub async fn timeline(&self, room_id: &RoomId) -> Vec<Arc<StoredEvent>> {
+    pub(crate) async fn timeline(&self, room_id: &RoomId) -> Vec<Arc<StoredEvent>> {
         let reader = self.reader();
         let room = reader.room_number(room_id).await.unwrap().unwrap();
         let between = freehold_rooms::Between::ALL;
@@ -143,7 +143,7 @@ impl World {
     }
 
     /// The bodies of the messages that a user may see, oldest first.
-    pub async fn visible_bodies(&self, actor: &Actor, room_id: &RoomId) -> Vec<String> {
+    pub(crate) async fn visible_bodies(&self, actor: &Actor, room_id: &RoomId) -> Vec<String> {
         let events = self.timeline(room_id).await;
         let reader = self.reader();
         let room = reader.room_number(room_id).await.unwrap().unwrap();
@@ -152,11 +152,11 @@ impl World {
         shown.filter_map(|event| body(event)).collect()
     }
 
-    pub async fn say(&self, actor: &Actor, room_id: &RoomId, body: &str) -> OwnedEventId {
+    pub(crate) async fn say(&self, actor: &Actor, room_id: &RoomId, body: &str) -> OwnedEventId {
         self.rooms.send(actor, room_id, message(body)).await.unwrap()
     }
 
-    pub async fn put(
+    pub(crate) async fn put(
         &self,
         actor: &Actor,
         room_id: &RoomId,
@@ -173,7 +173,7 @@ impl World {
     }
 
     /// A room for everybody.
-    pub async fn public_room(&self, actor: &Actor, version: &str) -> OwnedRoomId {
+    pub(crate) async fn public_room(&self, actor: &Actor, version: &str) -> OwnedRoomId {
         let create = CreateRoom {
             preset: Some(freehold_rooms::Preset::PublicChat),
             room_version: Some(version.to_owned()),
@@ -182,29 +182,29 @@ impl World {
         self.rooms.create_room(actor, create).await.unwrap()
     }
 
-    pub async fn join(&self, actor: &Actor, room_id: &RoomId) {
+    pub(crate) async fn join(&self, actor: &Actor, room_id: &RoomId) {
         self.rooms.join(actor, entry(room_id, &self.all_servers())).await.unwrap();
     }
 
-    pub fn all_servers(&self) -> Vec<&str> {
+    pub(crate) fn all_servers(&self) -> Vec<&str> {
         self.hosted.tenants.keys().map(String::as_str).collect()
     }
 }
 
-pub fn entry(room_id: &RoomId, via: &[&str]) -> Entry {
+pub(crate) fn entry(room_id: &RoomId, via: &[&str]) -> Entry {
     let via = via.iter().map(|server| ServerName::parse(*server).unwrap().to_owned()).collect();
     Entry { room: room_id.to_owned().into(), via, reason: None }
 }
 
-pub fn about(actor: &Actor) -> MemberAction {
+pub(crate) fn about(actor: &Actor) -> MemberAction {
     MemberAction { user_id: actor.user_id.clone(), reason: None }
 }
 
-pub fn raw(content: &Value) -> Box<serde_json::value::RawValue> {
+pub(crate) fn raw(content: &Value) -> Box<serde_json::value::RawValue> {
     serde_json::value::to_raw_value(content).unwrap()
 }
 
-pub fn message(body: &str) -> NewEvent {
+pub(crate) fn message(body: &str) -> NewEvent {
     NewEvent {
         event_type: "m.room.message".to_owned(),
         state_key: None,
@@ -213,7 +213,7 @@ pub fn message(body: &str) -> NewEvent {
     }
 }
 
-pub fn body(event: &StoredEvent) -> Option<String> {
+pub(crate) fn body(event: &StoredEvent) -> Option<String> {
     let content: Value = serde_json::from_str(event.pdu.content()).unwrap();
     Some(content.get("body")?.as_str()?.to_owned())
 }

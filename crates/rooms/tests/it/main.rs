@@ -6,5 +6,7 @@
     reason = "a test that fails may panic"
 )]
 
+mod changes;
 mod hosted;
+mod members;
 mod talking;
