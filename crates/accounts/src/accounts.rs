@@ -6,6 +6,7 @@ use std::sync::Arc;
 use freehold_store::tables::accounts::{ACCOUNTS, AccountRow};
 use freehold_store::{Clock, Interner, ReadError, Snapshot, Store, Tenant, UserNumber};
 use ruma_common::{OwnedUserId, UserId};
+use tokio::sync::Notify;
 
 use crate::counts::Counts;
 use crate::device_keys::DeviceKeys;
@@ -17,6 +18,7 @@ use crate::password::Passwords;
 use crate::policies::{AccountPolicy, Policies};
 use crate::session_cache::SessionCache;
 use crate::settings::{AccountLimits, AccountSettings};
+use crate::shared_secret::Nonces;
 
 /// The accounts of all tenants of a store. A clone is another handle on the same service.
 #[derive(Clone)]
@@ -48,6 +50,9 @@ pub(crate) struct Parts {
     pub(crate) failed_logins: FailedLogins,
     pub(crate) counts: Counts,
     pub(crate) interactions: Interactions,
+    pub(crate) nonces: Nonces,
+    /// Told when member events are to be sent.
+    pub(crate) member_jobs: Notify,
 }
 
 impl Accounts {
@@ -59,6 +64,8 @@ impl Accounts {
             failed_logins: FailedLogins::new(),
             counts: Counts::default(),
             interactions: Interactions::new(given.settings.limits.interactions),
+            nonces: Nonces::new(),
+            member_jobs: Notify::new(),
             given,
         }))
     }

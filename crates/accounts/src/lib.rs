@@ -14,42 +14,63 @@
 //! [`Policies`]: what a tenant has settled. [`DeviceKeys`]: what belongs to a device elsewhere. [`MemberEvents`]: the
 //! rooms in which a profile is shown. Each is a small trait, so that this crate can be tested and used alone.
 
+mod account_data;
 mod accounts;
 mod attempts;
 mod counts;
+mod credentials;
+mod deactivate;
 mod device;
 mod device_keys;
 mod failed_logins;
 mod failure;
+mod filters;
 mod interactive;
 mod login;
 mod member_events;
+mod member_jobs;
+mod moderation;
 mod open_session;
+mod openid;
 mod password;
 mod policies;
+mod profile;
+mod push_rules;
 mod random;
+mod refresh;
 mod register;
 mod registration_tokens;
 mod session;
 mod session_cache;
 mod settings;
+mod shared_secret;
+mod tags;
 mod token;
 mod username;
 
+pub use account_data::{AccountData, AccountDataError};
 pub use accounts::{AccountParts, Accounts};
+pub use credentials::{CredentialsError, OtherSessions};
+pub use deactivate::Erase;
 pub use device::{Device, DeviceError, DeviceRequest};
 pub use device_keys::{DeviceGone, DeviceKeys, NoDeviceKeys};
 pub use failure::ServerFailure;
+pub use filters::FilterError;
 pub use interactive::{
     Attempt, Challenge, Completed, InteractionError, Purpose, Stage, StageFailure, StageProof,
 };
 pub use login::{LoginError, Proof};
 pub use member_events::{MemberEvents, NoMemberEvents};
+pub use moderation::{AccountFacts, ModerationError, Restraint};
 pub use open_session::{NewSession, NewTokens, OpenSessionError, Refresh};
 pub use password::{HashCost, Password, PasswordError};
 pub use policies::{AccountPolicy, AdministrativeAct, Policies, Registration, TermsDocument, Translation};
+pub use profile::ProfileError;
+pub use push_rules::PushRulesError;
+pub use refresh::RefreshError;
 pub use register::{Admission, NewAccount, RegisterError, Registered};
 pub use registration_tokens::{NewRegistrationToken, RegistrationTokenError};
 pub use session::{Session, Standing, TokenError, Use};
 pub use settings::{AccountLimits, AccountSettings};
+pub use shared_secret::{ToolRegistration, ToolRegistrationError};
 pub use username::UsernameError;
