@@ -183,12 +183,12 @@ impl Room {
             let (event_id, room_id) = (pdu.event_id().to_owned(), pdu.room_id().to_owned());
             return Err(ReceiveError::OtherRoom { event_id, room_id });
         }
-        let links = match Links::find(&event, shelf)? {
+        let links = match Links::find(&event, numbers.event, shelf)? {
             Ok(links) => links,
             Err(fetch) => return Ok(Received::Fetch(fetch)),
         };
         let before = self.state_before(&links.prev_events, shelf)?;
-        let (event, refused) = self.judge(event, numbers.event, &links, &before, shelf)?;
+        let (event, refused) = self.judge(event, &links, &before, shelf)?;
         if event.standing == Standing::Accepted && before.is_current {
             let receipt = self.appended(event, numbers.state_key, shelf)?;
             return Ok(Received::Receipt(Box::new(receipt)));
@@ -228,7 +228,6 @@ impl Room {
     fn judge(
         &self,
         event: SignedPdu,
-        number: u64,
         links: &Links,
         before: &Before,
         shelf: &Shelf,
@@ -262,7 +261,7 @@ impl Room {
             Some(Refused::SoftFailed(_)) => Standing::SoftFailed,
         };
         let event = Event {
-            number,
+            number: links.number,
             pdu: signed.into_hashed().into_pdu(),
             prev_events: links.prev_events.clone(),
             auth_events: links.auth_events.clone(),
@@ -333,19 +332,20 @@ struct Before {
     is_current: bool,
 }
 
-/// The numbers of the events that an event names.
+/// The number of an event, and those of the events that it names.
 struct Links {
+    number: u64,
     prev_events: Vec<u64>,
     auth_events: Vec<u64>,
 }
 
 impl Links {
-    fn find(event: &SignedPdu, shelf: &Shelf) -> Result<Result<Links, Fetch>, Stop> {
+    fn find(event: &SignedPdu, number: u64, shelf: &Shelf) -> Result<Result<Links, Fetch>, Stop> {
         let pdu = event.pdu();
         let (prev, missing_prev) = split(pdu.prev_events(), shelf)?;
         let (auth, missing_auth) = split(pdu.auth_events(), shelf)?;
         if missing_prev.is_empty() && missing_auth.is_empty() {
-            return Ok(Ok(Links { prev_events: prev, auth_events: auth }));
+            return Ok(Ok(Links { number, prev_events: prev, auth_events: auth }));
         }
         Ok(Err(Fetch { prev_events: missing_prev, auth_events: missing_auth }))
     }
