@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use freehold_tenancy::{Control, TenantFacts, TenantState};
+use freehold_tenancy::{Control, Report, TenantFacts, TenantState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -14,6 +14,8 @@ use crate::records::Records;
 pub enum Answer {
     /// What the owner of a tenant publishes.
     Records(Records),
+    /// What was seen of a tenant's domain.
+    Report(Report),
     /// A tenant.
     Tenant(TenantDetails),
     /// Tenants.
@@ -137,6 +139,7 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Answer::Records(records) => records.fmt(f),
+            Answer::Report(report) => report.fmt(f),
             Answer::Tenant(tenant) => tenant.fmt(f),
             Answer::Tenants { tenants, total } => write_tenants(f, tenants, *total),
             Answer::Policy { policy, .. } => write!(f, "{policy:#}"),

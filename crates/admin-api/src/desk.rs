@@ -1,7 +1,9 @@
 //! Where commands are carried out, on a running server and on a stopped one.
 
+use std::sync::Arc;
+
 use freehold_store::TenantNumber;
-use freehold_tenancy::{Change, NewTenant, Tenancy};
+use freehold_tenancy::{Change, NewTenant, Outside, Tenancy};
 use ruma_common::{OwnedServerName, ServerName};
 use serde_json::Value;
 
@@ -12,18 +14,19 @@ use crate::records::Records;
 use crate::refusal::Refusal;
 
 /// Carries out commands.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Desk {
     tenancy: Tenancy,
+    outside: Arc<dyn Outside>,
 }
 
 /// The most rows that one command gives back.
 const LIMIT_MAX: usize = 100_000;
 
 impl Desk {
-    /// A desk over the tenants of a process.
-    pub fn new(tenancy: Tenancy) -> Self {
-        Desk { tenancy }
+    /// A desk over the tenants of a process; proofs of control are looked for `outside`.
+    pub fn new(tenancy: Tenancy, outside: Arc<dyn Outside>) -> Self {
+        Desk { tenancy, outside }
     }
 
     /// The tenants.
@@ -51,7 +54,11 @@ impl Desk {
                 let facts = self.tenancy.facts(&parse(&server_name)?).await?;
                 Ok(Answer::Records(Records::of(&facts)))
             }
-            Command::TenantCheck { .. } => Err(Refusal::invalid("the proof cannot be looked at here")),
+            Command::TenantCheck { server_name } => {
+                let server_name = parse(&server_name)?;
+                let report = self.tenancy.prove(&server_name, &*self.outside, &authority.by()).await?;
+                Ok(Answer::Report(report))
+            }
             Command::TenantVouch { server_name } => self.change(&server_name, Change::Vouch, authority).await,
             Command::TenantSuspend { server_name } => {
                 self.change(&server_name, Change::Suspend, authority).await

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use freehold_tenancy::{Control, TenantFacts};
+use freehold_tenancy::{CHALLENGE_LABEL, Control, TenantFacts};
 use ruma_common::ServerName;
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +47,6 @@ pub enum Record {
         body: String,
     },
 }
-
-/// Below which name of its domain a tenant publishes its challenge.
-pub(crate) const CHALLENGE_LABEL: &str = "_freehold-challenge";
 
 impl Records {
     /// What is to be published for a tenant.

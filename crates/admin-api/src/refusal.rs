@@ -5,7 +5,7 @@ use std::fmt;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::{AddError, PolicyError, StateError, TenancyError};
+use freehold_tenancy::{AddError, PolicyError, ProofError, StateError, TenancyError};
 use serde::{Deserialize, Serialize};
 
 /// Why a command was not carried out: what answers over HTTP hold, and what the command line prints.
@@ -110,6 +110,15 @@ impl From<PolicyError> for Refusal {
         match error {
             PolicyError::Tenancy(error) => error.into(),
             other => Refusal::invalid(other),
+        }
+    }
+}
+
+impl From<ProofError> for Refusal {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Tenancy(error) => error.into(),
+            ProofError::State(error) => error.into(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Which tenants there are, in memory: found by server name and by host without reading the store.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use freehold_store::tables::tenancy::{Control, TenantRow, TenantState};
 use freehold_store::{Tenant, TenantNumber};
@@ -8,6 +9,7 @@ use hashbrown::HashTable;
 use ruma_common::ServerName;
 
 use crate::hostname::Hostname;
+use crate::policy::{Federation, Policy};
 
 /// What is known of a tenant without reading the store.
 #[derive(Clone, Debug)]
@@ -19,6 +21,10 @@ pub(crate) struct Entry {
     pub(crate) hostnames: Box<[Box<str>]>,
     /// Whether a policy of its own lies in the store.
     pub(crate) has_policy: bool,
+    /// With which servers it speaks, if not with all: asked for other tenants' requests, too.
+    pub(crate) federation: Option<Arc<Federation>>,
+    /// When control of the domain was last looked at, in minutes since the Unix epoch.
+    pub(crate) checked_minute: u32,
 }
 
 impl Entry {
@@ -29,6 +35,8 @@ impl Entry {
             control: row.control,
             hostnames: row.hostnames.iter().map(|name| name.as_str().into()).collect(),
             has_policy: false,
+            federation: None,
+            checked_minute: 0,
         }
     }
 
@@ -74,10 +82,22 @@ impl Index {
         }
     }
 
-    pub(crate) fn set_has_policy(&mut self, number: TenantNumber, has_policy: bool) {
-        if let Some(entry) = number.0.checked_sub(1).and_then(|at| self.entries.get_mut(at as usize)) {
-            entry.has_policy = has_policy;
+    pub(crate) fn set_policy(&mut self, number: TenantNumber, policy: &Policy) {
+        if let Some(entry) = self.get_mut(number) {
+            entry.has_policy = true;
+            let limited = policy.federation != Federation::default();
+            entry.federation = limited.then(|| Arc::new(policy.federation.clone()));
         }
+    }
+
+    pub(crate) fn set_checked(&mut self, number: TenantNumber, minute: u32) {
+        if let Some(entry) = self.get_mut(number) {
+            entry.checked_minute = minute;
+        }
+    }
+
+    fn get_mut(&mut self, number: TenantNumber) -> Option<&mut Entry> {
+        self.entries.get_mut(number.0.checked_sub(1)? as usize)
     }
 
     pub(crate) fn get(&self, number: TenantNumber) -> Option<&Entry> {

@@ -26,6 +26,7 @@ mod index;
 mod keys;
 mod operator_token;
 mod policy;
+mod proof;
 mod published;
 mod state;
 mod tenancy;
@@ -40,6 +41,7 @@ pub use policy::{
     Contact, Document, Federation, Policy, PolicyError, Quotas, Registration, RegistrationMode, Retention,
     Support,
 };
+pub use proof::{CHALLENGE_LABEL, Finding, Outside, ProofError, Report, Unseen, Verdict, examine};
 pub use published::{client_well_known, server_well_known, support_well_known};
 pub use state::{Change, StateError};
 pub use tenancy::{Found, OpenTenancyError, Tenancy, TenancyError, TenancySettings, TenantFacts};

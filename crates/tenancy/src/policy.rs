@@ -220,11 +220,23 @@ impl Tenancy {
         if let Some(policy) = self.policies().get(number) {
             return Ok(policy);
         }
-        // A change that comes between reading and keeping clears the cache after it; `changing` orders the two.
+        // So that a change does not come between reading the policy and keeping it.
         let _changing = self.changing().await;
         let policy = Arc::new(self.read_policy(number, control).await?);
         self.policies().insert(number, policy.clone());
         Ok(policy)
+    }
+
+    /// The policy of a tenant, if it need not be read from the store: after [`Tenancy::policy`] it is there for a
+    /// while.
+    pub fn policy_in_memory(&self, tenant: &Tenant) -> Option<Arc<Policy>> {
+        let (control, has_policy) =
+            self.index().get(tenant.number()).map(|entry| (entry.control, entry.has_policy))?;
+        if has_policy {
+            self.policies().get(tenant.number())
+        } else {
+            Some(self.policies().default_for(control))
+        }
     }
 
     /// Changes the policy of a tenant by merging a JSON object into it, and returns what it is now.
@@ -250,7 +262,7 @@ impl Tenancy {
         let details = json!({ "set": without_secret_of(patch) });
         audit::record(&mut batch, Some(number), &Act { by, name: "tenant policy", details }, self.now_ts());
         self.store().commit(batch).await?;
-        self.index_mut().set_has_policy(number, true);
+        self.index_mut().set_policy(number, &policy);
         let policy = Arc::new(policy);
         self.policies().insert(number, policy.clone());
         Ok(policy)
@@ -264,31 +276,51 @@ impl Tenancy {
     }
 }
 
-/// The policies of tenants in which something happened lately.
+/// The policies of tenants in which something happened lately: two generations, so that what was used just now is
+/// never dropped.
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCache {
-    recent: Mutex<BTreeMap<TenantNumber, Arc<Policy>>>,
+    generations: Mutex<Generations>,
     defaults: Mutex<BTreeMap<Control, Arc<Policy>>>,
 }
 
-const POLICIES_MAX: usize = 512;
+#[derive(Debug, Default)]
+struct Generations {
+    young: BTreeMap<TenantNumber, Arc<Policy>>,
+    old: BTreeMap<TenantNumber, Arc<Policy>>,
+}
+
+/// Policies in each generation.
+const GENERATION: usize = 512;
 
 impl PolicyCache {
     fn get(&self, number: TenantNumber) -> Option<Arc<Policy>> {
-        lock(&self.recent).get(&number).cloned()
+        let mut generations = lock(&self.generations);
+        if let Some(policy) = generations.young.get(&number) {
+            return Some(policy.clone());
+        }
+        let policy = generations.old.remove(&number)?;
+        generations.insert(number, policy.clone());
+        Some(policy)
     }
 
     fn insert(&self, number: TenantNumber, policy: Arc<Policy>) {
-        let mut recent = lock(&self.recent);
-        if recent.len() >= POLICIES_MAX && !recent.contains_key(&number) {
-            recent.clear();
-        }
-        recent.insert(number, policy);
+        lock(&self.generations).insert(number, policy);
     }
 
     fn default_for(&self, control: Control) -> Arc<Policy> {
         let mut defaults = lock(&self.defaults);
         defaults.entry(control).or_insert_with(|| Arc::new(Policy::default_for(control))).clone()
+    }
+}
+
+impl Generations {
+    fn insert(&mut self, number: TenantNumber, policy: Arc<Policy>) {
+        if self.young.len() >= GENERATION && !self.young.contains_key(&number) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.old.remove(&number);
+        self.young.insert(number, policy);
     }
 }
 

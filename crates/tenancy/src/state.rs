@@ -1,6 +1,6 @@
 //! What a tenant may do, and how that changes.
 
-use freehold_store::tables::tenancy::{Control, PROOFS, ProofRow, TENANTS, TenantRow, TenantState};
+use freehold_store::tables::tenancy::{Control, TENANTS, TenantRow, TenantState};
 use freehold_store::{Batch, CommitError, ReadError, Tenant};
 use ruma_common::ServerName;
 use serde_json::json;
@@ -92,16 +92,6 @@ impl Tenancy {
         Ok(facts)
     }
 
-    /// Writes down what came of looking whether a tenant controls its domain.
-    ///
-    /// # Errors
-    /// [`CommitError`].
-    pub async fn write_proof(&self, tenant: &Tenant, proof: &ProofRow) -> Result<(), CommitError> {
-        let mut batch = Batch::new();
-        batch.put(&PROOFS, &tenant.number(), proof);
-        self.store().commit(batch).await.map(|_| ())
-    }
-
     /// Replaces a tenant's row, with an entry in the audit log. The caller holds `changing`.
     pub(crate) async fn write_row(
         &self,
@@ -121,6 +111,8 @@ impl Tenancy {
         if let Some(known) = index.get(number) {
             entry.tenant = known.tenant.clone();
             entry.has_policy = known.has_policy;
+            entry.federation = known.federation.clone();
+            entry.checked_minute = known.checked_minute;
         }
         if !index.set(entry) {
             tracing::error!(%number, "a tenant changed its name");

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use freehold_store::tables::tenancy::{Control, POLICIES, PROOFS, ProofRow, TENANTS, TenantRow, TenantState};
-use freehold_store::{Clock, CommitError, Order, ReadError, Store, Tenant, TenantNumber};
+use freehold_store::{
+    Clock, CommitError, Order, ReadError, Snapshot, Store, Table, Tenant, TenantNumber, Value,
+};
 use ruma_common::ServerName;
 use thiserror::Error;
 
@@ -12,6 +14,7 @@ use crate::hostname::BaseDomain;
 use crate::index::{Entry, Index};
 use crate::keys::TenantKeyring;
 use crate::policy::PolicyCache;
+use crate::proof::minute_of;
 
 /// The tenants of this process. A clone is another handle on the same.
 #[derive(Clone)]
@@ -104,6 +107,20 @@ impl Tenancy {
         self.index().len()
     }
 
+    /// How many tenants are in each state, by the state's name.
+    pub fn count_by_state(&self) -> [(&'static str, usize); 5] {
+        use TenantState::{Active, Departed, Leaving, Pending, Suspended};
+        let index = self.index();
+        let count = |state| index.after(TenantNumber(0)).filter(|entry| entry.state == state).count();
+        [
+            ("pending", count(Pending)),
+            ("active", count(Active)),
+            ("suspended", count(Suspended)),
+            ("leaving", count(Leaving)),
+            ("departed", count(Departed)),
+        ]
+    }
+
     /// Up to `limit` tenants after `after`, in the order in which they came; departed ones among them.
     pub fn list(&self, after: TenantNumber, limit: usize) -> Vec<Found> {
         self.index().after(after).take(limit).map(found).collect()
@@ -120,6 +137,13 @@ impl Tenancy {
         let row = snapshot.get(&TENANTS, &tenant.number()).await?;
         let proof = snapshot.get(&PROOFS, &tenant.number()).await?;
         Ok(TenantFacts { tenant, row: row.ok_or_else(|| TenancyError::unknown(server_name))?, proof })
+    }
+
+    /// Whether a tenant speaks with a server, as its policy has it.
+    pub fn speaks_with(&self, tenant: &Tenant, server: &ServerName) -> bool {
+        let index = self.index();
+        let federation = index.get(tenant.number()).and_then(|entry| entry.federation.as_deref());
+        federation.is_none_or(|federation| federation.allows(server))
     }
 
     /// The keys of all tenants.
@@ -177,27 +201,44 @@ const PAGE: usize = 1000;
 async fn load(store: &Store) -> Result<Index, OpenTenancyError> {
     let snapshot = store.snapshot()?;
     let mut index = Index::default();
-    loop {
-        let next = TenantNumber(u32::try_from(index.len()).unwrap_or(u32::MAX).saturating_add(1));
-        let range = (&next, &TenantNumber(u32::MAX));
-        let rows = snapshot.scan_range(&TENANTS, range, Order::Ascending, PAGE).await?;
-        for (number, row) in &rows {
-            if !index.set(Entry::new(*number, row)) {
-                return Err(OpenTenancyError::Gap { number: *number });
-            }
+    let mut gap = None;
+    each_row(&snapshot, &TENANTS, |number, row| {
+        if !index.set(Entry::new(number, &row)) {
+            gap.get_or_insert(number);
         }
-        if rows.len() < PAGE {
-            break;
-        }
+    })
+    .await?;
+    if let Some(number) = gap {
+        return Err(OpenTenancyError::Gap { number });
     }
+    let mut malformed = None;
+    each_row(&snapshot, &POLICIES, |number, text| match serde_json::from_str(&text) {
+        Ok(policy) => index.set_policy(number, &policy),
+        Err(source) => malformed = Some(OpenTenancyError::Policy { number, source }),
+    })
+    .await?;
+    if let Some(error) = malformed {
+        return Err(error);
+    }
+    each_row(&snapshot, &PROOFS, |number, proof| index.set_checked(number, minute_of(proof.checked_ts)))
+        .await?;
+    Ok(index)
+}
+
+async fn each_row<V: Value>(
+    snapshot: &Snapshot,
+    table: &Table<TenantNumber, V>,
+    mut take: impl FnMut(TenantNumber, V),
+) -> Result<(), ReadError> {
     let mut next = TenantNumber(0);
     loop {
         let range = (&next, &TenantNumber(u32::MAX));
-        let rows = snapshot.scan_range(&POLICIES, range, Order::Ascending, PAGE).await?;
-        rows.iter().for_each(|(number, _)| index.set_has_policy(*number, true));
-        match rows.last() {
-            Some((last, _)) if rows.len() == PAGE => next = TenantNumber(last.0.saturating_add(1)),
-            _ => return Ok(index),
+        let rows = snapshot.scan_range(table, range, Order::Ascending, PAGE).await?;
+        let last = rows.last().map(|(number, _)| *number).filter(|_| rows.len() == PAGE);
+        rows.into_iter().for_each(|(number, row)| take(number, row));
+        match last {
+            Some(last) => next = TenantNumber(last.0.saturating_add(1)),
+            None => return Ok(()),
         }
     }
 }
@@ -213,6 +254,14 @@ pub enum OpenTenancyError {
     Gap {
         /// The number of the tenant after the gap.
         number: TenantNumber,
+    },
+    /// The policy of a tenant is none.
+    #[error("the policy of tenant number {number} cannot be read")]
+    Policy {
+        /// The number of the tenant.
+        number: TenantNumber,
+        /// What is wrong with it.
+        source: serde_json::Error,
     },
 }
 

@@ -45,6 +45,12 @@ impl Gate {
         self.tenancy.by_host(default)
     }
 
+    /// Whether the host that was named when TLS began is not another tenant's.
+    fn agrees(&self, peer: &Peer, found: &Found) -> bool {
+        let named = peer.sni.as_deref().and_then(|sni| self.tenancy.by_host(sni));
+        named.is_none_or(|named| named.tenant == found.tenant)
+    }
+
     async fn make_localhost_tenant(&self, server_name: String) -> Option<Found> {
         if self.tenancy.count() >= LOCALHOST_TENANTS_MAX {
             tracing::warn!(server_name, "there are too many tenants to add one for trying out");
@@ -92,15 +98,24 @@ pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: N
         Some(host) => gate.find(&host, &peer).await,
         None => None,
     };
-    let Some(found) = found else { return refusal(Closed::Misdirected) };
+    let Some(found) = found.filter(|found| gate.agrees(&peer, found)) else {
+        return refusal(Closed::Misdirected);
+    };
     if let Some(reason) = closed(found.state).filter(|_| !is_published(request.uri().path())) {
         return refusal(reason);
     }
     let client_address = gate.client_address(&request, &peer);
     let default_tenant = Some(found.tenant.clone());
     request.extensions_mut().insert(Connection { client_address, default_tenant });
-    request.extensions_mut().insert(found);
-    next.run(request).await
+    request.extensions_mut().insert(found.clone());
+    // Services ask for the policy without waiting: it has to be in memory.
+    if let Err(error) = gate.tenancy.policy(&found.tenant).await {
+        tracing::error!(tenant = %found.tenant.server_name(), %error, "a policy cannot be read");
+        return refusal(Closed::Stopped);
+    }
+    let mut response = next.run(request).await;
+    response.extensions_mut().insert(found);
+    response
 }
 
 /// What a tenant publishes, for which the gate has found it.

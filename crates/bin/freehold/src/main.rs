@@ -1,18 +1,22 @@
 //! `freehold`: the homeserver for many domains in one process, and its operator's commands.
 //!
-//! `main.rs` picks the command; `serve.rs` runs the server, with [`parts`] put together; everything else is
+//! `main.rs` picks the command; `serve.rs` runs the server, with the parts that `parts.rs` puts together; everything else is
 //! one file per concern.
 
-mod account_policies;
 mod ask;
+mod between;
+mod bootstrap;
 mod cli;
 mod clock;
 mod config;
 mod data;
 mod gate;
+mod internet;
 mod listen;
 mod log;
+mod metrics;
 mod parts;
+mod proofs;
 mod published;
 mod routes;
 mod serve;

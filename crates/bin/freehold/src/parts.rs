@@ -3,26 +3,39 @@
 use std::sync::Arc;
 
 use axum::Router;
-use freehold_accounts::{AccountParts, AccountSettings, Accounts, NoDeviceKeys, NoMemberEvents};
+use freehold_accounts::{AccountParts, AccountSettings, Accounts};
 use freehold_admin_api::Desk;
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
+use freehold_encryption::Encryption;
+use freehold_rooms::{Rooms, RoomsSettings};
 use freehold_store::{Clock, Interner, Store};
 use freehold_store_fjall::{FjallEngine, Settings};
-use freehold_tenancy::{BaseDomain, Tenancy, TenancySettings, open_keys, read_master_key};
+use freehold_sync::SyncService;
+use freehold_tenancy::{BaseDomain, Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
-use crate::account_policies::AccountPolicies;
+use crate::between::{
+    AccountPolicies, DevicesOfAccounts, IdentitiesOfTenants, KeysOfDevices, MemberEventsInRooms,
+    NewsOfAccounts, NewsOfDevices, ProfilesOfAccounts, TenantsAsServers,
+};
 use crate::cli::Failure;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::data::Data;
 use crate::gate::InService;
+use crate::internet::Internet;
+use crate::metrics::Metrics;
 
 /// Everything that a server is made of.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) tenancy: Tenancy,
     pub(crate) accounts: Accounts,
+    pub(crate) rooms: Rooms,
+    pub(crate) encryption: Encryption,
+    pub(crate) sync: SyncService,
     pub(crate) desk: Desk,
+    pub(crate) outside: Arc<dyn Outside>,
+    pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -34,8 +47,28 @@ impl Parts {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = store(config, data).await?;
         let tenancy = tenancy(config, data, store.clone(), clock.clone()).await?;
-        let accounts = accounts(store, clock.clone(), tenancy.clone());
-        Ok(Parts { desk: Desk::new(tenancy.clone()), tenancy, accounts, clock })
+        let interner = Interner::new(&store);
+        let encryption = encryption(&store, &tenancy, &clock);
+        let rooms = rooms(config, (&store, &interner), &tenancy, &clock);
+        let accounts = Accounts::new(AccountParts {
+            store: store.clone(),
+            interner,
+            clock: clock.clone(),
+            policies: Arc::new(AccountPolicies(tenancy.clone())),
+            device_keys: Arc::new(KeysOfDevices(encryption.clone())),
+            member_events: Arc::new(MemberEventsInRooms { rooms: rooms.clone(), store: store.clone() }),
+            settings: AccountSettings::default(),
+        });
+        let news = freehold_sync::Outside {
+            accounts: Arc::new(NewsOfAccounts(accounts.clone())),
+            devices: Arc::new(NewsOfDevices(encryption.clone())),
+            clock: clock.clone(),
+        };
+        let sync = SyncService::new(store, rooms.clone(), news);
+        let outside: Arc<dyn Outside> = Arc::new(Internet::default());
+        let desk = Desk::new(tenancy.clone(), outside.clone());
+        let metrics = Metrics::default();
+        Ok(Parts { tenancy, accounts, rooms, encryption, sync, desk, outside, metrics, clock })
     }
 
     /// The client-server API over these parts.
@@ -77,14 +110,25 @@ async fn tenancy(
         .map_err(|error| Failure::of("cannot read the tenants", error))
 }
 
-fn accounts(store: Store, clock: Arc<dyn Clock>, tenancy: Tenancy) -> Accounts {
-    Accounts::new(AccountParts {
-        interner: Interner::new(&store),
-        store,
-        clock,
-        policies: Arc::new(AccountPolicies(tenancy)),
-        device_keys: Arc::new(NoDeviceKeys),
-        member_events: Arc::new(NoMemberEvents),
-        settings: AccountSettings::default(),
-    })
+fn encryption(store: &Store, tenancy: &Tenancy, clock: &Arc<dyn Clock>) -> Encryption {
+    let devices = Arc::new(DevicesOfAccounts);
+    let servers = Arc::new(TenantsAsServers(tenancy.clone()));
+    let limits = freehold_encryption::Limits::default();
+    Encryption::new(store.clone(), devices, servers, clock.clone(), limits)
+}
+
+fn rooms(
+    config: &Config,
+    (store, interner): (&Store, &Interner),
+    tenancy: &Tenancy,
+    clock: &Arc<dyn Clock>,
+) -> Rooms {
+    let outside = freehold_rooms::Outside {
+        identities: Arc::new(IdentitiesOfTenants(tenancy.clone())),
+        profiles: Arc::new(ProfilesOfAccounts(store.clone())),
+        clock: clock.clone(),
+    };
+    let cache_bytes = usize::try_from(config.memory.0 / 4).unwrap_or(usize::MAX);
+    let settings = RoomsSettings { cache_bytes, ..RoomsSettings::default() };
+    Rooms::new(store.clone(), interner.clone(), outside, settings)
 }

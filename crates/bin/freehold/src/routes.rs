@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use freehold_admin_api as admin_api;
@@ -10,12 +14,19 @@ use serde_json::{Value, json};
 
 use crate::config::{Api, Config};
 use crate::gate::{self, Gate};
+use crate::metrics::measure;
 use crate::parts::Parts;
 use crate::published;
 
 /// The routes of the listeners that serve `apis`.
 pub(crate) fn of(parts: &Parts, config: &Config, apis: &[Api]) -> Router {
-    let mut routes = Router::new().route("/health", get(health)).with_state(parts.clone());
+    let mut routes = Router::new().route("/health", get(health));
+    if apis == [Api::Metrics] {
+        routes = routes.route("/metrics", get(metrics));
+    } else if apis.contains(&Api::Metrics) {
+        routes = routes.route("/metrics", get(metrics_with_token));
+    }
+    let mut routes = routes.with_state(parts.clone());
     if apis.contains(&Api::Admin) {
         routes = routes.merge(admin_api::router(parts.desk.clone(), Arc::new(())));
     }
@@ -24,27 +35,43 @@ pub(crate) fn of(parts: &Parts, config: &Config, apis: &[Api]) -> Router {
         let hosted = published::routes(parts.clone()).fallback_service(parts.client_api());
         routes = routes.fallback_service(hosted.layer(from_fn_with_state(gate, gate::pass)));
     }
-    routes
+    routes.layer(from_fn_with_state(parts.metrics.clone(), measure))
 }
 
-/// The routes of the socket in the data directory: commands without a token.
+/// The routes of the socket in the data directory: commands and metrics without a token.
 pub(crate) fn of_admin_socket(parts: &Parts) -> Router {
     Router::new()
         .route("/health", get(health))
+        .route("/metrics", get(metrics))
         .with_state(parts.clone())
         .merge(admin_api::local_router(parts.desk.clone()))
 }
 
 /// That the server runs and its store can be read.
-async fn health(
-    axum::extract::State(parts): axum::extract::State<Parts>,
-) -> (axum::http::StatusCode, Json<Value>) {
-    use axum::http::StatusCode;
+async fn health(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
     match parts.tenancy.has_operator_token().await {
         Ok(_) => (StatusCode::OK, Json(json!({ "status": "ok" }))),
         Err(error) => {
             tracing::error!(%error, "the store cannot be read");
             (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "the store cannot be read" })))
+        }
+    }
+}
+
+async fn metrics(State(parts): State<Parts>) -> Response {
+    let text = parts.metrics.text(&parts.tenancy);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn metrics_with_token(State(parts): State<Parts>, headers: HeaderMap) -> Response {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let token = header.strip_prefix("Bearer ").unwrap_or_default().trim();
+    match parts.tenancy.is_operator_token(token).await {
+        Ok(true) => metrics(State(parts)).await,
+        Ok(false) => StatusCode::UNAUTHORIZED.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a token cannot be looked up");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use freehold_accounts::Accounts;
 use freehold_tenancy::By;
+use sd_notify::NotifyState;
 use tokio::runtime;
 use tokio::task::JoinSet;
 
 use crate::cli::{Failure, ServeArgs, print};
 use crate::config::{Address, Config, Listener};
 use crate::data::{Data, admin_socket};
-use crate::listen::{ListenerFacts, Serving, Socket};
+use crate::listen::{BindError, Inherited, ListenerFacts, Serving, Socket, TlsError, acceptor};
 use crate::parts::Parts;
 use crate::stop::Stop;
-use crate::{log, routes};
+use crate::{bootstrap, log, proofs, routes};
 
 /// Threads that run requests. Password hashes and files have threads of their own.
 const WORKERS: usize = 2;
@@ -32,6 +34,21 @@ pub(crate) fn run(mut config: Config, arguments: ServeArgs) -> Result<(), Failur
     Ok(())
 }
 
+/// What accounts have to do without anybody asking.
+async fn background(accounts: Accounts, stop: Stop) {
+    tokio::select! {
+        () = accounts.run_in_background() => {}
+        () = stop.asked() => {}
+    }
+}
+
+/// Tells systemd, if it started us.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}
+
 fn listener(address: &str) -> Result<Listener, Failure> {
     let address: Address = address.parse().map_err(Failure::Usage)?;
     Ok(Listener { address, ..Listener::default() })
@@ -40,30 +57,41 @@ fn listener(address: &str) -> Result<Listener, Failure> {
 async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
     let stop = Stop::on_signals().map_err(|error| Failure::of("cannot wait for signals", error))?;
     let parts = Parts::open(config, data).await?;
+    if let Some(file) = &config.bootstrap {
+        let added = bootstrap::run(file, &parts.tenancy).await;
+        added.map_err(|error| Failure::of("cannot add the tenants of the bootstrap file", error))?;
+    }
     let servings = bind(config, data, &parts).await?;
     greet(&parts, &servings).await?;
+    tell_systemd(NotifyState::Ready);
     let mut running = JoinSet::new();
+    running.spawn(background(parts.accounts.clone(), stop.clone()));
+    running.spawn(proofs::run(parts.tenancy.clone(), parts.outside.clone(), stop.clone()));
     for serving in servings {
         running.spawn(serving.run(stop.clone()));
     }
     stop.asked().await;
     tracing::info!("stopping");
+    tell_systemd(NotifyState::Stopping);
     while running.join_next().await.is_some() {}
     Ok(())
 }
 
 async fn bind(config: &Config, data: &Data, parts: &Parts) -> Result<Vec<Serving>, Failure> {
-    let failed = |error: crate::listen::BindError| Failure::of("cannot start", error);
+    let failed = |error: BindError| Failure::of("cannot start", error);
+    let mut inherited = Inherited::from_environment();
     let mut servings = Vec::new();
     for listener in &config.listener {
-        let socket = Socket::bind(&listener.address, 0o666).await.map_err(failed)?;
+        let tls = (!listener.tls.is_empty()).then(|| acceptor(&listener.tls)).transpose();
+        let tls = tls.map_err(|error: TlsError| Failure::of("cannot start", error))?;
+        let socket = Socket::bind(&listener.address, 0o666, &mut inherited).await.map_err(failed)?;
         let facts = Arc::new(ListenerFacts::of(listener));
-        servings.push(Serving { socket, facts, routes: routes::of(parts, config, &listener.apis) });
+        servings.push(Serving { socket, facts, routes: routes::of(parts, config, &listener.apis), tls });
     }
     let admin = Address::Unix(admin_socket(data.path()));
-    let socket = Socket::bind(&admin, 0o600).await.map_err(failed)?;
+    let socket = Socket::bind(&admin, 0o600, &mut inherited).await.map_err(failed)?;
     let facts = Arc::new(ListenerFacts { is_local: true, ..ListenerFacts::default() });
-    servings.push(Serving { socket, facts, routes: routes::of_admin_socket(parts) });
+    servings.push(Serving { socket, facts, routes: routes::of_admin_socket(parts), tls: None });
     Ok(servings)
 }
 
@@ -72,7 +100,7 @@ async fn greet(parts: &Parts, servings: &[Serving]) -> Result<(), Failure> {
     let failed = |error: freehold_tenancy::TenancyError| Failure::of("cannot make a token", error);
     let mut text = String::new();
     for serving in servings {
-        text.push_str(&format!("listening on {}\n", serving.socket.name()));
+        text.push_str(&format!("listening on {}\n", serving.socket.name(serving.facts.scheme())));
     }
     if !parts.tenancy.has_operator_token().await.map_err(failed)? {
         let token = parts.tenancy.new_operator_token("first start", &By::Schedule).await.map_err(failed)?;

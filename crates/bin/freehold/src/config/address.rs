@@ -15,6 +15,8 @@ pub(crate) enum Address {
     Tcp(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
+    /// A TCP socket that systemd opened, by its number.
+    Inherited(usize),
 }
 
 impl Address {
@@ -23,6 +25,7 @@ impl Address {
         match self {
             Address::Tcp(address) => address.ip().is_loopback(),
             Address::Unix(_) => true,
+            Address::Inherited(_) => false,
         }
     }
 }
@@ -31,8 +34,14 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is not an address: expected host:port with a numeric host, or unix:PATH");
+        let wrong = || {
+            format!(
+                "`{text}` is not an address: expected host:port with a numeric host, unix:PATH or systemd:NUMBER"
+            )
+        };
+        if let Some(number) = text.strip_prefix("systemd:") {
+            return number.parse().map(Address::Inherited).map_err(|_| wrong());
+        }
         match text.strip_prefix("unix:") {
             Some("") => Err(wrong()),
             Some(path) => Ok(Address::Unix(path.into())),
@@ -46,6 +55,7 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp(address) => address.fmt(f),
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Inherited(number) => write!(f, "systemd:{number}"),
         }
     }
 }

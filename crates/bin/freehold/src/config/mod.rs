@@ -8,10 +8,12 @@ mod size;
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
 pub(crate) use address::Address;
 pub(crate) use error::ConfigError;
 pub(crate) use reference::reference;
-pub(crate) use settings::{Api, Config, Listener, Log, LogFormat, LogLevel};
+pub(crate) use settings::{Api, Certificate, Config, Listener, Log, LogFormat, LogLevel};
 
 impl Config {
     /// Reads a configuration file; without one, everything has its default.
@@ -23,21 +25,21 @@ impl Config {
         #[expect(clippy::disallowed_methods, reason = "the program reads its configuration")]
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
-        Config::parse(&text, path)
+        parse(&text, path)
     }
+}
 
-    /// Reads the text of a configuration file.
-    ///
-    /// # Errors
-    /// [`ConfigError`].
-    pub(crate) fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
-        let wrong = |error: toml::de::Error, key: String| ConfigError::at(file, text, &error, key);
-        let document = toml::Deserializer::parse(text).map_err(|error| wrong(error, String::new()))?;
-        serde_path_to_error::deserialize(document).map_err(|error| {
-            let key = error.path().to_string();
-            wrong(error.into_inner(), key)
-        })
-    }
+/// Reads the text of a file in TOML.
+///
+/// # Errors
+/// [`ConfigError`].
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, ConfigError> {
+    let wrong = |error: toml::de::Error, key: String| ConfigError::at(file, text, &error, key);
+    let document = toml::Deserializer::parse(text).map_err(|error| wrong(error, String::new()))?;
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let key = error.path().to_string();
+        wrong(error.into_inner(), key)
+    })
 }
 
 #[cfg(test)]
@@ -45,7 +47,7 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> String {
-        Config::parse(text, Path::new("freehold.toml")).unwrap_err().to_string()
+        parse::<Config>(text, Path::new("freehold.toml")).unwrap_err().to_string()
     }
 
     #[test]
@@ -58,7 +60,7 @@ mod tests {
             ),
             (
                 "[[listener]]\naddress = \"nowhere\"\n",
-                "freehold.toml:2: `listener[0].address`: `nowhere` is not an address: expected host:port with a numeric host, or unix:PATH",
+                "freehold.toml:2: `listener[0].address`: `nowhere` is not an address: expected host:port with a numeric host, unix:PATH or systemd:NUMBER",
             ),
         ] {
             assert_eq!(error(text), expected, "{text}");
@@ -71,7 +73,7 @@ mod tests {
 
     #[test]
     fn the_reference_is_a_configuration_file_that_changes_nothing() {
-        let parsed = Config::parse(&reference(), Path::new("reference")).unwrap();
+        let parsed: Config = parse(&reference(), Path::new("reference")).unwrap();
         assert_eq!(parsed, Config::default());
     }
 
@@ -82,7 +84,7 @@ mod tests {
             .lines()
             .map(|line| format!("{}\n", line.strip_prefix("#= ").unwrap_or(line)))
             .collect();
-        let parsed = Config::parse(&text, Path::new("reference")).unwrap();
+        let parsed: Config = parse(&text, Path::new("reference")).unwrap();
         assert_eq!(parsed, Config::default());
     }
 }

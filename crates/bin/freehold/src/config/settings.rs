@@ -81,16 +81,27 @@ settings! {
 settings! {
     /// A place where the server listens.
     Listener {
-        /// Host and port, or `unix:` and a path.
+        /// Host and port; `unix:` and a path; or `systemd:` and the number, from 0, of a socket that systemd opened.
         address: Address = Address::Tcp(([127, 0, 0, 1], 8008).into()), default "\"127.0.0.1:8008\"";
         /// The tenant for hosts that nobody has.
         default_tenant: Option<String> = None, example "\"example.org\"";
-        /// Which APIs are served: `client`, `admin`, `metrics`.
+        /// Which APIs are served: `client`, `admin`, `metrics`. The last two ask for an operator token; a listener
+        /// that serves nothing but `metrics` does not.
         apis: Vec<Api> = vec![Api::Client, Api::Admin, Api::Metrics], default "[\"client\", \"admin\", \"metrics\"]";
-        /// The address under which clients reach this listener, if it is not that of the host they ask for: `scheme`
-        /// and port of a reverse proxy.
-        public_scheme: Option<String> = None, example "\"https\"";
+        /// Certificates for TLS: pairs of files in PEM format. The one that names the host is shown; the first, if
+        /// none does. Without any, the listener speaks plain HTTP.
+        tls: Vec<Certificate> = Vec::new(), default "[]";
     }
+}
+
+/// A certificate for TLS.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Certificate {
+    /// The file with the certificate and those that lead to its authority.
+    pub(crate) certificate: PathBuf,
+    /// The file with its private key.
+    pub(crate) key: PathBuf,
 }
 
 /// What a listener serves.

@@ -2,12 +2,14 @@
 
 mod serving;
 mod socket;
+mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 pub(crate) use serving::Serving;
-pub(crate) use socket::{BindError, Socket};
+pub(crate) use socket::{BindError, Inherited, Socket};
+pub(crate) use tls::{TlsError, acceptor};
 
 use crate::config::Listener;
 
@@ -16,6 +18,8 @@ use crate::config::Listener;
 pub(crate) struct Peer {
     /// The other end of the connection; `None` on a unix socket.
     pub(crate) address: Option<IpAddr>,
+    /// The host that the client named when TLS began.
+    pub(crate) sni: Option<Arc<str>>,
     /// The listener.
     pub(crate) listener: Arc<ListenerFacts>,
 }
@@ -36,7 +40,7 @@ impl ListenerFacts {
         ListenerFacts {
             is_local: listener.address.is_local(),
             default_tenant: listener.default_tenant.clone(),
-            is_tls: listener.public_scheme.as_deref() == Some("https"),
+            is_tls: !listener.tls.is_empty(),
         }
     }
 

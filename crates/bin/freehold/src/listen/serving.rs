@@ -1,6 +1,7 @@
 //! Connections, from being accepted to their last answer.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
 use super::socket::{Accepted, Socket};
@@ -24,6 +27,8 @@ pub(crate) struct Serving {
     pub(crate) socket: Socket,
     pub(crate) facts: Arc<ListenerFacts>,
     pub(crate) routes: Router,
+    /// What begins TLS; without it, plain HTTP is spoken.
+    pub(crate) tls: Option<TlsAcceptor>,
 }
 
 /// How long a client may take to send the head of a request.
@@ -61,29 +66,58 @@ impl Serving {
     }
 
     fn begin(&self, accepted: Accepted, http: &Builder<TokioExecutor>, graceful: &GracefulShutdown) {
-        match accepted {
-            Accepted::Tcp(stream, address) => self.serve(TokioIo::new(stream), Some(address), http, graceful),
-            Accepted::Unix(stream) => self.serve(TokioIo::new(stream), None, http, graceful),
+        let connection = Connection {
+            http: http.clone(),
+            watcher: graceful.watcher(),
+            routes: self.routes.clone(),
+            peer: Peer { address: None, sni: None, listener: self.facts.clone() },
+        };
+        match (accepted, self.tls.clone()) {
+            (Accepted::Unix(stream), _) => {
+                tokio::spawn(connection.serve(TokioIo::new(stream)));
+            }
+            (Accepted::Tcp(stream, address), None) => {
+                tokio::spawn(connection.from(address).serve(TokioIo::new(stream)));
+            }
+            (Accepted::Tcp(stream, address), Some(tls)) => {
+                tokio::spawn(connection.from(address).serve_tls(stream, tls));
+            }
+        }
+    }
+}
+
+/// A connection that was accepted.
+struct Connection {
+    http: Builder<TokioExecutor>,
+    watcher: Watcher,
+    routes: Router,
+    peer: Peer,
+}
+
+impl Connection {
+    fn from(mut self, address: IpAddr) -> Self {
+        self.peer.address = Some(address);
+        self
+    }
+
+    async fn serve_tls(mut self, stream: TcpStream, tls: TlsAcceptor) {
+        match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                self.peer.sni = stream.get_ref().1.server_name().map(Arc::from);
+                self.serve(TokioIo::new(stream)).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "TLS did not begin"),
+            Err(_) => tracing::debug!("TLS did not begin in time"),
         }
     }
 
-    fn serve<S: Read + Write + Unpin + Send + 'static>(
-        &self,
-        stream: S,
-        address: Option<std::net::IpAddr>,
-        http: &Builder<TokioExecutor>,
-        graceful: &GracefulShutdown,
-    ) {
-        let peer = Peer { address, listener: self.facts.clone() };
-        let routes = self.routes.clone();
+    async fn serve<S: Read + Write + Unpin + Send + 'static>(self, stream: S) {
+        let Connection { http, watcher, routes, peer } = self;
         let service = service_fn(move |request| answer(routes.clone(), peer.clone(), request));
-        let connection = http.serve_connection(stream, service).into_owned();
-        let watched = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = watched.await {
-                tracing::debug!(error, "a connection broke");
-            }
-        });
+        let served = http.serve_connection(stream, service);
+        if let Err(error) = watcher.watch(served.into_owned()).await {
+            tracing::debug!(error, "a connection broke");
+        }
     }
 }
 

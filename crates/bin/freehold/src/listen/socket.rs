@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use listenfd::ListenFd;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::config::Address;
@@ -31,9 +32,14 @@ pub(crate) enum Accepted {
 impl Socket {
     /// Binds an address. A socket that a server left behind is replaced; only the owner of a new one, and those of
     /// `mode`, may use it.
-    pub(crate) async fn bind(address: &Address, mode: u32) -> Result<Self, BindError> {
+    pub(crate) async fn bind(
+        address: &Address,
+        mode: u32,
+        inherited: &mut Inherited,
+    ) -> Result<Self, BindError> {
         let failed = |source| BindError { address: address.clone(), source };
         match address {
+            Address::Inherited(number) => inherited.take(*number).map(Socket::Tcp).map_err(failed),
             Address::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp).map_err(failed),
             Address::Unix(path) => bind_unix(path, mode).map_err(failed),
         }
@@ -53,11 +59,12 @@ impl Socket {
     }
 
     /// Where it listens, as people write it.
-    pub(crate) fn name(&self) -> String {
+    pub(crate) fn name(&self, scheme: &str) -> String {
         match self {
-            Socket::Tcp(listener) => listener
-                .local_addr()
-                .map_or_else(|error| error.to_string(), |address| format!("http://{address}")),
+            Socket::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => format!("{scheme}://{address}"),
+                Err(error) => error.to_string(),
+            },
             Socket::Unix(_, SocketFile(path)) => format!("unix:{}", path.display()),
         }
     }
@@ -72,6 +79,23 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<Socket> {
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, Permissions::from_mode(mode))?;
     Ok(Socket::Unix(listener, SocketFile(path.to_owned())))
+}
+
+/// The sockets that systemd opened for us.
+pub(crate) struct Inherited(ListenFd);
+
+impl Inherited {
+    /// What the environment says.
+    pub(crate) fn from_environment() -> Self {
+        Inherited(ListenFd::from_env())
+    }
+
+    fn take(&mut self, number: usize) -> io::Result<TcpListener> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "systemd opened no such socket");
+        let listener = self.0.take_tcp_listener(number)?.ok_or_else(missing)?;
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    }
 }
 
 /// A socket in the file system.

@@ -1,0 +1,55 @@
+//! Who is hosted and signs, as rooms ask for it.
+
+use freehold_keyring::{KeyPhase, Purpose};
+use freehold_rooms::{Identities, SigningError};
+use freehold_signing::{KeyId, KeyValidity, Signer, VerifyingKey};
+use freehold_store::Tenant;
+use freehold_tenancy::{Tenancy, TenantState};
+use ruma_common::ServerName;
+
+/// The tenants, for rooms.
+pub(crate) struct IdentitiesOfTenants(pub(crate) Tenancy);
+
+/// For how long a key of a tenant of this process may be relied on after it was looked up.
+const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+impl Identities for IdentitiesOfTenants {
+    fn tenant(&self, server_name: &ServerName) -> Option<Tenant> {
+        let found = self.0.by_server_name(server_name)?;
+        (found.state == TenantState::Active).then_some(found.tenant)
+    }
+
+    fn signer(
+        &self,
+        tenant: &Tenant,
+        purpose: Purpose<'_>,
+        now_ts: i64,
+    ) -> Result<Box<dyn Signer + Send + Sync>, SigningError> {
+        match self.0.keys().signer(tenant.server_name(), purpose, now_ts) {
+            Ok(signer) => Ok(Box::new(signer)),
+            Err(error) => Err(SigningError(Box::new(error))),
+        }
+    }
+
+    fn published_key(
+        &self,
+        tenant: &Tenant,
+        key_id: &KeyId,
+        now_ts: i64,
+    ) -> Option<(VerifyingKey, KeyValidity)> {
+        let keys = match self.0.keys().keys(tenant.server_name(), now_ts) {
+            Ok(keys) => keys,
+            Err(error) => {
+                tracing::error!(tenant = %tenant.server_name(), %error, "keys cannot be read");
+                return None;
+            }
+        };
+        let key = keys.into_iter().find(|key| key.key_id == *key_id)?;
+        let validity = match (key.phase, key.expired_ts) {
+            (KeyPhase::Old, Some(expired_ts)) => KeyValidity::Old { expired_ts },
+            (_, Some(expired_ts)) => KeyValidity::Current { valid_until_ts: expired_ts },
+            (_, None) => KeyValidity::Current { valid_until_ts: now_ts.saturating_add(KEY_LIFETIME_MS) },
+        };
+        Some((key.key, validity))
+    }
+}

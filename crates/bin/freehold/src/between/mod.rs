@@ -1,0 +1,21 @@
+//! What services ask of each other: one file for each trait, implemented over the service that answers.
+
+mod account_news;
+mod account_policies;
+mod device_keys;
+mod device_news;
+mod devices;
+mod identities;
+mod member_events;
+mod profiles;
+mod servers;
+
+pub(crate) use account_news::NewsOfAccounts;
+pub(crate) use account_policies::AccountPolicies;
+pub(crate) use device_keys::KeysOfDevices;
+pub(crate) use device_news::NewsOfDevices;
+pub(crate) use devices::DevicesOfAccounts;
+pub(crate) use identities::IdentitiesOfTenants;
+pub(crate) use member_events::MemberEventsInRooms;
+pub(crate) use profiles::ProfilesOfAccounts;
+pub(crate) use servers::TenantsAsServers;
