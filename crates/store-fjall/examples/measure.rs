@@ -1,4 +1,5 @@
-//! Measures the engine: `cargo run --release -p freehold-store-fjall --example measure -- FOLDER [EVENTS]`.
+//! Measures the engine: `cargo run --release -p freehold-store-fjall --example measure -- FOLDER [EVENTS]`; without a
+//! folder, a small sample in a temporary one.
 //!
 //! One event is what a message costs the server: eight small rows, of which only the event id's has a random key, and
 //! one of 1 KB. Every commit is durable.
@@ -35,7 +36,9 @@ const ROOMS: u64 = 500;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let folder = Path::new(&arguments[0]);
+    let Some(folder) = arguments.first().map(Path::new) else {
+        return measure(tempfile::tempdir().unwrap().path(), 2000);
+    };
     match arguments.get(1).map(String::as_str) {
         Some("open") => report_opening(folder),
         Some("load") => load(folder, arguments[2].parse().unwrap()),
@@ -51,10 +54,16 @@ fn measure(folder: &Path, events: u64) {
     again(folder, &["load", &events.to_string()]);
     again(folder, &["open"]);
     let store = wait(Store::open(engine(folder))).unwrap();
-    one_at_a_time(&store, events + 1_000_000);
+    let small = events < 10_000;
+    one_at_a_time(&store, events + 1_000_000, if small { 50 } else { 2000 });
     reading(&store, events);
     for clients in [50, 200] {
-        concurrent(&store, clients, events + clients * 10_000_000);
+        concurrent(
+            &store,
+            clients,
+            events + clients * 10_000_000,
+            Duration::from_secs(if small { 1 } else { 4 }),
+        );
     }
     println!("resident after the load: {} MB", resident());
     // Not closed: what follows opens what a killed process leaves.
@@ -135,10 +144,10 @@ fn mixed(number: u64) -> u64 {
     (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
-fn one_at_a_time(store: &Store, base: u64) {
+fn one_at_a_time(store: &Store, base: u64, events: u64) {
     let (before, begin) = (written(), Instant::now());
-    let mut times: Vec<Duration> = (0..2000).map(|event| timed(store, base + event)).collect();
-    let rate = 2000.0 / begin.elapsed().as_secs_f64();
+    let mut times: Vec<Duration> = (0..events).map(|event| timed(store, base + event)).collect();
+    let rate = events as f64 / begin.elapsed().as_secs_f64();
     println!("one at a time: {rate:.0}/s, {}, written {} MB", percentiles(&mut times), written() - before);
 }
 
@@ -148,12 +157,12 @@ fn timed(store: &Store, event: u64) -> Duration {
     begin.elapsed()
 }
 
-fn concurrent(store: &Store, clients: u64, base: u64) {
+fn concurrent(store: &Store, clients: u64, base: u64, time: Duration) {
     let (next, before, begin) = (AtomicU64::new(base), written(), Instant::now());
     let mut times: Vec<Duration> = thread::scope(|scope| {
         let client = || {
             let mut times = Vec::new();
-            while begin.elapsed() < Duration::from_secs(4) {
+            while begin.elapsed() < time {
                 times.push(timed(store, next.fetch_add(1, Ordering::Relaxed)));
             }
             times
