@@ -47,6 +47,8 @@ pub struct Batch {
     writes: Writes,
     positioned: Vec<Positioned>,
     announcements: Vec<Announcement>,
+    /// The least position that the batch may get.
+    least: Position,
     wakes: Vec<UserNumber>,
     rooms: Vec<RoomNumber>,
 }
@@ -107,6 +109,21 @@ impl Batch {
         self.rooms.push(room);
     }
 
+    /// Makes the batch's position at least this one: what is restored goes on where it was.
+    pub(crate) fn raise_to(&mut self, position: Position) {
+        self.least = position;
+    }
+
+    /// The position that the batch gets after `last`.
+    pub(crate) fn position_after(&self, last: Position) -> Position {
+        Position(self.least.0.max(last.0 + 1))
+    }
+
+    /// Sets a row of any table, as bytes.
+    pub(crate) fn put_bytes(&mut self, table: TableId, key: Bytes, value: Bytes) {
+        self.writes.operations.push(Operation::Put { table, key, value });
+    }
+
     /// Adds a call for the moment when the batch is durable and snapshots show it. It is made even if nobody waits for
     /// the commit any more, and not at all if the batch has no effect.
     pub fn once_durable(&mut self, announce: impl FnOnce(Position) + Send + Sync + 'static) {
@@ -123,6 +140,7 @@ impl Batch {
         self.writes.operations.extend(other.writes.operations);
         self.positioned.extend(other.positioned);
         self.announcements.extend(other.announcements);
+        self.least = self.least.max(other.least);
         self.wakes.extend(other.wakes);
         self.rooms.extend(other.rooms);
     }

@@ -77,7 +77,7 @@ pub fn assemble(
 impl Assembled {
     /// Gives a batch whose conditions hold the next position, unless it turns out to be too large.
     fn take(&mut self, mut batch: Batch, changes: &mut Changes) {
-        let position = Position(self.last.0 + 1);
+        let position = batch.position_after(self.last);
         let announcements = batch.take_announcements();
         let operations = batch.into_operations(position);
         if let Some(error) = operations.iter().find_map(too_large) {

@@ -47,7 +47,9 @@
 //! ```
 
 mod actor;
+pub mod backup;
 mod batch;
+pub mod check;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -57,6 +59,7 @@ mod group;
 mod interner;
 mod key;
 mod memory;
+mod migration;
 mod number;
 mod pending;
 mod recent;
@@ -79,11 +82,12 @@ pub use group::{Assembled, MAX_KEY_BYTES, MAX_ROW_BYTES, assemble};
 pub use interner::{Identifier, Interner, NumberError, Numbered};
 pub use key::{Key, KeyError};
 pub use memory::MemoryEngine;
+pub use migration::{MigratingRow, Migration, MigrationError, Progress, Step, migrate};
 pub use number::{
     DeviceNumber, EventNumber, Position, RoomNumber, StateKeyNumber, TenantNumber, TimelineIndex, UserNumber,
 };
 pub use store::{OpenError, ReadError, Snapshot, Store};
-pub use table::{Table, TableId};
+pub use table::{AnyTable, RowDamage, Table, TableId};
 pub use tenant::Tenant;
 pub use value::{Value, ValueError};
 pub use wakes::{Waiting, Wakes};

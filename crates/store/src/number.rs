@@ -77,8 +77,12 @@ mod tests {
     #[test]
     fn timeline_indices_follow_positions_and_then_places() {
         let (one, two) = (Position(1), Position(2));
-        let ordered =
-            [TimelineIndex(-1), TimelineIndex::at(one, 0), TimelineIndex::last_of(one), TimelineIndex::at(two, 0)];
+        let ordered = [
+            TimelineIndex(-1),
+            TimelineIndex::at(one, 0),
+            TimelineIndex::last_of(one),
+            TimelineIndex::at(two, 0),
+        ];
         assert!(ordered.is_sorted());
         assert_eq!(TimelineIndex::at(two, 7).position(), Some(two));
         assert_eq!(TimelineIndex(-1).position(), None);

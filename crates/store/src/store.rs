@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::batch::Batch;
-use crate::engine::{CommitError, Engine, EngineError, EngineSnapshot, Order, ScanRange};
+use crate::engine::{Bytes, CommitError, Engine, EngineError, EngineSnapshot, Order, ScanRange};
 use crate::key::{Key, KeyError, decoded, encoded};
 use crate::number::{Position, RoomNumber};
 use crate::recent::RecentRooms;
-use crate::table::Table;
+use crate::table::{Table, TableId};
 use crate::tables::{SCHEMA, SCHEMA_VERSION};
 use crate::value::{self, Value, ValueError};
 use crate::wakes::Wakes;
@@ -33,6 +33,7 @@ impl Store {
         match store.snapshot()?.get(&SCHEMA, &()).await? {
             Some(found) if found == SCHEMA_VERSION => Ok(store),
             Some(found) => Err(OpenError::Schema { found, expected: SCHEMA_VERSION }),
+            None if store.snapshot()?.position() > Position(0) => Err(OpenError::Unfinished),
             None => {
                 let mut batch = Batch::new();
                 batch.expect_absent(&SCHEMA, &());
@@ -49,7 +50,7 @@ impl Store {
     /// [`ReadError::Engine`].
     pub fn snapshot(&self) -> Result<Snapshot, ReadError> {
         let snapshot = self.engine.snapshot()?;
-        Ok(Snapshot { engine: Arc::from(snapshot) })
+        Ok(Snapshot::of(snapshot))
     }
 
     /// Commits a batch; ready when it is durable. Then those whom it concerns wake.
@@ -94,6 +95,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What an engine shows.
+    pub(crate) fn of(engine: Box<dyn EngineSnapshot>) -> Self {
+        Snapshot { engine: Arc::from(engine) }
+    }
+
     /// The position of the last change that it shows.
     pub fn position(&self) -> Position {
         self.engine.position()
@@ -152,6 +158,17 @@ impl Snapshot {
         self.scan(table, range, order, limit).await
     }
 
+    /// Up to `limit` rows of any table, as bytes, from `start` on.
+    pub(crate) async fn scan_bytes(
+        &self,
+        table: TableId,
+        start: Bytes,
+        limit: usize,
+    ) -> Result<Vec<(Bytes, Bytes)>, ReadError> {
+        let range = ScanRange { start, end: None };
+        Ok(self.engine.scan(table, range, Order::Ascending, limit).await?)
+    }
+
     async fn scan<K: Key, V: Value>(
         &self,
         table: &Table<K, V>,
@@ -199,6 +216,9 @@ pub enum OpenError {
         /// The version of the software.
         expected: u32,
     },
+    /// A backup was being restored into it and was not restored to its end.
+    #[error("store holds the beginning of a backup only")]
+    Unfinished,
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),

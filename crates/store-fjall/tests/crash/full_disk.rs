@@ -10,6 +10,9 @@ use freehold_store_fjall::{FjallEngine, Settings};
 
 use crate::power_cut::{run, text};
 
+/// How much room is left for the store when the disk fills up, in bytes.
+const LEFT: u64 = 3 << 20;
+
 /// With a reserve, writes are refused before the disk is full. Without, everything has to cope with a disk that is
 /// full to the last byte.
 pub(crate) fn fill_and_make_room() {
@@ -33,7 +36,9 @@ fn fill(folder: &Path, settings: Settings) {
     let engine = FjallEngine::open(folder.join("store"), settings).unwrap();
     let mut written = 0;
     for round in 0..3 {
-        fs::write(&filler, vec![1; 16 << 20]).unwrap();
+        let free = rustix::fs::statvfs(folder).unwrap();
+        let filling = free.f_bavail * free.f_frsize - LEFT;
+        fs::write(&filler, vec![1; usize::try_from(filling).unwrap()]).unwrap();
         written = write_until_refused(&engine, written);
         let refused = commit(&engine, written + 1);
         assert!(matches!(refused, Err(CommitError::Full)), "round {round}: {refused:?}");

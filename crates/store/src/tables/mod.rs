@@ -4,7 +4,7 @@
 //!
 //! | numbers | subject |
 //! |---|---|
-//! | 0 | the schema version |
+//! | 0, 249 | the schema version, and the migration under way |
 //! | 1–9 | [`identity`]: numbers for identifiers |
 //! | 10–39 | [`rooms`]: events, state, timelines, memberships, aliases |
 //! | 40–59 | [`tenancy`]: tenants, hostnames, policies, proofs of control, audit |
@@ -14,12 +14,16 @@
 //! | 140–159 | `media` |
 
 pub mod accounts;
+mod all;
 pub mod encryption;
 pub mod identity;
 pub mod receipts;
 pub mod rooms;
 pub mod tenancy;
 
+pub use all::ALL;
+
+use crate::migration::MigratingRow;
 use crate::table::{Table, TableId};
 
 /// The version of all tables together.
@@ -27,3 +31,6 @@ pub const SCHEMA_VERSION: u32 = 1;
 
 /// Which [`SCHEMA_VERSION`] the store has.
 pub const SCHEMA: Table<(), u32> = Table::new(TableId(0), "schema");
+
+/// How far the migration to the next schema version has come; without a row none is under way.
+pub const MIGRATING: Table<(), MigratingRow> = Table::new(TableId(249), "migrating");
