@@ -5,6 +5,7 @@
 mod api;
 mod bench;
 mod ci;
+mod crash;
 mod demo;
 mod examples;
 mod fuzz;
@@ -47,6 +48,8 @@ enum Task {
     Api(api::Options),
     /// Fuzz: compare generated rooms, or run the cargo-fuzz targets
     Fuzz(fuzz::Options),
+    /// Kill a writing store, cut its power and fill its disk, and look at what is left
+    Crash(crash::Options),
     /// Print the table of ours against the peers
     Bench(bench::Options),
     /// Run against real servers from the package registries
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Task::Wasm => wasm::run(),
         Task::Api(options) => api::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Crash(options) => crash::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Peers { peer } => peers::run(&peer),
     };

@@ -9,7 +9,7 @@ use freehold_store::{Batch, BoxFuture, CommitError, Engine, EngineError, EngineS
 
 use crate::committer::Committer;
 use crate::journal::{self, Found, Place};
-use crate::settings::Settings;
+use crate::settings::{Memory, Settings};
 use crate::snapshot::FjallSnapshot;
 use crate::sorter::Sorter;
 use crate::tree::Tree;
@@ -50,6 +50,11 @@ impl FjallEngine {
         let mut writer = Writer { folder, settings, tree: tree.clone(), segment, sorter, broken: None };
         let committer = Committer::start(move |batches| writer.commit(batches))?;
         Ok(FjallEngine { committer, tree, _lock: lock })
+    }
+
+    /// How much memory it uses now.
+    pub fn memory(&self) -> Memory {
+        self.tree.memory()
     }
 }
 

@@ -85,6 +85,12 @@ impl Segment {
         Ok(())
     }
 
+    /// Writes go to a device from now on, to see what happens when it fails.
+    #[cfg(test)]
+    pub(crate) fn divert(&mut self, device: &str) {
+        self.file = OpenOptions::new().write(true).open(device).unwrap();
+    }
+
     /// How many bytes of records it has.
     pub(crate) fn bytes(&self) -> u64 {
         self.length

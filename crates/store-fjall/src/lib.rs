@@ -28,4 +28,4 @@ mod tree;
 mod writer;
 
 pub use engine::{FjallEngine, OpenError};
-pub use settings::Settings;
+pub use settings::{Memory, Settings};

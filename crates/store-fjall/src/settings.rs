@@ -19,3 +19,14 @@ impl Default for Settings {
         Settings { cache_bytes: 8 << 20, write_buffer_bytes: 4 << 20, reserve_bytes: 256 << 20 }
     }
 }
+
+/// How much memory the engine uses, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Blocks that were read; at most [`Settings::cache_bytes`].
+    pub cache: u64,
+    /// Changes that are not sorted into files yet; at most four times [`Settings::write_buffer_bytes`] and one group.
+    pub changes: u64,
+    /// Indexes and filters of the newest files, which stay in memory.
+    pub indexes: u64,
+}

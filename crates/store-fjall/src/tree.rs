@@ -10,7 +10,7 @@ use lsm_tree::{
     AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, SequenceNumberCounter,
 };
 
-use crate::settings::Settings;
+use crate::settings::{Memory, Settings};
 
 /// Where the position of the last batch is kept, in [`TableId::ENGINE`].
 const POSITION: &[u8] = b"position";
@@ -107,6 +107,16 @@ impl Tree {
     /// How many bytes of rows are in memory and take more.
     pub(crate) fn unsealed_bytes(&self) -> u64 {
         self.tree.active_memtable().size()
+    }
+
+    /// How many bytes of memory are used, by what.
+    pub(crate) fn memory(&self) -> Memory {
+        let indexes = self.tree.pinned_block_index_size() + self.tree.pinned_filter_size();
+        Memory {
+            cache: self.tree.tree_config().cache.size(),
+            changes: self.tree.version_memtable_size_sum(),
+            indexes: indexes as u64,
+        }
     }
 
     /// How many tables in memory wait to be sorted into files.

@@ -151,3 +151,59 @@ pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
+
+#[cfg(test)]
+mod tests {
+    use freehold_store::conformance::NAMES;
+    use freehold_store::{TableId, UserNumber};
+
+    use super::*;
+
+    fn writer(folder: &Path) -> Writer {
+        let settings = Settings { reserve_bytes: 0, ..Settings::default() };
+        let tree = Arc::new(Tree::open(&folder.join("tree"), &settings).unwrap());
+        tree.show_recovered().unwrap();
+        let segment = new_segment(folder, 1, &settings).unwrap();
+        let sorter = Sorter::start(tree.clone()).unwrap();
+        Writer { folder: folder.to_owned(), settings, tree, segment, sorter, broken: None }
+    }
+
+    fn named(user: u64) -> Batch {
+        let mut batch = Batch::new();
+        batch.put(&NAMES, &UserNumber(user), &"new".to_owned());
+        batch
+    }
+
+    /// Whether a user has a row.
+    fn is_there(writer: &Writer, user: u64) -> bool {
+        writer.tree.shown().get(TableId::EXAMPLE, &user.to_be_bytes()).unwrap().is_some()
+    }
+
+    /// On Linux `/dev/null` takes what is written and cannot be synced; `/dev/full` takes nothing and cannot be cut back.
+    #[test]
+    fn after_a_failed_sync_nothing_is_written_and_reading_goes_on() {
+        for device in ["/dev/null", "/dev/full"] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut writer = writer(folder.path());
+            assert!(matches!(writer.commit(vec![named(1)])[..], [Ok(_)]));
+            writer.segment.divert(device);
+            for user in [2, 3] {
+                let outcomes = writer.commit(vec![named(user), named(user)]);
+                assert!(matches!(outcomes[..], [Err(CommitError::Engine(_)), Err(CommitError::Engine(_))]));
+            }
+            assert!(is_there(&writer, 1) && !is_there(&writer, 2) && !is_there(&writer, 3));
+            assert_eq!(writer.tree.shown().position.0, 1);
+        }
+    }
+
+    #[test]
+    fn writes_are_refused_before_the_disk_is_full_and_taken_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        writer.settings.reserve_bytes = u64::MAX;
+        assert!(matches!(writer.commit(vec![named(1)])[..], [Err(CommitError::Full)]));
+        writer.settings.reserve_bytes = 0;
+        assert!(matches!(writer.commit(vec![named(1)])[..], [Ok(_)]));
+        assert!(is_there(&writer, 1));
+    }
+}
