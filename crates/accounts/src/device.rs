@@ -56,6 +56,14 @@ pub enum DeviceError {
 server_failures!(DeviceError);
 
 impl Accounts {
+    /// The devices of the actor, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn own_devices(&self, actor: &Actor) -> Result<Vec<Device>, ReadError> {
+        self.devices(&self.store().snapshot()?, actor.user).await
+    }
+
     /// The devices of a user, in the order of their ids.
     ///
     /// # Errors

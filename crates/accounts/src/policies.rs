@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use freehold_store::{Batch, BoxFuture, Tenant};
-use ruma_common::{OwnedUserId, UserId};
+use ruma_common::{OwnedUserId, ServerName, UserId};
 
 use crate::failure::ServerFailure;
 
@@ -13,6 +13,14 @@ use crate::failure::ServerFailure;
 pub trait Policies: Send + Sync {
     /// What `tenant` has settled, as it is now.
     fn policy<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, Result<Arc<AccountPolicy>, ServerFailure>>;
+
+    /// Whether `asker` could ask the tenant of this process that has `server_name`, if both were servers of their own:
+    /// there is one, it is in service, and neither refuses to speak with the other. A tenant reaches itself.
+    fn reaches<'a>(
+        &'a self,
+        asker: &'a Tenant,
+        server_name: &'a ServerName,
+    ) -> BoxFuture<'a, Result<bool, ServerFailure>>;
 
     /// Adds to a batch, for the audit log of `tenant`, that a user of it did something administrative.
     fn record(&self, batch: &mut Batch, tenant: &Tenant, act: &AdministrativeAct<'_>);
@@ -29,10 +37,14 @@ pub struct AdministrativeAct<'a> {
     pub user_id: &'a UserId,
 }
 
-/// The same for every tenant, and no audit log.
+/// The same for every tenant; each reaches every other, and there is no audit log.
 impl Policies for Arc<AccountPolicy> {
     fn policy<'a>(&'a self, _: &'a Tenant) -> BoxFuture<'a, Result<Arc<AccountPolicy>, ServerFailure>> {
         Box::pin(std::future::ready(Ok(self.clone())))
+    }
+
+    fn reaches<'a>(&'a self, _: &'a Tenant, _: &'a ServerName) -> BoxFuture<'a, Result<bool, ServerFailure>> {
+        Box::pin(std::future::ready(Ok(true)))
     }
 
     fn record(&self, _: &mut Batch, _: &Tenant, _: &AdministrativeAct<'_>) {}

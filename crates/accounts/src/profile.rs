@@ -1,8 +1,8 @@
 //! Profiles (<https://spec.matrix.org/v1.19/client-server-api/#profiles>).
 
 use freehold_store::tables::accounts::{ACCOUNTS, MemberJob, PROFILES, ProfileRow};
-use freehold_store::{Actor, Batch, ReadError};
-use ruma_common::{MxcUri, UserId};
+use freehold_store::{Actor, Batch, ReadError, Tenant};
+use ruma_common::{MxcUri, ServerName, UserId};
 use serde_json::{Map, Value};
 
 use crate::accounts::Accounts;
@@ -52,6 +52,14 @@ pub enum ProfileError {
 server_failures!(ProfileError);
 
 impl Accounts {
+    /// Whether a tenant can ask for profiles of users of a server; see [`Policies::reaches`](crate::Policies::reaches).
+    ///
+    /// # Errors
+    /// [`ServerFailure`].
+    pub async fn reaches(&self, tenant: &Tenant, server_name: &ServerName) -> Result<bool, ServerFailure> {
+        self.0.given.policies.reaches(tenant, server_name).await
+    }
+
     /// The profile of a user of a tenant of this process: values by names, in the order of names.
     ///
     /// # Errors

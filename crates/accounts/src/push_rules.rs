@@ -79,7 +79,19 @@ impl Accounts {
         rule: &NewPushRule,
         (after, before): (Option<&str>, Option<&str>),
     ) -> Result<(), PushRulesError> {
-        self.change_rules(actor, |rules| insert(rules, rule.clone(), after, before)).await
+        let actions = match rule {
+            NewPushRule::Override(rule) | NewPushRule::Underride(rule) => &rule.actions,
+            NewPushRule::Content(rule) => &rule.actions,
+            NewPushRule::Room(rule) => &rule.actions,
+            NewPushRule::Sender(rule) => &rule.actions,
+            _ => return Err(PushRulesError::NotFound),
+        };
+        let (actions, kind) = (without_historical(actions), rule.kind());
+        let change = |rules: &mut Ruleset| {
+            insert(rules, rule.clone(), after, before)?;
+            Ok(rules.set_actions(kind.clone(), rule.rule_id(), actions.clone())?)
+        };
+        self.change_rules(actor, change).await
     }
 
     /// Removes a rule that the actor made.
@@ -122,8 +134,8 @@ impl Accounts {
         (kind, rule_id): (RuleKind, &str),
         actions: &[Action],
     ) -> Result<(), PushRulesError> {
-        self.change_rules(actor, |rules| Ok(rules.set_actions(kind.clone(), rule_id, actions.to_vec())?))
-            .await
+        let actions = without_historical(actions);
+        self.change_rules(actor, |rules| Ok(rules.set_actions(kind.clone(), rule_id, actions.clone())?)).await
     }
 
     /// The content of the `m.push_rules` event of a user, as JSON.
@@ -188,6 +200,13 @@ fn insert(
         rules.set_enabled(kind, &rule_id, enabled)?;
     }
     Ok(())
+}
+
+/// Servers ignore `dont_notify` and `coalesce`
+/// (<https://spec.matrix.org/v1.19/client-server-api/#historical-actions>).
+fn without_historical(actions: &[Action]) -> Vec<Action> {
+    let is_historical = |action: &&Action| matches!(json!(action).as_str(), Some("dont_notify" | "coalesce"));
+    actions.iter().filter(|action| !is_historical(action)).cloned().collect()
 }
 
 fn with_defaults(row: Option<&PushRulesRow>, user_id: &UserId) -> Result<Ruleset, ServerFailure> {

@@ -2,7 +2,9 @@
 
 use axum::http::{StatusCode, header};
 use freehold_accounts::{
-    DeviceError, LoginError, OpenSessionError, PasswordError, RegisterError, ServerFailure,
+    AccountDataError, CredentialsError, DeviceError, FilterError, LoginError, ModerationError,
+    OpenSessionError, PasswordError, ProfileError, PushRulesError, RefreshError, RegisterError,
+    ServerFailure, ToolRegistrationError,
 };
 use ruma_common::api::error::ErrorCode;
 
@@ -69,6 +71,102 @@ impl From<DeviceError> for ApiError {
             DeviceError::Unknown => ApiError::new(ErrorCode::NotFound, error),
             DeviceError::NameTooLong { .. } => ApiError::new(ErrorCode::InvalidParam, error),
             DeviceError::Server(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Unknown => ApiError::new(ErrorCode::UnknownToken, error).with("soft_logout", false),
+            RefreshError::Locked => locked(error),
+            RefreshError::Server(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<CredentialsError> for ApiError {
+    fn from(error: CredentialsError) -> Self {
+        match error {
+            CredentialsError::Unknown => ApiError::new(ErrorCode::NotFound, error),
+            CredentialsError::Bcrypt => ApiError::new(ErrorCode::InvalidParam, error),
+            CredentialsError::Password(error) => error.into(),
+            CredentialsError::Server(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<ModerationError> for ApiError {
+    fn from(error: ModerationError) -> Self {
+        match error {
+            ModerationError::NotAdministrator | ModerationError::Oneself | ModerationError::Administrator => {
+                ApiError::new(ErrorCode::Forbidden, error)
+            }
+            ModerationError::Foreign => ApiError::new(ErrorCode::InvalidParam, error),
+            ModerationError::Unknown => ApiError::new(ErrorCode::NotFound, error),
+            ModerationError::Server(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<ToolRegistrationError> for ApiError {
+    fn from(error: ToolRegistrationError) -> Self {
+        match error {
+            ToolRegistrationError::Disabled | ToolRegistrationError::Nonce => {
+                ApiError::new(ErrorCode::Unknown, error)
+            }
+            ToolRegistrationError::Mac => ApiError::new(ErrorCode::Forbidden, error),
+            ToolRegistrationError::Register(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProfileError> for ApiError {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::NotFound => ApiError::new(ErrorCode::NotFound, error),
+            ProfileError::Name | ProfileError::Value { .. } => ApiError::new(ErrorCode::InvalidParam, error),
+            ProfileError::NameTooLong(_) => ApiError::new(ErrorCode::from("M_KEY_TOO_LARGE"), error),
+            ProfileError::TooLarge(_) => ApiError::new(ErrorCode::from("M_PROFILE_TOO_LARGE"), error),
+            ProfileError::Server(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<AccountDataError> for ApiError {
+    fn from(error: AccountDataError) -> Self {
+        match error {
+            AccountDataError::NotFound => ApiError::new(ErrorCode::NotFound, error),
+            AccountDataError::Managed(_) => {
+                ApiError::new(ErrorCode::BadJson, error).with_status(StatusCode::METHOD_NOT_ALLOWED)
+            }
+            AccountDataError::NotAnObject => ApiError::new(ErrorCode::BadJson, error),
+            AccountDataError::TooLarge { .. } => ApiError::new(ErrorCode::TooLarge, error),
+            AccountDataError::TooMany { .. } => ApiError::new(ErrorCode::ResourceLimitExceeded, error),
+            AccountDataError::Server(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<FilterError> for ApiError {
+    fn from(error: FilterError) -> Self {
+        match error {
+            FilterError::TooLarge { .. } => ApiError::new(ErrorCode::TooLarge, error),
+            FilterError::TooMany { .. } => ApiError::new(ErrorCode::ResourceLimitExceeded, error),
+            FilterError::Server(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<PushRulesError> for ApiError {
+    fn from(error: PushRulesError) -> Self {
+        match error {
+            PushRulesError::NotFound => ApiError::new(ErrorCode::NotFound, error),
+            PushRulesError::Default | PushRulesError::Insert(_) => {
+                ApiError::new(ErrorCode::InvalidParam, error)
+            }
+            PushRulesError::TooLarge { .. } => ApiError::new(ErrorCode::TooLarge, error),
+            PushRulesError::Server(failure) => failure.into(),
         }
     }
 }

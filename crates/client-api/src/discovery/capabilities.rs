@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ruma_client_api::discovery::get_capabilities::v3::{
-    Capabilities, Request, Response, RoomVersionStability, RoomVersionsCapability,
+    Capabilities, GetLoginTokenCapability, ProfileFieldsCapability, Request, Response, RoomVersionStability,
+    RoomVersionsCapability, ThirdPartyIdChangesCapability,
 };
 use ruma_common::RoomVersionId;
 
@@ -37,5 +38,8 @@ pub(crate) async fn capabilities(
         ROOM_VERSIONS.iter().map(|version| (version.clone(), RoomVersionStability::Stable)).collect();
     let mut capabilities = Capabilities::new();
     capabilities.room_versions = RoomVersionsCapability::new(RoomVersionId::V12, available);
+    capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
+    capabilities.get_login_token = GetLoginTokenCapability::new(true);
+    capabilities.profile_fields = Some(ProfileFieldsCapability::new(true));
     Ok(Reply(Response::new(capabilities)))
 }
