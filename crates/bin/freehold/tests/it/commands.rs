@@ -1,0 +1,114 @@
+//! Commands of the operator.
+
+use std::fs::write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::server::{Server, printed, run};
+
+/// What a session of commands prints, without the times, secrets and keys that differ.
+fn session(folder: &Path) -> Vec<String> {
+    let commands: &[&[&str]] = &[
+        &["tenant", "list"],
+        &["tenant", "add", "example.org", "--hostname", "m.example.net", "--owner", "admin@example.org"],
+        &["tenant", "add", "example.org", "--hostname", "m.example.net"],
+        &["tenant", "add", "example.com"],
+        &["tenant", "show", "example.org"],
+        &["--json", "tenant", "show", "example.org"],
+        &["tenant", "records", "example.org"],
+        &["tenant", "vouch", "example.org"],
+        &["tenant", "suspend", "example.org"],
+        &["tenant", "suspend", "example.org"],
+        &["tenant", "policy", "example.org", "--set", "{\"quotas\": {\"users\": 3}}"],
+        &["tenant", "policy", "example.org", "--set", "{\"quotas\": {\"cats\": 3}}"],
+        &["tenant", "show", "no.such"],
+        &["audit", "example.org"],
+        &["tenant", "list"],
+    ];
+    let printed = commands.iter().map(|command| {
+        let output = run(folder, command);
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        format!("{command:?} {:?}\n{}", output.status.code(), without_what_differs(&text))
+    });
+    printed.collect()
+}
+
+fn without_what_differs(text: &str) -> String {
+    let is_time = |word: &str| word.ends_with('Z') || word.starts_with("20") || word.parse::<u64>().is_ok();
+    let is_random = |word: &str| word.trim_matches('"').len() == 32;
+    let words = |line: &str| {
+        let words = line.split(' ').map(|word| match word.trim_end_matches(',') {
+            other if is_time(other) || is_random(other) => "*",
+            _ => word,
+        });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    text.lines().map(words).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn commands_say_the_same_to_a_server_that_runs_and_to_one_that_does_not() {
+    let (stopped, running) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let on_stopped = session(stopped.path());
+    let server = Server::start(running.path(), &[]);
+    assert_eq!(session(running.path()), on_stopped);
+    assert!(server.stop());
+    let shown = printed(running.path(), &["--json", "tenant", "show", "example.org"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["state"], "suspended");
+}
+
+#[test]
+fn a_server_elsewhere_takes_commands_with_a_token() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start(there.path(), &[]);
+    let token = printed(there.path(), &["token", "add", "elsewhere"]);
+    let token = token.lines().next().unwrap();
+    let url = format!("http://127.0.0.1:{}", server.port);
+    printed(here.path(), &["--url", &url, "--token", token, "tenant", "add", "192.0.2.7", "--vouch"]);
+    let list = printed(there.path(), &["tenant", "list"]);
+    assert!(list.contains("192.0.2.7"), "{list}");
+    let refused = run(here.path(), &["--url", &url, "--token", "fho_wrong", "tenant", "list"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&refused.stderr), "freehold: unknown token\n");
+}
+
+#[test]
+fn a_wrong_configuration_is_named_by_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("freehold.toml");
+    write(&file, "data = \"here\"\n[log]\nlevel = 3\n").unwrap();
+    let output = run(folder.path(), &["config", "check", "freehold.toml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.starts_with("freehold: freehold.toml:3: `log.level`: "), "{error}");
+    write(&file, "data = \"here\"\n").unwrap();
+    assert_eq!(run(folder.path(), &["config", "check", "freehold.toml"]).status.code(), Some(0));
+}
+
+#[test]
+fn the_reference_in_docs_is_the_one_that_the_program_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = printed(folder.path(), &["config", "reference"]);
+    assert_eq!(printed, include_str!("../../../../../docs/freehold.toml"));
+}
+
+#[test]
+fn tenants_of_the_bootstrap_file_are_added_once_and_not_changed_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let tenants = "[[tenant]]\nserver_name = \"example.org\"\nhostnames = [\"m.example.net\"]\nvouched = true\n\
+                   policy.registration.mode = \"open\"\n";
+    write(folder.path().join("tenants.toml"), tenants).unwrap();
+    write(folder.path().join("freehold.toml"), "bootstrap = \"tenants.toml\"\n").unwrap();
+    let server = Server::start(folder.path(), &["--config", "freehold.toml"]);
+    assert_eq!(server.get("m.example.net", "/_matrix/client/versions").status, 200);
+    let policy = || printed(folder.path(), &["tenant", "policy", "example.org"]);
+    assert!(policy().contains("\"mode\": \"open\""), "{}", policy());
+    printed(folder.path(), &["tenant", "policy", "example.org", "--set", "{\"registration\": {\"mode\": \"closed\"}}"]);
+    assert!(server.stop());
+    let server = Server::start(folder.path(), &["--config", "freehold.toml"]);
+    assert!(policy().contains("\"mode\": \"closed\""), "{}", policy());
+    assert!(server.stop());
+}
