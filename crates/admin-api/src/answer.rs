@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::records::Records;
+use crate::whole::{BackupMade, CheckReport};
 
 /// What a command gives back: JSON for programs, [`Display`](fmt::Display) for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,10 @@ pub enum Answer {
     Records(Records),
     /// What was seen of a tenant's domain.
     Report(Report),
+    /// A backup was made.
+    Backup(BackupMade),
+    /// What a check of everything found.
+    Check(CheckReport),
     /// A tenant.
     Tenant(TenantDetails),
     /// Tenants.
@@ -140,6 +145,8 @@ impl fmt::Display for Answer {
         match self {
             Answer::Records(records) => records.fmt(f),
             Answer::Report(report) => report.fmt(f),
+            Answer::Backup(backup) => backup.fmt(f),
+            Answer::Check(report) => report.fmt(f),
             Answer::Tenant(tenant) => tenant.fmt(f),
             Answer::Tenants { tenants, total } => write_tenants(f, tenants, *total),
             Answer::Policy { policy, .. } => write!(f, "{policy:#}"),

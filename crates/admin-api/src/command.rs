@@ -1,5 +1,7 @@
 //! What can be asked for.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -108,6 +110,15 @@ pub enum Command {
         /// The label with which they were made.
         label: String,
     },
+    /// Makes a backup of everything in a new directory on the server's machine, and reads it again.
+    #[serde(rename = "backup")]
+    Backup {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Reads everything, and looks whether it is in order.
+    #[serde(rename = "fsck")]
+    Fsck {},
 }
 
 fn page() -> usize {
@@ -132,7 +143,9 @@ impl Command {
             | Command::TenantRemove { .. }
             | Command::TokenAdd { .. }
             | Command::TokenList {}
-            | Command::TokenRemove { .. } => None,
+            | Command::TokenRemove { .. }
+            | Command::Backup { .. }
+            | Command::Fsck {} => None,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Where commands are carried out, on a running server and on a stopped one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use freehold_store::TenantNumber;
+use freehold_store::{Store, TenantNumber};
 use freehold_tenancy::{Change, NewTenant, Outside, Tenancy};
 use ruma_common::{OwnedServerName, ServerName};
 use serde_json::Value;
@@ -12,21 +13,25 @@ use crate::authority::Authority;
 use crate::command::Command;
 use crate::records::Records;
 use crate::refusal::Refusal;
+use crate::whole;
 
 /// Carries out commands.
 #[derive(Clone)]
 pub struct Desk {
     tenancy: Tenancy,
     outside: Arc<dyn Outside>,
+    store: Store,
+    data: PathBuf,
 }
 
 /// The most rows that one command gives back.
 const LIMIT_MAX: usize = 100_000;
 
 impl Desk {
-    /// A desk over the tenants of a process; proofs of control are looked for `outside`.
-    pub fn new(tenancy: Tenancy, outside: Arc<dyn Outside>) -> Self {
-        Desk { tenancy, outside }
+    /// A desk over the tenants of a process, and the store and data directory in which everything is kept. Proofs of
+    /// control are looked for `outside`.
+    pub fn new(tenancy: Tenancy, outside: Arc<dyn Outside>, (store, data): (Store, PathBuf)) -> Self {
+        Desk { tenancy, outside, store, data }
     }
 
     /// The tenants.
@@ -84,6 +89,11 @@ impl Desk {
                 let removed = self.tenancy.remove_operator_tokens(&label, &authority.by()).await?;
                 Ok(Answer::Removed { removed })
             }
+            Command::Backup { directory } => {
+                let made = whole::back_up(&self.store, &self.data, &directory).await;
+                made.map(Answer::Backup).map_err(Refusal::failed)
+            }
+            Command::Fsck {} => whole::check(&self.store).await.map(Answer::Check).map_err(Refusal::internal),
         }
     }
 

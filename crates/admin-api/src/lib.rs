@@ -16,10 +16,15 @@ mod desk;
 mod records;
 mod refusal;
 mod router;
+mod whole;
 
-pub use answer::{Answer, TenantSummary};
+pub use answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 pub use authority::{Authority, TenantAdmins};
 pub use command::Command;
 pub use desk::Desk;
+pub use records::{Record, Records, Way};
 pub use refusal::Refusal;
 pub use router::{PREFIX, local_router, router};
+pub use whole::{
+    BackupMade, CheckReport, FileError, Frames, KEYS_FILE, STORE_FILE, TableCheck, WholeError, verify,
+};

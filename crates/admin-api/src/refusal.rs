@@ -33,14 +33,14 @@ impl Refusal {
         Refusal::new("M_INVALID_PARAM", error)
     }
 
-    /// The server is at fault; the log says more.
+    /// What is asked for failed, for a reason that the operator can do something about.
+    pub fn failed(error: impl std::error::Error) -> Self {
+        Refusal::invalid(with_causes(&error))
+    }
+
+    /// The server is at fault; the log says it, too.
     pub fn internal(error: impl std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
+        let text = with_causes(&error);
         tracing::error!(error = text, "a command failed");
         Refusal::new("M_UNKNOWN", text)
     }
@@ -58,6 +58,16 @@ impl Refusal {
             _ => StatusCode::BAD_REQUEST,
         }
     }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 impl fmt::Display for Refusal {

@@ -65,7 +65,7 @@ impl BaseDomain {
     /// [`HostnameError`], also for IP literals.
     pub fn parse(text: &str) -> Result<Self, HostnameError> {
         let host = Hostname::parse(text)?;
-        if is_dns_name(host.as_str()) {
+        if !is_ip_literal(host.as_str()) {
             Ok(BaseDomain(host))
         } else {
             Err(HostnameError { text: text.into() })

@@ -64,6 +64,18 @@ pub(crate) enum Topic {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigTopic),
+    /// Make a backup of everything but the master key in a new directory, and read it again
+    Backup {
+        /// The directory, on the server's machine
+        directory: PathBuf,
+    },
+    /// Put a backup into a data directory that holds nothing yet
+    Restore {
+        /// The directory of the backup
+        directory: PathBuf,
+    },
+    /// Read everything, and look whether it is in order
+    Fsck,
 }
 
 /// How to run the server.
@@ -174,7 +186,7 @@ impl Topic {
     /// The command that is meant; `serve` and `config` are none.
     pub(crate) fn command(self) -> Result<Command, Failure> {
         match self {
-            Topic::Serve(_) | Topic::Config(_) => {
+            Topic::Serve(_) | Topic::Config(_) | Topic::Restore { .. } => {
                 Err(Failure::Usage("not a command for a server".to_owned()))
             }
             Topic::Tenant(topic) => topic.command(),
@@ -182,6 +194,10 @@ impl Topic {
             Topic::Token(TokenTopic::Add { label }) => Ok(Command::TokenAdd { label }),
             Topic::Token(TokenTopic::List) => Ok(Command::TokenList {}),
             Topic::Token(TokenTopic::Remove { label }) => Ok(Command::TokenRemove { label }),
+            Topic::Backup { directory } => {
+                absolute(&directory).map(|directory| Command::Backup { directory })
+            }
+            Topic::Fsck => Ok(Command::Fsck {}),
         }
     }
 }
@@ -209,6 +225,11 @@ impl TenantTopic {
             }
         })
     }
+}
+
+/// A path that means the same to a server with another working directory.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))
 }
 
 /// Carries out what concerns the configuration file only.
@@ -274,6 +295,16 @@ pub(crate) fn print_answer(answer: &Answer, json: bool) {
     let text =
         if json { serde_json::to_string_pretty(answer).unwrap_or_default() } else { answer.to_string() };
     print(&format!("{text}\n"));
+}
+
+/// A check that found damage fails, after it has said what it found.
+pub(crate) fn damage(answer: &Answer) -> Result<(), Failure> {
+    match answer {
+        Answer::Check(report) if report.damaged > 0 => {
+            Err(Failure::Failed { doing: "fsck".to_owned(), cause: format!("{} damaged", report.damaged) })
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn print_failure(failure: &Failure) {

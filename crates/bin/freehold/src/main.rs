@@ -18,6 +18,7 @@ mod metrics;
 mod parts;
 mod proofs;
 mod published;
+mod restore;
 mod routes;
 mod serve;
 mod stop;
@@ -51,11 +52,12 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     match topic {
         Topic::Serve(arguments) => serve::run(settings, arguments),
+        Topic::Restore { directory } => restore::run(&settings, &directory),
         other => {
             let command = other.command()?;
             let answer = ask::ask(&settings, command, ask::Remote { url, token })?;
             cli::print_answer(&answer, json);
-            Ok(())
+            cli::damage(&answer)
         }
     }
 }

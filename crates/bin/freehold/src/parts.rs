@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use freehold_accounts::{AccountParts, AccountSettings, Accounts};
-use freehold_admin_api::Desk;
+use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
 use freehold_rooms::{Rooms, RoomsSettings};
@@ -64,9 +64,9 @@ impl Parts {
             devices: Arc::new(NewsOfDevices(encryption.clone())),
             clock: clock.clone(),
         };
-        let sync = SyncService::new(store, rooms.clone(), news);
+        let sync = SyncService::new(store.clone(), rooms.clone(), news);
         let outside: Arc<dyn Outside> = Arc::new(Internet::default());
-        let desk = Desk::new(tenancy.clone(), outside.clone());
+        let desk = Desk::new(tenancy.clone(), outside.clone(), (store.clone(), data.path().to_owned()));
         let metrics = Metrics::default();
         Ok(Parts { tenancy, accounts, rooms, encryption, sync, desk, outside, metrics, clock })
     }
@@ -83,12 +83,17 @@ impl Parts {
     }
 }
 
-async fn store(config: &Config, data: &Data) -> Result<Store, Failure> {
+/// The engine in which everything is kept.
+pub(crate) fn engine(config: &Config, data: &Data) -> Result<FjallEngine, Failure> {
     // The rest is for the caches of the services.
     let settings = Settings { cache_bytes: config.memory.0 / 2, ..Settings::default() };
     let engine = FjallEngine::open(data.path().join("store"), settings);
-    let engine = engine.map_err(|error| Failure::of("cannot open the store", error))?;
-    Store::open(Arc::new(engine)).await.map_err(|error| Failure::of("cannot open the store", error))
+    engine.map_err(|error| Failure::of("cannot open the store", error))
+}
+
+async fn store(config: &Config, data: &Data) -> Result<Store, Failure> {
+    let opened = Store::open(Arc::new(engine(config, data)?)).await;
+    opened.map_err(|error| Failure::of("cannot open the store", error))
 }
 
 async fn tenancy(
@@ -103,7 +108,7 @@ async fn tenancy(
     let own_master_key = || data.path().join("master.key");
     let master_key = config.master_key.clone().unwrap_or_else(own_master_key);
     let master = read_master_key(&master_key).map_err(|error| Failure::of("cannot open the keys", error))?;
-    let keys = open_keys(&data.path().join("keys.log"), master)
+    let keys = open_keys(&data.path().join(KEYS_FILE), master)
         .map_err(|error| Failure::of("cannot open the keys", error))?;
     Tenancy::open(store, Arc::new(keys), clock, settings)
         .await

@@ -106,9 +106,48 @@ fn tenants_of_the_bootstrap_file_are_added_once_and_not_changed_afterwards() {
     assert_eq!(server.get("m.example.net", "/_matrix/client/versions").status, 200);
     let policy = || printed(folder.path(), &["tenant", "policy", "example.org"]);
     assert!(policy().contains("\"mode\": \"open\""), "{}", policy());
-    printed(folder.path(), &["tenant", "policy", "example.org", "--set", "{\"registration\": {\"mode\": \"closed\"}}"]);
+    printed(
+        folder.path(),
+        &["tenant", "policy", "example.org", "--set", "{\"registration\": {\"mode\": \"closed\"}}"],
+    );
     assert!(server.stop());
     let server = Server::start(folder.path(), &["--config", "freehold.toml"]);
     assert!(policy().contains("\"mode\": \"closed\""), "{}", policy());
     assert!(server.stop());
+}
+
+#[test]
+fn a_backup_of_a_server_that_runs_becomes_the_data_of_another() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start(old.path(), &[]);
+    let keys = server.get("alice.localhost", "/_matrix/key/v2/server").json()["verify_keys"].clone();
+    let backup = old.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    printed(old.path(), &["backup", backup]);
+    assert!(!run(old.path(), &["backup", backup]).status.success(), "a backup is not overwritten");
+    assert!(server.stop());
+
+    printed(new.path(), &["restore", backup]);
+    assert!(!run(new.path(), &["restore", backup]).status.success(), "data is not overwritten");
+    let master = "freehold-data/master.key";
+    std::fs::copy(old.path().join(master), new.path().join(master)).unwrap();
+    assert!(printed(new.path(), &["fsck"]).ends_with("everything is in order\n"));
+    let server = Server::start(new.path(), &[]);
+    assert_eq!(server.get("alice.localhost", "/_matrix/key/v2/server").json()["verify_keys"], keys);
+}
+
+#[test]
+fn a_damaged_backup_is_not_restored() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    printed(old.path(), &["tenant", "add", "alice.localhost"]);
+    printed(old.path(), &["backup", "backup"]);
+    let file = old.path().join("backup/store.backup");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    write(&file, bytes).unwrap();
+    let backup = old.path().join("backup");
+    let output = run(new.path(), &["restore", backup.to_str().unwrap()]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("damaged"), "{output:?}");
 }

@@ -47,7 +47,8 @@ fn hosts_that_nobody_has_are_misdirected_and_say_nothing_about_others() {
     printed(folder.path(), &["tenant", "add", "waiting.example", "--hostname", "waiting.example.net"]);
     let server = Server::start(folder.path(), &[]);
     for host in ["nobody.example", "example.net", "localhost.example", "127.0.0.1", ""] {
-        for path in ["/_matrix/client/versions", "/.well-known/matrix/client", "/_matrix/key/v2/server", "/x"] {
+        for path in ["/_matrix/client/versions", "/.well-known/matrix/client", "/_matrix/key/v2/server", "/x"]
+        {
             let answer = server.get(host, path);
             assert_eq!(answer.status, 421, "{host} {path}");
             assert_eq!(answer.json()["errcode"], "M_UNRECOGNIZED");

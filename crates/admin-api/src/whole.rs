@@ -1,0 +1,229 @@
+//! The whole of what the server keeps: backups while it works, and checks.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use freehold_store::backup::{Backup, BackupError, Contents, PREFIX, Verify};
+use freehold_store::check::{TableReport, check_numbers, check_rows};
+use freehold_store::{ReadError, Store};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
+/// The file of a backup that holds the store.
+pub const STORE_FILE: &str = "store.backup";
+/// The file that holds the tenants' keys, sealed under the master key: in the data directory and in a backup.
+pub const KEYS_FILE: &str = "keys.log";
+
+/// A backup that was made, and read again from its first to its last byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupMade {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// The position of the last change in it.
+    pub position: u64,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+/// Makes a backup in a new directory, and reads it again.
+///
+/// The keys are copied after the snapshot was taken: the backup holds at least the keys of every tenant in it.
+pub(crate) async fn back_up(store: &Store, data: &Path, directory: &Path) -> Result<BackupMade, WholeError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| WholeError::Io { path, source }
+    };
+    tokio::fs::create_dir(directory).await.map_err(failed(directory))?;
+    let file = directory.join(STORE_FILE);
+    write(store, &file).await.map_err(|error| error.in_file(&file))?;
+    let keys = directory.join(KEYS_FILE);
+    tokio::fs::copy(data.join(KEYS_FILE), &keys).await.map_err(failed(&keys))?;
+    sync(&keys).await.map_err(failed(&keys))?;
+    sync(directory).await.map_err(failed(directory))?;
+    let contents = verify(&file).await?;
+    let Contents { position, rows } = contents;
+    Ok(BackupMade { directory: directory.to_owned(), position: position.0, rows })
+}
+
+async fn write(store: &Store, file: &Path) -> Result<(), FileError> {
+    let mut backup = Backup::new(store.snapshot()?);
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).await?;
+    while let Some(frame) = backup.frame().await? {
+        out.write_all(&frame).await?;
+    }
+    out.flush().await?;
+    Ok(out.sync_all().await?)
+}
+
+async fn sync(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().read(true).open(path).await?.sync_all().await
+}
+
+/// Reads the file of a backup from its first to its last byte.
+///
+/// # Errors
+/// [`WholeError`].
+pub async fn verify(file: &Path) -> Result<Contents, WholeError> {
+    let read = async {
+        let mut verify = Verify::default();
+        let mut frames = Frames::open(file).await?;
+        while let Some(frame) = frames.next().await? {
+            verify.frame(&frame)?;
+        }
+        Ok(verify.end()?)
+    };
+    read.await.map_err(|error: FileError| error.in_file(file))
+}
+
+/// The frames of a backup, one after the other.
+pub struct Frames(BufReader<File>);
+
+impl Frames {
+    /// Opens the file of a backup.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub async fn open(file: &Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new().read(true).open(file).await?;
+        Ok(Frames(BufReader::new(file)))
+    }
+
+    /// The next frame, without its prefix; `None` at the end of the file.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, FileError> {
+        let mut prefix = [0; PREFIX];
+        match self.0.read_exact(&mut prefix).await {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let mut frame = vec![0; Verify::length(prefix)?];
+        self.0.read_exact(&mut frame).await?;
+        Ok(Some(frame))
+    }
+}
+
+/// What a check of everything found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckReport {
+    /// The tables that have rows.
+    pub tables: Vec<TableCheck>,
+    /// How many rows are damaged.
+    pub damaged: u64,
+}
+
+/// What a check of one table found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCheck {
+    /// Its name.
+    pub table: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// How many bytes its keys and rows have.
+    pub bytes: u64,
+    /// How many rows are damaged.
+    pub damaged: u64,
+    /// The first of them: the key in hexadecimal, and what is wrong.
+    pub findings: Vec<String>,
+}
+
+/// Reads everything, and looks whether it can be read and numbers and identifiers belong together.
+pub(crate) async fn check(store: &Store) -> Result<CheckReport, ReadError> {
+    let snapshot = store.snapshot()?;
+    let mut tables: Vec<TableCheck> = check_rows(&snapshot).await?.iter().map(table_check).collect();
+    let numbers = check_numbers(&snapshot).await?;
+    tables.extend(numbers.iter().filter(|report| report.damaged > 0).map(table_check));
+    let damaged = tables.iter().map(|table| table.damaged).sum();
+    Ok(CheckReport { tables, damaged })
+}
+
+fn table_check(report: &TableReport) -> TableCheck {
+    let key = |key: &[u8]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    TableCheck {
+        table: report.name.to_owned(),
+        rows: report.rows,
+        bytes: report.bytes,
+        damaged: report.damaged,
+        findings: report.findings.iter().map(|(at, finding)| format!("{}: {finding}", key(at))).collect(),
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for table in &self.tables {
+            writeln!(f, "{:<24} {:>12} rows {:>14} bytes", table.table, table.rows, table.bytes)?;
+            for finding in &table.findings {
+                writeln!(f, "    {finding}")?;
+            }
+        }
+        match self.damaged {
+            0 => f.write_str("everything is in order"),
+            damaged => write!(f, "{damaged} damaged"),
+        }
+    }
+}
+
+impl fmt::Display for BackupMade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} holds {} rows, up to position {}; it was read again and is whole",
+            self.directory.display(),
+            self.rows,
+            self.position
+        )?;
+        f.write_str("The master key is not in it: without that, the tenants' keys in it are of no use. Keep it elsewhere.")
+    }
+}
+
+/// Why a backup was not made or cannot be used.
+#[derive(Debug, Error)]
+pub enum WholeError {
+    /// A file or directory cannot be read or written.
+    #[error("{}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The backup is damaged or does not fit.
+    #[error("{}", path.display())]
+    Backup {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: BackupError,
+    },
+}
+
+/// A failure with a file of a backup that is known to who reads it.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The backup is damaged or does not fit.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+}
+
+impl From<ReadError> for FileError {
+    fn from(error: ReadError) -> Self {
+        FileError::Backup(error.into())
+    }
+}
+
+impl FileError {
+    /// Says which file.
+    pub fn in_file(self, file: &Path) -> WholeError {
+        match self {
+            FileError::Io(source) => WholeError::Io { path: file.to_owned(), source },
+            FileError::Backup(source) => WholeError::Backup { path: file.to_owned(), source },
+        }
+    }
+}
