@@ -25,7 +25,7 @@ pub(crate) struct Loaded {
 
 /// The users of tenants in a room: who is woken by what happens there.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Locals(pub(crate) BTreeMap<UserNumber, (TenantNumber, Membership)>);
+pub(crate) struct Locals(pub(crate) Arc<BTreeMap<UserNumber, (TenantNumber, Membership)>>);
 
 /// Over how many events a shelf is cleared; what is needed comes back by itself.
 const SHELF_MAX: usize = 128;
@@ -69,7 +69,7 @@ impl Locals {
     async fn load(snapshot: &Snapshot, room: RoomNumber) -> Result<Self, ReadError> {
         let rows = snapshot.scan_prefix(&LOCAL_MEMBERS, &(room,), Order::Ascending, usize::MAX).await?;
         let members = rows.into_iter().map(|((_, tenant, user), membership)| (user, (tenant, membership)));
-        Ok(Locals(members.collect()))
+        Ok(Locals(Arc::new(members.collect())))
     }
 
     /// Those who are joined.

@@ -286,59 +286,76 @@ impl Work {
     ///
     /// # Errors
     /// [`ActionError::Commit`]; nothing has changed.
-    pub(crate) async fn commit(mut self) -> Result<(), ActionError> {
-        let row = self.write().await?;
-        let batch = std::mem::take(&mut self.batch);
-        match self.rooms.0.store.commit(batch).await {
-            Ok(position) => {
-                self.finish(row, position);
-                Ok(())
-            }
-            Err(error) => {
-                self.give_up();
-                Err(error.into())
-            }
-        }
+    pub(crate) async fn commit(self) -> Result<(), ActionError> {
+        let (written, batch) = self.written().await?;
+        let store = written.rooms.0.store.clone();
+        let done = store.commit(batch).await;
+        written.finish(done.as_ref().ok());
+        Ok(done.map(|_| ())?)
     }
 
     /// Makes this change and that of another room durable, together or not at all.
     ///
     /// # Errors
     /// [`ActionError::Commit`]; nothing has changed.
-    pub(crate) async fn commit_with(mut self, mut other: Work) -> Result<(), ActionError> {
+    pub(crate) async fn commit_with(self, other: Work) -> Result<(), ActionError> {
+        let (written, mut batch) = self.written().await?;
+        let (other, others) = other.written().await?;
+        batch.append(others);
+        let store = written.rooms.0.store.clone();
+        let done = store.commit(batch).await;
+        written.finish(done.as_ref().ok());
+        other.finish(done.as_ref().ok());
+        Ok(done.map(|_| ())?)
+    }
+
+    /// The change as a batch. The snapshot that it was made from is no longer held.
+    async fn written(mut self) -> Result<(Written, Batch), ActionError> {
         let row = self.write().await?;
-        let other_row = other.write().await?;
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.append(std::mem::take(&mut other.batch));
-        match self.rooms.0.store.commit(batch).await {
-            Ok(position) => {
-                self.finish(row, position);
-                other.finish(other_row, position);
-                Ok(())
-            }
-            Err(error) => {
-                self.give_up();
-                other.give_up();
-                Err(error.into())
-            }
+        let redacted = self.beside.redacted.iter().map(|(event, _)| *event).collect();
+        let written = Written {
+            rooms: self.rooms,
+            number: self.number,
+            machine: self.machine,
+            shelf: self.shelf,
+            locals: self.locals,
+            row,
+            redacted,
+            guard: self.guard,
+            new_cell: self.new_cell,
+        };
+        Ok((written, self.batch))
+    }
+}
+
+/// A change that is on its way to the store.
+struct Written {
+    rooms: Rooms,
+    number: RoomNumber,
+    machine: Room,
+    shelf: Shelf,
+    locals: Locals,
+    row: RowAt,
+    redacted: Vec<EventNumber>,
+    guard: async_lock::MutexGuardArc<Option<Loaded>>,
+    new_cell: Option<Cell>,
+}
+
+impl Written {
+    /// Puts the room as it is now where the next writer finds it. Without a position the change had no effect, and
+    /// the room may have changed under us: the next writer reads it anew.
+    fn finish(mut self, position: Option<&Position>) {
+        let Some(position) = position else {
+            *self.guard = None;
+            return;
+        };
+        if !self.redacted.is_empty() {
+            self.shelf = Shelf::new();
+            self.rooms.0.caches.redacted(*position, &self.redacted);
         }
-    }
-
-    /// The room may have changed under us: it is read anew by the next writer.
-    fn give_up(mut self) {
-        *self.guard = None;
-    }
-
-    /// Puts the room as it is now where the next writer finds it.
-    fn finish(mut self, row: RowAt, position: Position) {
-        let mut loaded =
-            Loaded { machine: self.machine, shelf: self.shelf, row: row(position), locals: self.locals };
+        let row = (self.row)(*position);
+        let mut loaded = Loaded { machine: self.machine, shelf: self.shelf, row, locals: self.locals };
         loaded.trim();
-        if !self.beside.redacted.is_empty() {
-            loaded.shelf = Shelf::new();
-            let events: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
-            self.rooms.0.caches.redacted(position, &events);
-        }
         *self.guard = Some(loaded);
         if let Some(cell) = self.new_cell {
             self.rooms.put_cell(self.number, cell);

@@ -196,7 +196,7 @@ impl Work {
         let left = said.before == Some(Membership::Join) && said.membership != Membership::Join;
         later.memberships.push((key, MembershipChange { row, left: left.then_some(said.place) }));
         self.batch.put(&LOCAL_MEMBERS, &(self.number, tenant.number(), user), &said.membership);
-        self.locals.0.insert(user, (tenant.number(), said.membership));
+        Arc::make_mut(&mut self.locals.0).insert(user, (tenant.number(), said.membership));
         self.batch.wake(user);
         Ok(())
     }

@@ -74,6 +74,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(servers: &[&str]) -> Self {
+        Self::over(Arc::new(MemoryEngine::new()), servers).await
+    }
+
+    /// Tenants over an engine.
+    pub(crate) async fn over(engine: Arc<dyn freehold_store::Engine>, servers: &[&str]) -> Self {
         let tenants = servers.iter().zip(1..).map(|(name, number)| {
             let tenant = Tenant::new(TenantNumber(number), ServerName::parse(*name).unwrap().to_owned());
             let mut seed = [7; 32];
@@ -81,7 +86,7 @@ impl World {
             ((*name).to_owned(), (tenant, seed))
         });
         let hosted = Arc::new(Hosted { tenants: tenants.collect() });
-        let store = Store::open(Arc::new(MemoryEngine::new())).await.unwrap();
+        let store = Store::open(engine).await.unwrap();
         let interner = Interner::new(&store);
         let rooms = Self::open(&store, &interner, &hosted);
         World { rooms, store, interner, hosted }
@@ -107,6 +112,7 @@ impl World {
         let mut batch = Batch::new();
         let snapshot = self.store.snapshot().unwrap();
         let user = self.interner.number_of(&snapshot, &user_id, &mut batch).await.unwrap();
+        drop(snapshot);
         self.store.commit(batch).await.unwrap();
         Actor { tenant, user_id, user, device: Some(DeviceNumber(user.0)) }
     }

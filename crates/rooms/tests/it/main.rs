@@ -8,5 +8,6 @@
 
 mod changes;
 mod hosted;
+mod many;
 mod members;
 mod talking;
