@@ -29,6 +29,7 @@ mod outside;
 mod profile;
 mod random;
 mod read;
+mod receive;
 mod redact;
 mod rooms;
 mod send;
@@ -47,6 +48,7 @@ pub use outside::{Identities, NoProfiles, Profiles, SigningError};
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
 };
+pub use receive::Incoming;
 pub use redact::Redaction;
 pub use rooms::{Outside, Rooms, RoomsSettings};
 pub use send::NewEvent;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use freehold_canonical_json::Object;
+use freehold_canonical_json::{Object, Value};
+use freehold_event_auth::NamedLevel;
 use freehold_room::{Event, ServerAcl};
 use freehold_store::Actor;
 use ruma_common::EventId;
@@ -27,6 +28,10 @@ impl Work {
             ("m.room.redaction", None) => self.append_redaction(actor, wanted).await,
             ("m.room.canonical_alias", Some("")) => {
                 self.check_canonical_alias(&wanted.content).await?;
+                self.append(&actor.tenant, wanted).await
+            }
+            ("m.room.power_levels", Some("")) => {
+                check_levels(&wanted.content)?;
                 self.append(&actor.tenant, wanted).await
             }
             ("m.room.server_acl", Some("")) => {
@@ -71,6 +76,29 @@ impl Work {
         wanted.redacts = Some(target.clone());
         self.redact_event(actor, &target, wanted).await
     }
+}
+
+/// Levels are integers, also in room versions that take strings from other servers
+/// (<https://spec.matrix.org/v1.19/rooms/v9/#values-in-mroompower_levels-events-must-be-integers>).
+fn check_levels(content: &Object<'_>) -> Result<(), ActionError> {
+    const MAPS: [&str; 3] = ["events", "notifications", "users"];
+    let is_level = |value: &Value<'_>| matches!(value, Value::Integer(_));
+    for level in NamedLevel::ALL {
+        if content.get(level.name()).is_some_and(|value| !is_level(value)) {
+            return Err(bad_level(level.name()));
+        }
+    }
+    for map in MAPS {
+        let Some(value) = content.get(map) else { continue };
+        if !value.as_object().is_some_and(|levels| levels.values().all(is_level)) {
+            return Err(bad_level(map));
+        }
+    }
+    Ok(())
+}
+
+fn bad_level(name: &str) -> ActionError {
+    ActionError::BadField { field: "content", reason: format!("`{name}` is not made of integers") }
 }
 
 /// A list that shuts its author's own server out would end the author's part in the room.

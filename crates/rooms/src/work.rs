@@ -1,6 +1,6 @@
 //! One change of a room: events made, checked, and committed together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use freehold_canonical_json::Object;
@@ -10,7 +10,7 @@ use freehold_room::{
     Draft, DraftError, Event, Numbers, Receipt, ReceiveError, Received, Refused, Room, Shelf,
 };
 use freehold_signing::SignedPdu;
-use freehold_store::tables::rooms::CurrentStateRow;
+use freehold_store::tables::rooms::{CurrentStateRow, EventRow};
 use freehold_store::{
     Actor, Batch, DeviceNumber, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant,
 };
@@ -76,6 +76,14 @@ pub(crate) struct Beside {
     pub(crate) redacted: Vec<(EventNumber, EventNumber)>,
     /// How many more are joined and invited than before.
     pub(crate) counts: Counts,
+    /// Events that clients are not shown yet: redactions of what is not here.
+    pub(crate) withheld: BTreeSet<u64>,
+    /// Events that were withheld and are shown now.
+    pub(crate) released: Vec<(EventNumber, EventRow)>,
+    /// How many those are, once they are written.
+    pub(crate) released_count: usize,
+    /// Staged events that were redacted before they came, by what.
+    pub(crate) redacted_on_arrival: BTreeMap<u64, EventNumber>,
     /// The users of the events, by id.
     pub(crate) users: BTreeMap<OwnedUserId, freehold_store::UserNumber>,
 }
@@ -213,11 +221,7 @@ impl Work {
     /// Receives an event that is signed by all who must.
     async fn receive(&mut self, signed: SignedPdu) -> Result<Arc<Event>, ActionError> {
         let numbers = numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?;
-        let pdu = signed.pdu();
-        if let (Some(state_key), Some(number)) = (pdu.state_key(), numbers.state_key) {
-            let key = (pdu.event_type().to_owned(), state_key.to_owned());
-            self.shelf.put_state_key(key, Some(number));
-        }
+        self.shelve_key(&signed, numbers);
         let receipt = loop {
             match self.machine.receive(signed.clone(), numbers, &self.shelf) {
                 Ok(Received::Receipt(receipt)) => break *receipt,
@@ -236,7 +240,15 @@ impl Work {
         }
     }
 
-    fn stage(&mut self, receipt: Receipt, numbers: Numbers) -> Arc<Event> {
+    /// Puts the number of an event's type and state key on the shelf.
+    pub(crate) fn shelve_key(&mut self, signed: &SignedPdu, numbers: Numbers) {
+        if let (Some(state_key), Some(number)) = (signed.pdu().state_key(), numbers.state_key) {
+            let key = (signed.pdu().event_type().to_owned(), state_key.to_owned());
+            self.shelf.put_state_key(key, Some(number));
+        }
+    }
+
+    pub(crate) fn stage(&mut self, receipt: Receipt, numbers: Numbers) -> Arc<Event> {
         let event = Arc::clone(&receipt.event);
         self.shelf.put_event(Arc::clone(&event));
         if let (Some(state_key), Some(number)) = (event.pdu.state_key(), numbers.state_key) {
@@ -371,7 +383,7 @@ fn refused(refusal: Refusal) -> ActionError {
     }
 }
 
-async fn numbers_of(
+pub(crate) async fn numbers_of(
     rooms: &Rooms,
     snapshot: &Snapshot,
     signed: &SignedPdu,

@@ -25,7 +25,8 @@ pub(crate) type RowAt = Box<dyn FnOnce(Position) -> CurrentStateRow + Send>;
 /// What is written when the position is known.
 #[derive(Default)]
 struct Positioned {
-    events: Vec<(EventNumber, EventRow)>,
+    /// With whether clients are shown the event.
+    events: Vec<(EventNumber, EventRow, bool)>,
     relations: Vec<(EventNumber, usize, RelationRow)>,
     memberships: Vec<((UserNumber, RoomNumber), MembershipChange)>,
 }
@@ -55,6 +56,9 @@ impl Work {
                 self.write_membership((place, &event), change, &mut later).await?;
             }
         }
+        let released = std::mem::take(&mut self.beside.released);
+        self.beside.released_count = released.len();
+        later.events.extend(released.into_iter().map(|(number, row)| (number, row, true)));
         self.write_transaction();
         self.wake();
         let row = self.row_at();
@@ -92,7 +96,10 @@ impl Work {
         later: &mut Positioned,
     ) -> Result<(), ActionError> {
         let number = EventNumber(event.number);
-        self.batch.put(&EVENT_JSON, &number, &event.pdu.canonical_json().to_owned());
+        let redacted_by = self.beside.redacted_on_arrival.get(&event.number).copied();
+        let pdu = redacted_by.map(|_| event.pdu.redacted());
+        let text = pdu.as_ref().unwrap_or(&event.pdu).canonical_json().to_owned();
+        self.batch.put(&EVENT_JSON, &number, &text);
         let last = place + 1 == self.staged.len();
         let state_key = match event.pdu.state_key() {
             Some(key) => self.shelf.state_key(event.pdu.event_type(), key).ok().flatten().map(StateKeyNumber),
@@ -109,18 +116,23 @@ impl Work {
             timeline: None,
             membership: membership_of(event),
             transaction: self.beside.transaction.clone().filter(|_| last),
-            redacted_by: None,
+            redacted_by,
             state_before: event.state_before.map(|root| *root.as_bytes()),
             prev_events: event.prev_events.iter().copied().map(EventNumber).collect(),
             auth_events: event.auth_events.iter().copied().map(EventNumber).collect(),
         };
-        later.events.push((number, row));
+        later.events.push((number, row, self.is_shown(event)));
         if event.standing == Standing::Accepted
             && let Some((target, relation)) = self.relation(event).await?
         {
             later.relations.push((target, place, relation));
         }
         Ok(())
+    }
+
+    /// Whether clients are shown the event.
+    fn is_shown(&self, event: &Event) -> bool {
+        event.standing == Standing::Accepted && !self.beside.withheld.contains(&event.number)
     }
 
     /// What an event relates to, if that is an event of the room.
@@ -251,7 +263,11 @@ impl Work {
     }
 
     fn row_at(&self) -> CurrentRow {
-        let accepted = self.staged.iter().rposition(|receipt| receipt.event.standing == Standing::Accepted);
+        let shown = self.staged.iter().rposition(|receipt| self.is_shown(&receipt.event));
+        let last_place = match self.beside.released_count {
+            0 => shown,
+            released => Some(self.staged.len() + released - 1),
+        };
         let count = |known: Option<u64>, step: i64| known.unwrap_or(0).saturating_add_signed(step);
         CurrentRow {
             row: CurrentStateRow {
@@ -266,7 +282,7 @@ impl Work {
                 invited: count(self.row.as_ref().map(|row| row.invited), self.beside.counts.invited),
                 last: self.row.as_ref().map_or(TimelineIndex(0), |row| row.last),
             },
-            last_place: accepted,
+            last_place,
         }
     }
 }
@@ -294,8 +310,8 @@ impl CurrentRow {
 
 impl Positioned {
     fn write(self, room: RoomNumber, position: Position, writes: &mut Writes) {
-        for (place, (number, mut row)) in self.events.into_iter().enumerate() {
-            if row.standing == freehold_store::tables::rooms::Standing::Accepted {
+        for (place, (number, mut row, shown)) in self.events.into_iter().enumerate() {
+            if shown {
                 let at = index(position, place);
                 row.timeline = Some(at);
                 writes.put(&TIMELINE, &(room, at), &number);

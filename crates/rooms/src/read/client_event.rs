@@ -25,6 +25,7 @@ pub enum ClientFormat {
 #[derive(Default)]
 struct Unsigned {
     age: i64,
+    relations: Option<String>,
     membership: Option<Membership>,
     prev_content: Option<String>,
     prev_sender: Option<String>,
@@ -34,7 +35,8 @@ struct Unsigned {
 }
 
 impl Reader {
-    /// An event as a user's device sees it. Whether the user may see it is [`Reader::visible`]'s to say.
+    /// An event as a user's device sees it, with what relates to it
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#aggregations-of-child-events>). Whether the user may see it is [`Reader::visible`]'s to say.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -44,6 +46,28 @@ impl Reader {
         event: &Arc<StoredEvent>,
         format: ClientFormat,
     ) -> Result<Box<RawValue>, Unreadable> {
+        let mut unsigned = self.unsigned((viewer, device), event).await?;
+        unsigned.relations = self.bundled((viewer, device), event, format).await?;
+        let text = text_of(&event.pdu, format, Some(&unsigned.text()));
+        RawValue::from_string(text).map_err(|error| Unreadable::Damaged(Box::new(error)))
+    }
+
+    /// An event without what relates to it: one that itself relates to another.
+    pub(crate) async fn related_event(
+        &self,
+        (viewer, device): (&Viewer, Option<DeviceNumber>),
+        event: &Arc<StoredEvent>,
+        format: ClientFormat,
+    ) -> Result<String, Unreadable> {
+        let unsigned = self.unsigned((viewer, device), event).await?;
+        Ok(text_of(&event.pdu, format, Some(&unsigned.text())))
+    }
+
+    async fn unsigned(
+        &self,
+        (viewer, device): (&Viewer, Option<DeviceNumber>),
+        event: &Arc<StoredEvent>,
+    ) -> Result<Unsigned, Unreadable> {
         let mut unsigned = Unsigned {
             age: self.rooms.now_ts().saturating_sub(event.pdu.origin_server_ts()),
             membership: self.membership_at(viewer, event).await?,
@@ -66,8 +90,7 @@ impl Reader {
             let redaction = self.event(redaction).await?;
             unsigned.redacted_because = Some(text_of(&redaction.pdu, ClientFormat::InSync, None));
         }
-        let text = text_of(&event.pdu, format, Some(&unsigned.text()));
-        RawValue::from_string(text).map_err(|error| Unreadable::Damaged(Box::new(error)))
+        Ok(unsigned)
     }
 }
 
@@ -79,6 +102,7 @@ impl Unsigned {
         let string = |text: &Option<String>| text.as_deref().map(quoted);
         let membership = self.membership.map(|membership| quoted(membership_name(membership)));
         for (key, value) in [
+            ("m.relations", self.relations.clone()),
             ("membership", membership),
             ("prev_content", self.prev_content.clone()),
             ("prev_sender", string(&self.prev_sender)),

@@ -3,6 +3,7 @@
 //! A [`Reader`] shows what was durable at one position. Nothing here asks who is reading but [`Reader::visible`] and
 //! [`Reader::client_event`]: callers show an event to somebody only after the first said so.
 
+mod bundled;
 mod client_event;
 mod event;
 mod state;
