@@ -133,6 +133,23 @@ impl World {
         Some(serde_json::from_str(event.pdu.content()).unwrap())
     }
 
+    /// What a message of a user cites in a room of version 12.
+    pub(crate) async fn auth_events(
+        &self,
+        room_id: &RoomId,
+        sender: &str,
+    ) -> Vec<freehold_event::EventReference> {
+        let reader = self.reader();
+        let room = reader.room_number(room_id).await.unwrap().unwrap();
+        let state = reader.current_state(room).await.unwrap();
+        let mut references = Vec::new();
+        for key in [("m.room.power_levels", ""), ("m.room.member", sender)] {
+            let event = state.get(key.0, key.1).await.unwrap().unwrap();
+            references.push(freehold_event::EventReference::from(&event.pdu));
+        }
+        references
+    }
+
     pub(crate) async fn membership(&self, room_id: &RoomId, user_id: &str) -> Option<String> {
         let content = self.state(room_id, "m.room.member", user_id).await?;
         Some(content["membership"].as_str().unwrap().to_owned())

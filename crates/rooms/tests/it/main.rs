@@ -10,4 +10,5 @@ mod changes;
 mod hosted;
 mod many;
 mod members;
+mod outside;
 mod talking;

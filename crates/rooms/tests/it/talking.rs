@@ -94,3 +94,42 @@ async fn a_room_goes_on_after_it_was_closed() {
     again.rooms.kick(&alice, &room, about(&bob)).await.unwrap();
     assert!(matches!(again.rooms.send(&bob, &room, message("no")).await, Err(ActionError::Forbidden(_))));
 }
+
+#[tokio::test]
+async fn an_event_is_shown_with_its_edits_its_thread_and_its_references() {
+    let world = World::new(&["one.example", "two.example"]).await;
+    let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
+    let room = world.public_room(&alice, "12").await;
+    world.join(&bob, &room).await;
+    let root = world.say(&alice, &room, "first").await;
+    let related = |actor: freehold_store::Actor, rel_type: &'static str, body: &'static str| {
+        let mut event = message(body);
+        let content = json!({
+            "body": body,
+            "m.new_content": { "body": body },
+            "m.relates_to": { "rel_type": rel_type, "event_id": root },
+        });
+        event.content = crate::hosted::raw(&content);
+        let (world, room) = (&world, &room);
+        async move { world.rooms.send(&actor, room, event).await.unwrap() }
+    };
+    let edit = related(alice.clone(), "m.replace", "second").await;
+    related(bob.clone(), "m.replace", "forged").await;
+    related(bob.clone(), "m.thread", "one").await;
+    let latest = related(bob.clone(), "m.thread", "two").await;
+    let reference = related(bob.clone(), "m.reference", "see").await;
+    let reader = world.reader();
+    let number = world.number(&room).await;
+    let event = reader.event_of_room(number, &root).await.unwrap().unwrap();
+    let shown = reader.client_event((&Viewer::from(&bob), None), &event, ClientFormat::Whole).await.unwrap();
+    let shown: Value = serde_json::from_str(shown.get()).unwrap();
+    let relations = &shown["unsigned"]["m.relations"];
+    assert_eq!(relations["m.replace"]["event_id"], json!(edit));
+    assert_eq!(relations["m.thread"]["latest_event"]["event_id"], json!(latest));
+    assert_eq!(
+        (&relations["m.thread"]["count"], &relations["m.thread"]["current_user_participated"]),
+        (&json!(2), &json!(true))
+    );
+    assert_eq!(relations["m.reference"]["chunk"], json!([{ "event_id": reference }]));
+    assert_eq!(shown["content"]["body"], "first");
+}
