@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use freehold_accounts::Accounts;
+use freehold_rooms::Rooms;
 use freehold_store::Clock;
 
 use crate::authenticated::Authenticate;
@@ -21,6 +22,8 @@ pub struct Services {
     pub accounts: Accounts,
     /// How many requests who may send.
     pub limits: Limits,
+    /// All rooms.
+    pub rooms: Rooms,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }

@@ -78,6 +78,7 @@ impl Parts {
             sessions: Arc::new(self.accounts.clone()),
             accounts: self.accounts.clone(),
             limits: Limits::new(LimitsSettings::default()),
+            rooms: self.rooms.clone(),
             clock: self.clock.clone(),
         })
     }

@@ -8,5 +8,7 @@
 
 mod accounts;
 mod framework;
+mod isolation;
 mod ledger;
+mod rooms;
 mod server;

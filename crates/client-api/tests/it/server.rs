@@ -12,10 +12,13 @@ use freehold_client_api::{
     Authenticate, AuthenticationError, Limits, LimitsSettings, Services, Session, Standing, TenantOfHost,
     TenantsByHost, router,
 };
+use freehold_keyring::Purpose;
+use freehold_rooms::{Identities, NoProfiles, Outside, Rooms, RoomsSettings, SigningError};
+use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
 use freehold_store::{
-    Actor, BoxFuture, DeviceNumber, Interner, MemoryEngine, Store, Tenant, TenantNumber, UserNumber,
+    Actor, Batch, BoxFuture, DeviceNumber, Interner, MemoryEngine, Store, Tenant, TenantNumber,
 };
-use ruma_common::{OwnedServerName, UserId};
+use ruma_common::{OwnedServerName, ServerName, UserId};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -40,24 +43,16 @@ impl Server {
 
     /// A server with these limits.
     pub(crate) fn with_limits(limits: LimitsSettings) -> Self {
-        Server::with(Arc::new(TokenIsUser), accounts(AccountPolicy::default()), limits)
+        let ground = Ground::new();
+        let accounts = ground.accounts(AccountPolicy::default());
+        ground.server(Arc::new(TokenIsUser(ground.clone())), accounts, limits)
     }
 
     /// A server whose sessions are those of its accounts; both tenants have this policy.
     pub(crate) fn with_accounts(policy: AccountPolicy) -> Self {
-        let accounts = accounts(policy);
-        Server::with(Arc::new(accounts.clone()), accounts, LimitsSettings::OFF)
-    }
-
-    fn with(sessions: Arc<dyn Authenticate>, accounts: Accounts, limits: LimitsSettings) -> Self {
-        let services = Services {
-            tenants: Arc::new(TwoTenants),
-            sessions,
-            accounts,
-            limits: Limits::new(limits),
-            clock: Arc::new(NOW_TS),
-        };
-        Server { router: router(services) }
+        let ground = Ground::new();
+        let accounts = ground.accounts(policy);
+        ground.server(Arc::new(accounts.clone()), accounts, LimitsSettings::OFF)
     }
 
     /// Sends a request to [`ALICES`] or wherever `to` says.
@@ -141,21 +136,57 @@ impl Answer {
     }
 }
 
-/// Accounts in memory; passwords are hashed as cheaply as possible.
-fn accounts(policy: AccountPolicy) -> Accounts {
-    let store = now(Store::open(Arc::new(MemoryEngine::new()))).unwrap();
-    Accounts::new(AccountParts {
-        interner: Interner::new(&store),
-        store,
-        clock: Arc::new(NOW_TS),
-        policies: Arc::new(Arc::new(policy)),
-        device_keys: Arc::new(NoDeviceKeys),
-        member_events: Arc::new(NoMemberEvents),
-        settings: AccountSettings {
-            hash_cost: HashCost { memory_kib: 8, passes: 1 },
-            ..AccountSettings::default()
-        },
-    })
+/// What all services stand on.
+#[derive(Clone)]
+struct Ground {
+    store: Store,
+    interner: Interner,
+}
+
+impl Ground {
+    fn new() -> Self {
+        // A test that fails shows why the server did.
+        let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::ERROR).try_init();
+        let store = now(Store::open(Arc::new(MemoryEngine::new()))).unwrap();
+        Ground { interner: Interner::new(&store), store }
+    }
+
+    fn server(&self, sessions: Arc<dyn Authenticate>, accounts: Accounts, limits: LimitsSettings) -> Server {
+        let services = Services {
+            tenants: Arc::new(TwoTenants),
+            sessions,
+            accounts,
+            limits: Limits::new(limits),
+            rooms: self.rooms(),
+            clock: Arc::new(NOW_TS),
+        };
+        Server { router: router(services) }
+    }
+
+    fn rooms(&self) -> Rooms {
+        let outside = Outside {
+            identities: Arc::new(TwoTenants),
+            profiles: Arc::new(NoProfiles),
+            clock: Arc::new(NOW_TS),
+        };
+        Rooms::new(self.store.clone(), self.interner.clone(), outside, RoomsSettings::default())
+    }
+
+    /// Accounts whose passwords are hashed as cheaply as possible.
+    fn accounts(&self, policy: AccountPolicy) -> Accounts {
+        Accounts::new(AccountParts {
+            interner: self.interner.clone(),
+            store: self.store.clone(),
+            clock: Arc::new(NOW_TS),
+            policies: Arc::new(Arc::new(policy)),
+            device_keys: Arc::new(NoDeviceKeys),
+            member_events: Arc::new(NoMemberEvents),
+            settings: AccountSettings {
+                hash_cost: HashCost { memory_kib: 8, passes: 1 },
+                ..AccountSettings::default()
+            },
+        })
+    }
 }
 
 /// What a future of the memory engine gives, which is ready at once.
@@ -167,18 +198,64 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+#[derive(Clone, Copy)]
 struct TwoTenants;
+
+impl TwoTenants {
+    fn key(tenant: &Tenant) -> SigningKey {
+        SigningKey::from_seed(&[u8::try_from(tenant.number().0).unwrap(); 32])
+    }
+}
 
 impl TenantsByHost for TwoTenants {
     fn tenant_of_host(&self, host: &str) -> Option<Tenant> {
         let number = [ALICES, BOBS].iter().position(|name| *name == host)?;
-        let number = TenantNumber(u32::try_from(number).unwrap());
+        let number = TenantNumber(u32::try_from(number).unwrap() + 1);
         Some(Tenant::new(number, OwnedServerName::try_from(host).unwrap()))
     }
 }
 
+impl Identities for TwoTenants {
+    fn tenant(&self, server_name: &ServerName) -> Option<Tenant> {
+        self.tenant_of_host(server_name.as_str())
+    }
+
+    fn signer(
+        &self,
+        tenant: &Tenant,
+        _: Purpose<'_>,
+        _: i64,
+    ) -> Result<Box<dyn Signer + Send + Sync>, SigningError> {
+        let key_id = KeyId::parse("ed25519:1").unwrap();
+        Ok(Box::new(ServerSigner::new(tenant.server_name().to_owned(), key_id, TwoTenants::key(tenant))))
+    }
+
+    fn published_key(&self, tenant: &Tenant, _: &KeyId, now_ts: i64) -> Option<(VerifyingKey, KeyValidity)> {
+        let validity = KeyValidity::Current { valid_until_ts: now_ts + 3_600_000 };
+        Some((TwoTenants::key(tenant).verifying_key().clone(), validity))
+    }
+}
+
 /// Tokens are user ids. The localparts `suspended` and `locked` say what their users may do.
-struct TokenIsUser;
+struct TokenIsUser(Ground);
+
+impl TokenIsUser {
+    async fn session(&self, host: &TenantOfHost, token: &str) -> Result<Session, AuthenticationError> {
+        let user_id = UserId::parse(token).map_err(|_| AuthenticationError::Unknown)?;
+        let standing = match user_id.localpart() {
+            "suspended" => Standing::Suspended,
+            "locked" => Standing::Locked,
+            _ => Standing::Good,
+        };
+        let tenant = TwoTenants.tenant_of_host(user_id.server_name().as_str()).unwrap_or(host.0.clone());
+        let (snapshot, mut batch) = (self.0.store.snapshot().unwrap(), Batch::new());
+        let user = self.0.interner.number_of(&snapshot, &user_id, &mut batch).await.unwrap();
+        self.0.store.commit(batch).await.unwrap();
+        let device = Some(DeviceNumber(user.0));
+        let actor = Actor { tenant, user_id, user, device };
+        Ok(Session { actor, device_id: Some("DEVICE".into()), standing })
+    }
+}
 
 impl Authenticate for TokenIsUser {
     fn authenticate<'a>(
@@ -186,16 +263,6 @@ impl Authenticate for TokenIsUser {
         host: &'a TenantOfHost,
         access_token: &'a str,
     ) -> BoxFuture<'a, Result<Session, AuthenticationError>> {
-        let session = UserId::parse(access_token).map_err(|_| AuthenticationError::Unknown).map(|user_id| {
-            let standing = match user_id.localpart() {
-                "suspended" => Standing::Suspended,
-                "locked" => Standing::Locked,
-                _ => Standing::Good,
-            };
-            let tenant = TwoTenants.tenant_of_host(user_id.server_name().as_str()).unwrap_or(host.0.clone());
-            let actor = Actor { tenant, user_id, user: UserNumber(1), device: Some(DeviceNumber(1)) };
-            Session { actor, device_id: Some("DEVICE".into()), standing }
-        });
-        Box::pin(async { session })
+        Box::pin(self.session(host, access_token))
     }
 }

@@ -1,0 +1,167 @@
+//! [Room membership](https://spec.matrix.org/v1.19/client-server-api/#room-membership): what users do about their own and
+//! each other's.
+
+use axum::extract::State;
+use freehold_rooms::{ActionError, Entry, MemberAction, Rooms};
+use freehold_store::Actor;
+use ruma_client_api::knock::knock_room::v3 as knock;
+use ruma_client_api::membership::{
+    ban_user, forget_room, invite_user, join_room_by_id, join_room_by_id_or_alias, kick_user, leave_room,
+    unban_user,
+};
+use ruma_common::api::error::ErrorCode;
+use ruma_common::{OwnedRoomId, RoomId};
+
+use super::error::{entering, in_room};
+use crate::authenticated::{Authenticated, EvenSuspended};
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::request::Body;
+
+/// `POST /join/{roomIdOrAlias}`.
+pub(crate) async fn join(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<join_room_by_id_or_alias::v3::Request>,
+) -> Result<Reply<join_room_by_id_or_alias::v3::Response>, ApiError> {
+    let entry = Entry { room: request.room_id_or_alias, via: request.via, reason: request.reason };
+    let entered = rooms.join(&user.actor, entry.clone()).await;
+    let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
+    Ok(Reply(join_room_by_id_or_alias::v3::Response::new(room_id)))
+}
+
+/// `POST /rooms/{roomId}/join`.
+pub(crate) async fn join_by_id(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<join_room_by_id::v3::Request>,
+) -> Result<Reply<join_room_by_id::v3::Response>, ApiError> {
+    let entry = Entry { room: request.room_id.into(), via: Vec::new(), reason: request.reason };
+    let entered = rooms.join(&user.actor, entry.clone()).await;
+    let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
+    Ok(Reply(join_room_by_id::v3::Response::new(room_id)))
+}
+
+/// `POST /knock/{roomIdOrAlias}`.
+pub(crate) async fn knock(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<knock::Request>,
+) -> Result<Reply<knock::Response>, ApiError> {
+    let entry = Entry { room: request.room_id_or_alias, via: request.via, reason: request.reason };
+    let entered = rooms.knock(&user.actor, entry.clone()).await;
+    let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
+    Ok(Reply(knock::Response::new(room_id)))
+}
+
+/// `POST /rooms/{roomId}/invite`, by user id.
+pub(crate) async fn invite(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<invite_user::v3::Request>,
+) -> Result<Reply<invite_user::v3::Response>, ApiError> {
+    let invite_user::v3::InvitationRecipient::UserId(invitee) = request.recipient else {
+        return Err(ApiError::new(
+            ErrorCode::ThreepidMediumNotSupported,
+            "people can be invited by their user ids only",
+        ));
+    };
+    let action = MemberAction { user_id: invitee.user_id, reason: invitee.reason };
+    let done = rooms.invite(&user.actor, &request.room_id, action).await;
+    done_or_why(&rooms, &user.actor, &request.room_id, done).await?;
+    Ok(Reply(invite_user::v3::Response::new()))
+}
+
+/// `POST /rooms/{roomId}/leave`.
+pub(crate) async fn leave(
+    State(rooms): State<Rooms>,
+    EvenSuspended(user): EvenSuspended,
+    Body(request): Body<leave_room::v3::Request>,
+) -> Result<Reply<leave_room::v3::Response>, ApiError> {
+    let done = rooms.leave(&user.actor, &request.room_id, request.reason).await;
+    done_or_why(&rooms, &user.actor, &request.room_id, done).await?;
+    Ok(Reply(leave_room::v3::Response::new()))
+}
+
+/// `POST /rooms/{roomId}/forget`.
+pub(crate) async fn forget(
+    State(rooms): State<Rooms>,
+    EvenSuspended(user): EvenSuspended,
+    Body(request): Body<forget_room::v3::Request>,
+) -> Result<Reply<forget_room::v3::Response>, ApiError> {
+    let done = rooms.forget(&user.actor, &request.room_id).await;
+    // "400: The user has not left the room".
+    let done = done.map_err(|error| match error {
+        ActionError::MayNot(_) => ApiError::new(ErrorCode::Unknown, error),
+        error => error.into(),
+    });
+    done.map(|()| Reply(forget_room::v3::Response::new()))
+}
+
+/// `POST /rooms/{roomId}/kick`.
+pub(crate) async fn kick(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<kick_user::v3::Request>,
+) -> Result<Reply<kick_user::v3::Response>, ApiError> {
+    let action = MemberAction { user_id: request.user_id, reason: request.reason };
+    let done = rooms.kick(&user.actor, &request.room_id, action).await;
+    done_or_why(&rooms, &user.actor, &request.room_id, done).await?;
+    Ok(Reply(kick_user::v3::Response::new()))
+}
+
+/// `POST /rooms/{roomId}/ban`.
+pub(crate) async fn ban(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<ban_user::v3::Request>,
+) -> Result<Reply<ban_user::v3::Response>, ApiError> {
+    let action = MemberAction { user_id: request.user_id, reason: request.reason };
+    let done = rooms.ban(&user.actor, &request.room_id, action).await;
+    done_or_why(&rooms, &user.actor, &request.room_id, done).await?;
+    Ok(Reply(ban_user::v3::Response::new()))
+}
+
+/// `POST /rooms/{roomId}/unban`.
+pub(crate) async fn unban(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<unban_user::v3::Request>,
+) -> Result<Reply<unban_user::v3::Response>, ApiError> {
+    let action = MemberAction { user_id: request.user_id, reason: request.reason };
+    let done = rooms.unban(&user.actor, &request.room_id, action).await;
+    done_or_why(&rooms, &user.actor, &request.room_id, done).await?;
+    Ok(Reply(unban_user::v3::Response::new()))
+}
+
+async fn done_or_why(
+    rooms: &Rooms,
+    actor: &Actor,
+    room_id: &RoomId,
+    done: Result<(), ActionError>,
+) -> Result<(), ApiError> {
+    match done {
+        Ok(()) => Ok(()),
+        Err(error) => Err(in_room(rooms, actor, room_id, error).await),
+    }
+}
+
+async fn entered_or_why(
+    rooms: &Rooms,
+    actor: &Actor,
+    entry: Entry,
+    entered: Result<OwnedRoomId, ActionError>,
+) -> Result<OwnedRoomId, ApiError> {
+    match entered {
+        Ok(room_id) => Ok(room_id),
+        // Aliases are public: any server may ask where one leads.
+        Err(error @ ActionError::UnknownAlias(_)) => Err(error.into()),
+        Err(error) => Err(match OwnedRoomId::try_from(entry.room) {
+            Ok(room_id) => entering(rooms, actor, &room_id, error).await,
+            Err(alias) => match rooms.resolve_alias(&alias).await {
+                Ok(room_id) => entering(rooms, actor, &room_id, error).await,
+                Err(gone) => gone.into(),
+            },
+        }),
+    }
+}

@@ -1,0 +1,68 @@
+//! [Sending events](https://spec.matrix.org/v1.19/client-server-api/#sending-events-to-a-room) and
+//! [redacting](https://spec.matrix.org/v1.19/client-server-api/#redactions) them.
+
+use axum::extract::State;
+use freehold_rooms::{NewEvent, Redaction, Rooms};
+use ruma_client_api::message::send_message_event::v3 as message;
+use ruma_client_api::redact::redact_event::v3 as redact;
+use ruma_client_api::state::send_state_event::v3 as state;
+use ruma_common::serde::Raw;
+
+use super::error::in_room;
+use crate::authenticated::{Authenticated, EvenSuspended};
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::request::Body;
+
+/// `PUT /rooms/{roomId}/send/{eventType}/{txnId}`.
+pub(crate) async fn send_message(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<message::Request>,
+) -> Result<Reply<message::Response>, ApiError> {
+    let event = NewEvent {
+        event_type: request.event_type.to_string(),
+        state_key: None,
+        content: Raw::into_json(request.body),
+        transaction_id: Some(request.txn_id.to_string()),
+    };
+    match rooms.send(&user.actor, &request.room_id, event).await {
+        Ok(event_id) => Ok(Reply(message::Response::new(event_id))),
+        Err(error) => Err(in_room(&rooms, &user.actor, &request.room_id, error).await),
+    }
+}
+
+/// `PUT /rooms/{roomId}/state/{eventType}/{stateKey}`.
+pub(crate) async fn send_state(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<state::Request>,
+) -> Result<Reply<state::Response>, ApiError> {
+    let event = NewEvent {
+        event_type: request.event_type.to_string(),
+        state_key: Some(request.state_key),
+        content: Raw::into_json(request.body),
+        transaction_id: None,
+    };
+    match rooms.send(&user.actor, &request.room_id, event).await {
+        Ok(event_id) => Ok(Reply(state::Response::new(event_id))),
+        Err(error) => Err(in_room(&rooms, &user.actor, &request.room_id, error).await),
+    }
+}
+
+/// `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`.
+pub(crate) async fn redact(
+    State(rooms): State<Rooms>,
+    EvenSuspended(user): EvenSuspended,
+    Body(request): Body<redact::Request>,
+) -> Result<Reply<redact::Response>, ApiError> {
+    let redaction = Redaction {
+        event_id: request.event_id,
+        reason: request.reason,
+        transaction_id: Some(request.txn_id.to_string()),
+    };
+    match rooms.redact(&user.actor, &request.room_id, redaction).await {
+        Ok(event_id) => Ok(Reply(redact::Response::new(event_id))),
+        Err(error) => Err(in_room(&rooms, &user.actor, &request.room_id, error).await),
+    }
+}
