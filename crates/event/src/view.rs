@@ -129,7 +129,8 @@ impl<'a, Id> EventView<'a, Id> {
 /// Where authorisation rules and state resolution look events up.
 ///
 /// One small trait: a server implements it over whatever it has prefetched. It is synchronous on
-/// purpose; whoever keeps events in a slow store loads what is needed first.
+/// purpose; whoever keeps events in a slow store loads what is needed first. Only
+/// [`EventSource::event`] is necessary; the rest is for those who keep more.
 pub trait EventSource {
     /// The key by which this source knows its events. Its order has no influence on any result.
     type Id: Clone + Ord + Hash + Debug;

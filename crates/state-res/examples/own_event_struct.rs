@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use freehold_event::{EventSource, EventView, RoomVersion};
+use freehold_event::{EventSource, EventView, MemberSummary, RoomVersion};
 use freehold_state_res::{Outcome, PlainForks, ResolveBudget, ResolveError, generation_above, resolve};
 
 /// This server's event: short names, integers for other events.
@@ -30,6 +30,8 @@ struct Event {
     authorisers: Vec<u64>,
     /// Computed once, when the event came in, with [`generation_above`].
     generation: u64,
+    /// Read once, when the event came in.
+    member: Option<MemberSummary>,
     was_rejected: bool,
 }
 
@@ -37,30 +39,41 @@ struct Event {
 #[derive(Default)]
 struct Fetched(BTreeMap<u64, Event>);
 
+impl Event {
+    fn view(&self) -> EventView<'_, u64> {
+        EventView {
+            id: &self.number,
+            event_id: &self.event_id,
+            room_id: Some(&self.room),
+            event_type: &self.kind,
+            state_key: self.state_key.as_deref(),
+            sender: &self.sender,
+            content: &self.content,
+            origin_server_ts: self.ts,
+            depth: self.depth,
+            prev_events: &self.parents,
+            auth_events: &self.authorisers,
+            redacts: None,
+            rejected: self.was_rejected,
+        }
+    }
+}
+
 impl EventSource for Fetched {
     type Id = u64;
 
     fn event(&self, number: &u64) -> Option<EventView<'_, u64>> {
-        let event = self.0.get(number)?;
-        Some(EventView {
-            id: &event.number,
-            event_id: &event.event_id,
-            room_id: Some(&event.room),
-            event_type: &event.kind,
-            state_key: event.state_key.as_deref(),
-            sender: &event.sender,
-            content: &event.content,
-            origin_server_ts: event.ts,
-            depth: event.depth,
-            prev_events: &event.parents,
-            auth_events: &event.authorisers,
-            redacts: None,
-            rejected: event.was_rejected,
-        })
+        self.0.get(number).map(Event::view)
     }
+
+    // These are optional: resolution computes or reads what a source does not keep.
 
     fn generation(&self, number: &u64) -> Option<u64> {
         self.0.get(number).map(|event| event.generation)
+    }
+
+    fn member_summary(&self, number: &u64) -> Option<MemberSummary> {
+        self.0.get(number)?.member
     }
 }
 
@@ -79,7 +92,7 @@ impl Database {
     fn row(&self, number: u64) -> Option<Event> {
         let (sender, kind, state_key, content, authorisers) = self.0.get(usize::try_from(number).ok()?)?;
         let below = authorisers.iter().filter_map(|number| self.row(*number));
-        Some(Event {
+        let mut event = Event {
             number,
             event_id: format!("${number}"),
             room: "!room:example.org".to_owned(),
@@ -92,8 +105,11 @@ impl Database {
             parents: if number == 0 { Vec::new() } else { vec![number - 1] },
             authorisers: authorisers.to_vec(),
             generation: generation_above(below.map(|event| event.generation)),
+            member: None,
             was_rejected: false,
-        })
+        };
+        event.member = MemberSummary::of(&event.view());
+        Some(event)
     }
 }
 

@@ -188,10 +188,11 @@ fn is_unconflicted<S: EventSource, F: Forks<S::Id>>(
     forks: &F,
     node: Node,
 ) -> Result<bool, ResolveError<S::Id>> {
-    let Some(event) = graph.view(node)? else { return Ok(false) };
-    let Some(state_key) = event.state_key else { return Ok(false) };
-    let agreed = forks.unconflicted(event.event_type, state_key)?;
-    Ok(agreed.is_some_and(|agreed| agreed.borrow() == event.id))
+    graph.load(node)?;
+    let Some(key) = graph.key(node) else { return Ok(false) };
+    let (event_type, state_key) = key.names();
+    let agreed = forks.unconflicted(event_type, state_key)?;
+    Ok(agreed.is_some_and(|agreed| Some(agreed.borrow()) == graph.id(node)))
 }
 
 /// The search for unconflicted state events that have candidates in their auth chains.

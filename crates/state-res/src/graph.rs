@@ -22,8 +22,6 @@ pub(crate) struct Graph<'a, S: EventSource> {
     source: &'a S,
     index: Map<&'a S::Id, Node>,
     slots: Vec<Slot<'a, S::Id>>,
-    /// What was read, apart from the slots: walks over the graph touch little of it.
-    views: Vec<EventView<'a, S::Id>>,
     links: Vec<Node>,
     /// The links of the event before: events of one room mostly cite the same few events.
     previous: Option<(&'a [S::Id], usize)>,
@@ -35,17 +33,27 @@ pub(crate) struct Graph<'a, S: EventSource> {
 
 struct Slot<'a, Id> {
     id: Option<&'a Id>,
+    /// Nothing before the event was read (see `asked`), and when the source lacks it.
+    brief: Option<Brief<'a, Id>>,
     generation: Option<u64>,
     /// From where to where in `links`; nothing before they were followed, see `linked`.
     links: (u32, u32),
-    /// One more than the place in `views`; 0 for an event that was not read or that the source lacks.
-    view: u32,
     /// The number of the conflicted key that the event was given under, if it was.
     key: Option<KeyNumber>,
-    loaded: bool,
+    asked: bool,
     linked: bool,
     kind: Kind,
+    of_sender: bool,
     member: Member,
+}
+
+/// What is kept of an event that was read; the source has the rest.
+pub(crate) struct Brief<'a, Id> {
+    pub(crate) event_id: &'a str,
+    pub(crate) origin_server_ts: i64,
+    pub(crate) rejected: bool,
+    state_key: Option<&'a str>,
+    auth_events: &'a [Id],
 }
 
 /// What is known of a member event.
@@ -63,14 +71,43 @@ impl<'a, Id> Slot<'a, Id> {
     const fn new(id: Option<&'a Id>) -> Self {
         Self {
             id,
+            brief: None,
             generation: None,
             links: (0, 0),
-            view: 0,
             key: None,
-            loaded: false,
+            asked: false,
             linked: false,
             kind: Kind::None,
+            of_sender: false,
             member: Member::Unread,
+        }
+    }
+
+    /// Notes what was read.
+    ///
+    /// Of an ordinary member that the source has a summary of, no text is looked at: in a large room
+    /// every text has to be fetched from memory.
+    fn note(&mut self, view: &EventView<'a, Id>, summary: Option<MemberSummary>) {
+        self.asked = true;
+        self.brief = Some(Brief {
+            event_id: view.event_id,
+            origin_server_ts: view.origin_server_ts,
+            rejected: view.rejected,
+            state_key: view.state_key,
+            auth_events: view.auth_events,
+        });
+        if let Some(summary) = summary {
+            self.kind = Kind::Member;
+            self.of_sender = summary.of_sender;
+            self.member = Member::Ordinary(summary);
+        }
+    }
+
+    /// Finds out from the texts what sort of event it is.
+    fn classify(&mut self, view: &EventView<'a, Id>) {
+        if let (Kind::None, Some(key)) = (self.kind, Key::of(view)) {
+            self.kind = key.kind();
+            self.of_sender = self.kind == Kind::Member && view.state_key == Some(view.sender);
         }
     }
 }
@@ -81,7 +118,6 @@ impl<'a, S: EventSource> Graph<'a, S> {
             source,
             index: Map::default(),
             slots: Vec::new(),
-            views: Vec::new(),
             links: Vec::new(),
             previous: None,
             missing: Vec::new(),
@@ -100,7 +136,6 @@ impl<'a, S: EventSource> Graph<'a, S> {
         let events = events.min(EXPECTED_MAX);
         self.index.reserve(events);
         self.slots.reserve(events);
-        self.views.reserve(events);
         self.links.reserve(events.saturating_mul(4));
     }
 
@@ -125,8 +160,8 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// The node of an event whose key the caller owns; reads the event.
     pub(crate) fn enter(&mut self, id: &S::Id) -> Result<Node, ResolveError<S::Id>> {
-        let node = self.enter_unknown(id)?;
-        self.know(node);
+        let (node, unknown) = self.enter_unknown(id)?;
+        self.classify(node, unknown);
         Ok(node)
     }
 
@@ -140,107 +175,96 @@ impl<'a, S: EventSource> Graph<'a, S> {
         S::Id: 'i,
     {
         nodes.clear();
+        let mut unknown = Vec::new();
         for id in ids {
-            nodes.push(self.enter_unknown(id)?);
+            let (node, view) = self.enter_unknown(id)?;
+            nodes.push(node);
+            unknown.extend(view.map(|view| (node, view)));
         }
-        self.bring_near(nodes.iter().copied());
-        for node in nodes {
-            self.know(*node);
+        touch(unknown.iter().map(|(_, view)| view));
+        for (node, view) in unknown {
+            self.classify(node, Some(view));
         }
         Ok(())
     }
 
-    /// Touches the texts of events that will be looked at next: the processor waits for the memory
-    /// of all of them together, and not each time for that of one. Of ordinary members that the source
-    /// has a summary of, no text is looked at.
-    pub(crate) fn bring_near(&self, nodes: impl Iterator<Item = Node>) {
-        let mut touched = 0;
-        for node in nodes {
-            if let Some(slot) = self.slots.get(node.position())
-                && !matches!(slot.member, Member::Ordinary(_))
-                && let Some(view) = self.view_at(slot.view)
-            {
-                for text in [view.event_type, view.state_key.unwrap_or(""), view.sender, view.content] {
-                    touched ^= text.as_bytes().first().copied().unwrap_or(0);
-                }
-            }
-        }
-        std::hint::black_box(touched);
+    /// All of some events that were read; what will be looked at of their texts is fetched from memory
+    /// together.
+    pub(crate) fn views(
+        &self,
+        nodes: impl Iterator<Item = Node> + Clone,
+        views: &mut Vec<Option<EventView<'a, S::Id>>>,
+    ) {
+        views.clear();
+        views.extend(nodes.clone().map(|node| self.view(node)));
+        let unread = nodes.zip(&*views).filter(|(node, _)| !self.has_summary(*node));
+        touch(unread.filter_map(|(_, view)| view.as_ref()));
     }
 
-    /// As [`Graph::enter`], and nothing is known about the event but what the source says.
-    fn enter_unknown(&mut self, id: &S::Id) -> Result<Node, ResolveError<S::Id>> {
+    fn has_summary(&self, node: Node) -> bool {
+        self.slots.get(node.position()).is_some_and(|slot| matches!(slot.member, Member::Ordinary(_)))
+    }
+
+    /// As [`Graph::enter`], but an event of which texts have to be looked at comes back for that.
+    #[expect(clippy::type_complexity, reason = "what comes back is used up at once")]
+    fn enter_unknown(
+        &mut self,
+        id: &S::Id,
+    ) -> Result<(Node, Option<EventView<'a, S::Id>>), ResolveError<S::Id>> {
         if let Some(node) = self.index.get(id) {
             let node = *node;
             self.load(node)?;
-            return Ok(node);
+            return Ok((node, None));
         }
-        let view = self.read(id)?;
-        let id = self.view_at(view).map(|view| view.id);
-        let member = self.member_in_source(id);
-        let node = self.push(Slot { view, loaded: true, member, ..Slot::new(id) });
-        if let Some(id) = id {
-            self.index.insert(id, node);
-        }
-        Ok(node)
-    }
-
-    fn member_in_source(&self, id: Option<&S::Id>) -> Member {
-        id.and_then(|id| self.source.member_summary(id)).map_or(Member::Unread, Member::Ordinary)
-    }
-
-    /// Finds out what sort of event one is that was read.
-    ///
-    /// Whatever looks at the texts of the event does so now, while it is at hand: in a large room
-    /// every text that is looked at again later has to be fetched from memory again. For the
-    /// same reason equal texts become one.
-    fn know(&mut self, node: Node) {
-        let Some(slot) = self.slots.get_mut(node.position()) else { return };
-        let place = (slot.view as usize).wrapping_sub(1);
-        let Some(view) = self.views.get_mut(place) else { return };
-        let is_of_sender = if let Member::Ordinary(summary) = slot.member {
-            slot.kind = Kind::Member;
-            summary.of_sender
-        } else if let Some(key) = Key::of(view) {
-            slot.kind = key.kind();
-            view.event_type = key.names().0;
-            slot.kind == Kind::Member && view.state_key == Some(view.sender)
-        } else {
-            false
+        let Some(view) = self.read(id)? else {
+            return Ok((self.push(Slot { asked: true, ..Slot::new(None) }), None));
         };
-        if is_of_sender {
-            view.state_key = Some(view.sender);
+        let summary = self.source.member_summary(view.id);
+        let mut slot = Slot::new(Some(view.id));
+        slot.note(&view, summary);
+        let node = self.push(slot);
+        self.index.insert(view.id, node);
+        Ok((node, summary.is_none().then_some(view)))
+    }
+
+    fn classify(&mut self, node: Node, view: Option<EventView<'a, S::Id>>) {
+        if let Some(view) = view
+            && let Some(slot) = self.slots.get_mut(node.position())
+        {
+            slot.classify(&view);
         }
     }
 
-    /// The event, read from the source when it was not yet; `None` when the source lacks it.
-    pub(crate) fn view(&mut self, node: Node) -> Result<Option<EventView<'a, S::Id>>, ResolveError<S::Id>> {
-        self.load(node)?;
-        Ok(self.loaded(node).copied())
+    /// All of an event that was read.
+    pub(crate) fn view(&self, node: Node) -> Option<EventView<'a, S::Id>> {
+        let slot = self.slots.get(node.position())?;
+        slot.brief.as_ref()?;
+        self.source.event(slot.id?)
     }
 
     /// Reads the event from the source when it was not yet.
     #[inline]
     pub(crate) fn load(&mut self, node: Node) -> Result<(), ResolveError<S::Id>> {
         match self.slots.get(node.position()) {
-            Some(slot) if !slot.loaded => self.load_now(node),
+            Some(slot) if !slot.asked => self.load_now(node),
             _ => Ok(()),
         }
     }
 
     fn load_now(&mut self, node: Node) -> Result<(), ResolveError<S::Id>> {
-        let Some(slot) = self.slots.get(node.position()) else { return Ok(()) };
-        let view = match slot.id {
+        let id = self.id(node);
+        let view = match id {
             Some(id) => self.read(id)?,
-            None => 0,
+            None => None,
         };
-        let member = if view > 0 { self.member_in_source(self.id(node)) } else { Member::Unread };
+        let summary = id.filter(|_| view.is_some()).and_then(|id| self.source.member_summary(id));
         if let Some(slot) = self.slots.get_mut(node.position()) {
-            slot.loaded = true;
-            slot.view = view;
-            slot.member = member;
+            slot.asked = true;
+            if let Some(view) = view {
+                slot.note(&view, summary);
+                slot.classify(&view);
+            }
         }
-        self.know(node);
         Ok(())
     }
 
@@ -269,25 +293,24 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// Reads the content of a member event once.
     fn read_member(&mut self, node: Node) -> Member {
-        let Some(slot) = self.slots.get_mut(node.position()) else { return Member::Unread };
-        if slot.kind == Kind::Member
-            && matches!(slot.member, Member::Unread)
-            && let Some(view) = self.views.get((slot.view as usize).wrapping_sub(1))
-        {
-            slot.member = match MemberSummary::of(view) {
-                Some(summary) => Member::Ordinary(summary),
-                None => Member::Other(Membership::of_content(view.content)),
-            };
+        let known = self.slots.get(node.position()).map_or(Member::Unread, |slot| slot.member);
+        if !matches!(known, Member::Unread) || self.kind(node) != Kind::Member {
+            return known;
         }
-        slot.member
+        let Some(view) = self.view(node) else { return known };
+        let read = match MemberSummary::of(&view) {
+            Some(summary) => Member::Ordinary(summary),
+            None => Member::Other(Membership::of_content(view.content)),
+        };
+        if let Some(slot) = self.slots.get_mut(node.position()) {
+            slot.member = read;
+        }
+        read
     }
 
     /// Whether an event that was read is the member event that a user sent on themself.
     pub(crate) fn is_of_sender(&self, node: Node) -> bool {
-        // Their texts were made one.
-        let is_one =
-            |view: &EventView<'_, _>| view.state_key.is_some_and(|key| std::ptr::eq(key, view.sender));
-        self.kind(node) == Kind::Member && self.loaded(node).is_some_and(is_one)
+        self.slots.get(node.position()).is_some_and(|slot| slot.of_sender)
     }
 
     /// The key of an event that was read.
@@ -297,7 +320,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
             Kind::PowerLevels => Some(Key::PowerLevels),
             Kind::JoinRules => Some(Key::JoinRules),
             Kind::Member => Some(Key::Member(self.loaded(node)?.state_key?)),
-            Kind::Other => self.loaded(node).and_then(Key::of),
+            Kind::Other => self.view(node).as_ref().and_then(Key::of),
             Kind::None => None,
         }
     }
@@ -337,8 +360,8 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// The event, when it was read before.
     #[inline]
-    pub(crate) fn loaded(&self, node: Node) -> Option<&EventView<'a, S::Id>> {
-        self.view_at(self.slots.get(node.position())?.view)
+    pub(crate) fn loaded(&self, node: Node) -> Option<&Brief<'a, S::Id>> {
+        self.slots.get(node.position())?.brief.as_ref()
     }
 
     /// The links of an event to its `auth_events`, to be read with [`Graph::link`].
@@ -442,22 +465,17 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
     }
 
-    /// Reads an event, and says where it is, as [`Slot::view`] does.
-    fn read(&mut self, id: &S::Id) -> Result<u32, ResolveError<S::Id>> {
+    /// Reads an event; one that the source lacks is noted.
+    fn read(&mut self, id: &S::Id) -> Result<Option<EventView<'a, S::Id>>, ResolveError<S::Id>> {
         self.spend(BudgetLine::Events, 1)?;
         let Some(view) = self.source.event(id) else {
             self.missing.push(id.clone());
-            return Ok(0);
+            return Ok(None);
         };
         if view.id != id {
             return Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() });
         }
-        self.views.push(view);
-        Ok(u32::try_from(self.views.len()).unwrap_or(u32::MAX))
-    }
-
-    fn view_at(&self, place: u32) -> Option<&EventView<'a, S::Id>> {
-        self.views.get((place as usize).checked_sub(1)?)
+        Ok(Some(view))
     }
 
     fn meet(&mut self, id: &'a S::Id) -> Node {
@@ -518,6 +536,18 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
         Ok(generation)
     }
+}
+
+/// Touches the texts of events that will be looked at next: the processor waits for the memory of all
+/// of them together, and not each time for that of one.
+fn touch<'v, 'a: 'v, Id: 'a>(views: impl Iterator<Item = &'v EventView<'a, Id>>) {
+    let mut touched = 0;
+    for view in views {
+        for text in [view.event_type, view.state_key.unwrap_or(""), view.sender, view.content] {
+            touched ^= text.as_bytes().first().copied().unwrap_or(0);
+        }
+    }
+    std::hint::black_box(touched);
 }
 
 impl<S: EventSource> Graph<'_, S> {

@@ -3,6 +3,10 @@
 use std::{
     hash::{BuildHasher, Hash, Hasher},
     hint::black_box,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::{forks::ConflictedEntry, hashing::Folding, plain_forks::Entry, position_table::PositionTable};
@@ -17,38 +21,45 @@ pub(crate) struct Divided<'a, Id> {
     pub(crate) conflicted: Vec<ConflictedEntry<&'a Id>>,
     /// In the order of the first fork.
     pub(crate) unconflicted: Vec<Entry<'a, Id>>,
-    /// Where each key is in `unconflicted`.
-    pub(crate) index: KeyIndex,
 }
 
 /// One entry of a conflicted key: the key, the fork, the event.
 type Row<'a, Id> = ((&'a str, &'a str), usize, &'a Id);
 
 impl<'a, Id: Eq + Hash> Divided<'a, Id> {
-    /// Goes by events: one that is in every fork is unconflicted, without a look at most keys.
+    /// Goes by events: one that is in every fork is unconflicted, without a look at the text of its key.
+    /// Only the first fork is kept while the others are gone through.
     ///
-    /// `None` when a fork has a key or an event twice, or an event is under different keys; then
-    /// the forks have to be put in order first.
-    pub(crate) fn new(forks: &[Vec<Entry<'a, Id>>]) -> Option<Self> {
-        let (first, others) = forks.split_first()?;
-        let mut common = Common::new(first)?;
-        let mut rows = Vec::new();
+    /// # Errors
+    ///
+    /// The entries of every fork, when one has an event or a conflicted key twice, or an event is under
+    /// different keys; then the forks have to be put in order first.
+    pub(crate) fn new<Fork: Iterator<Item = Entry<'a, Id>>>(
+        first: Vec<Entry<'a, Id>>,
+        others: impl Iterator<Item = Fork>,
+    ) -> Result<Self, Vec<Vec<Entry<'a, Id>>>> {
+        let mut common = match Common::new(first) {
+            Ok(common) => common,
+            Err(first) => return Err([first].into_iter().chain(others.map(Iterator::collect)).collect()),
+        };
+        let mut found = Vec::new();
         for (fork, entries) in (1..).zip(others) {
-            common.compare(fork, entries, &mut rows)?;
+            found.push(common.compare(fork, entries));
         }
-        common.missed(forks.len(), &mut rows);
-        let (unconflicted, index) = common.into_unconflicted(forks.len())?;
+        let forks = found.len() + 1;
+        let mut rows = common.missed(forks);
+        for (fork, found) in (1..).zip(&found) {
+            rows.extend(found.others.iter().map(|entry| ((entry.0, entry.1), fork, entry.2)));
+        }
         rows.sort_unstable_by_key(|(key, fork, _)| (*key, *fork));
         // A key twice in a fork.
         let is_twice = |pair: &[Row<'a, Id>]| matches!(pair, [a, b] if a.0 == b.0 && a.1 == b.1);
-        if rows.windows(2).any(is_twice) {
-            return None;
+        if common.is_careless || rows.windows(2).any(is_twice) {
+            return Err(common.given(found));
         }
         let keys = rows.chunk_by(|a, b| a.0 == b.0);
-        if keys.clone().flat_map(<[_]>::first).any(|row| index.find(&unconflicted, row.0).is_some()) {
-            return None;
-        }
-        Some(Self { conflicted: keys.enumerate().flat_map(entries_of_key).collect(), unconflicted, index })
+        let conflicted = keys.enumerate().flat_map(entries_of_key).collect();
+        Ok(Self { conflicted, unconflicted: common.into_unconflicted(forks) })
     }
 }
 
@@ -59,103 +70,174 @@ fn entries_of_key<'r, 'a, Id>(
 }
 
 /// The entries of the first fork, and how many forks have been found to have each.
-struct Common<'f, 'a, Id> {
-    entries: &'f [Entry<'a, Id>],
-    /// Their events alone, which more of fit into the processor's caches.
-    events: Vec<&'a Id>,
+struct Common<'a, Id> {
+    entries: Vec<Entry<'a, Id>>,
     hashing: Folding,
-    key_hashes: Vec<u64>,
     by_event: PositionTable,
     /// By position: the forks before this one all have the entry.
-    agree_until: Vec<usize>,
+    agree_until: Vec<u32>,
+    /// Whether something was given twice or under different keys.
+    is_careless: bool,
 }
 
-impl<'f, 'a, Id: Eq + Hash> Common<'f, 'a, Id> {
-    fn new(entries: &'f [Entry<'a, Id>]) -> Option<Self> {
+/// What a fork after the first was found to have.
+struct Found<'a, Id> {
+    /// For each of its entries where the first fork has it; [`Found::OTHER`] for the next one of `others`.
+    positions: Vec<u32>,
+    others: Vec<Entry<'a, Id>>,
+}
+
+impl<Id> Found<'_, Id> {
+    const OTHER: u32 = u32::MAX;
+}
+
+impl<'a, Id: Eq + Hash> Common<'a, Id> {
+    /// Gives the entries back when an event is among them twice.
+    fn new(entries: Vec<Entry<'a, Id>>) -> Result<Self, Vec<Entry<'a, Id>>> {
         let hashing = Folding::default();
-        let events: Vec<&Id> = entries.iter().map(|entry| entry.2).collect();
-        let mut key_hashes = Vec::with_capacity(entries.len());
         let mut by_event = PositionTable::for_positions(entries.len());
         let mut position = 0;
+        let mut is_twice = false;
         for batch in entries.chunks(BATCH) {
-            let hashes = event_hashes(hashing, batch);
-            touch(batch.iter().map(|entry| (entry.0, entry.1)));
-            key_hashes.extend(batch.iter().map(|entry| key_hash(hashing, (entry.0, entry.1))));
-            for (entry, hash) in batch.iter().zip(hashes) {
-                let is_same =
-                    |other| entries.get(other).is_some_and(|other: &Entry<'_, _>| other.2 == entry.2);
-                if by_event.find_or_insert(hash, position, is_same).is_some() {
-                    return None;
-                }
+            for (entry, hash) in batch.iter().zip(event_hashes(hashing, batch)) {
+                let is_same = |other| has_event(&entries, other, entry.2);
+                is_twice |= by_event.find_or_insert(hash, position, is_same).is_some();
                 position += 1;
             }
         }
-        Some(Self { entries, events, hashing, key_hashes, by_event, agree_until: vec![1; entries.len()] })
+        if is_twice {
+            return Err(entries);
+        }
+        let agree_until = vec![1; entries.len()];
+        Ok(Self { entries, hashing, by_event, agree_until, is_careless: false })
     }
 
     /// Notes which entries another fork has too, and gives those that are not common so far.
-    fn compare(&mut self, fork: usize, entries: &[Entry<'a, Id>], rows: &mut Vec<Row<'a, Id>>) -> Option<()> {
-        for batch in entries.chunks(BATCH) {
-            let hashes = event_hashes(self.hashing, batch);
-            let likely = hashes.iter().filter_map(|hash| self.by_event.likely(*hash));
-            touch(likely.filter_map(|position| self.events.get(position)));
-            for (entry, hash) in batch.iter().zip(hashes) {
-                let is_same = |other| has_event(&self.events, other, entry.2);
-                let known = self.by_event.find(hash, is_same);
-                let known = known.and_then(|at| self.entries.get(at).zip(self.agree_until.get_mut(at)));
-                match known {
-                    // No look at the text of the keys, which is somewhere else in memory.
-                    Some((known, _)) if has_other_lengths(known, entry) => return None,
-                    Some((_, agree_until)) if *agree_until == fork => *agree_until += 1,
-                    Some((_, agree_until)) if *agree_until > fork => return None,
-                    _ => rows.push(((entry.0, entry.1), fork, entry.2)),
+    fn compare(&mut self, fork: u32, mut entries: impl Iterator<Item = Entry<'a, Id>>) -> Found<'a, Id> {
+        let mut found = Found { positions: Vec::with_capacity(self.entries.len()), others: Vec::new() };
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            batch.clear();
+            batch.extend(entries.by_ref().take(BATCH));
+            if batch.is_empty() {
+                return found;
+            }
+            let hashes = event_hashes(self.hashing, &batch);
+            let likely = hashes.map(|hash| self.by_event.likely(hash));
+            touch(
+                likely
+                    .iter()
+                    .flatten()
+                    .filter_map(|position| self.entries.get(*position))
+                    .map(|entry| entry.2),
+            );
+            for ((entry, hash), likely) in batch.iter().zip(hashes).zip(likely) {
+                let known = likely.filter(|position| has_event(&self.entries, *position, entry.2));
+                let known = known.or_else(|| {
+                    likely?;
+                    self.by_event.find(hash, |position| has_event(&self.entries, position, entry.2))
+                });
+                match known.filter(|position| self.agrees(*position, fork, entry)) {
+                    Some(position) => found.positions.push(u32::try_from(position).unwrap_or(u32::MAX)),
+                    None => {
+                        found.positions.push(Found::<Id>::OTHER);
+                        found.others.push(*entry);
+                    }
                 }
             }
         }
-        Some(())
+    }
+
+    /// Whether the entry of the first fork that has this event is in every fork up to this one.
+    fn agrees(&mut self, position: usize, fork: u32, entry: &Entry<'a, Id>) -> bool {
+        let known = self.entries.get(position).zip(self.agree_until.get_mut(position));
+        let Some((known, agree_until)) = known else { return false };
+        // No look at the text of the keys, which is somewhere else in memory.
+        self.is_careless |= *agree_until > fork || has_other_lengths(known, entry);
+        let agrees = *agree_until == fork;
+        *agree_until += u32::from(agrees);
+        agrees
     }
 
     /// The entries that the first forks have and a later one has not.
-    fn missed(&self, forks: usize, rows: &mut Vec<Row<'a, Id>>) {
-        for (entry, agree_until) in self.entries.iter().zip(&self.agree_until) {
-            if *agree_until < forks {
-                rows.extend((0..*agree_until).map(|fork| ((entry.0, entry.1), fork, entry.2)));
-            }
-        }
+    fn missed(&self, forks: usize) -> Vec<Row<'a, Id>> {
+        let entries = self.entries.iter().zip(self.agree_until.iter().map(|until| *until as usize));
+        let missed = entries.filter(|(_, until)| *until < forks);
+        missed.flat_map(|(entry, until)| (0..until).map(|fork| ((entry.0, entry.1), fork, entry.2))).collect()
     }
 
-    /// The entries that all forks have; `None` when a key is among them twice.
-    fn into_unconflicted(self, forks: usize) -> Option<(Vec<Entry<'a, Id>>, KeyIndex)> {
-        let mut unconflicted = Vec::with_capacity(self.entries.len());
-        let mut positions = PositionTable::for_positions(self.entries.len());
-        let agreed = self.entries.iter().zip(self.key_hashes).zip(self.agree_until);
-        for ((entry, hash), _) in agreed.filter(|(_, agree_until)| *agree_until == forks) {
-            let is_same = |other| has_key(&unconflicted, other, (entry.0, entry.1));
-            if positions.find_or_insert(hash, unconflicted.len(), is_same).is_some() {
-                return None;
-            }
-            unconflicted.push(*entry);
-        }
-        Some((unconflicted, KeyIndex { hashing: self.hashing, positions }))
+    /// The entries that all forks have.
+    fn into_unconflicted(self, forks: usize) -> Vec<Entry<'a, Id>> {
+        let (mut entries, mut until) = (self.entries, self.agree_until.into_iter());
+        entries.retain(|_| until.next().is_some_and(|until| until as usize == forks));
+        entries
+    }
+
+    /// The entries of every fork, as they were given.
+    fn given(self, found: Vec<Found<'a, Id>>) -> Vec<Vec<Entry<'a, Id>>> {
+        let others = found.into_iter().map(|found| {
+            let mut others = found.others.into_iter();
+            let entry = |position| match position {
+                Found::<Id>::OTHER => others.next(),
+                position => self.entries.get(position as usize).copied(),
+            };
+            found.positions.into_iter().filter_map(entry).collect()
+        });
+        let others: Vec<_> = others.collect();
+        [self.entries].into_iter().chain(others).collect()
     }
 }
 
-/// Where keys are in a list of entries.
-#[derive(Clone, Debug)]
+/// How to find keys in a list of entries that is in no order.
+///
+/// A resolution mostly asks for a few keys only, and going over the list for each of them takes less
+/// than an index of all, which is made when more are asked for.
+#[derive(Debug, Default)]
 pub(crate) struct KeyIndex {
-    hashing: Folding,
-    positions: PositionTable,
+    asked: AtomicUsize,
+    index: OnceLock<(Folding, PositionTable)>,
+}
+
+/// An index is made after so many questions.
+const SEARCHES: usize = 8;
+
+impl Clone for KeyIndex {
+    /// The clone starts anew.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl KeyIndex {
     pub(crate) fn find<Id>(&self, entries: &[Entry<'_, Id>], key: (&str, &str)) -> Option<usize> {
-        self.positions.find(key_hash(self.hashing, key), |position| has_key(entries, position, key))
+        if self.index.get().is_none() && self.asked.fetch_add(1, Ordering::Relaxed) < SEARCHES {
+            return entries.iter().position(|entry| is_key(entry, key));
+        }
+        let (hashing, positions) = self.index.get_or_init(|| Self::of(entries));
+        let has_key = |position: usize| entries.get(position).is_some_and(|entry| is_key(entry, key));
+        positions.find(key_hash(*hashing, key), has_key)
+    }
+
+    fn of<Id>(entries: &[Entry<'_, Id>]) -> (Folding, PositionTable) {
+        let hashing = Folding::default();
+        let mut positions = PositionTable::for_positions(entries.len());
+        let mut position = 0;
+        for batch in entries.chunks(BATCH) {
+            touch(batch.iter().map(|entry| (entry.0, entry.1)));
+            for entry in batch {
+                let key = (entry.0, entry.1);
+                let is_same = |other: usize| entries.get(other).is_some_and(|other| is_key(other, key));
+                positions.find_or_insert(key_hash(hashing, key), position, is_same);
+                position += 1;
+            }
+        }
+        (hashing, positions)
     }
 }
 
-fn has_key<Id>(entries: &[Entry<'_, Id>], position: usize, key: (&str, &str)) -> bool {
+fn is_key<Id>(entry: &Entry<'_, Id>, key: (&str, &str)) -> bool {
     // The state key first: most types are alike.
-    entries.get(position).is_some_and(|entry| entry.1 == key.1 && entry.0 == key.0)
+    entry.1 == key.1 && entry.0 == key.0
 }
 
 /// Reads a little of each, so that the processor fetches them all from memory at the same time; it
@@ -183,8 +265,8 @@ impl Hasher for Toucher {
     }
 }
 
-fn has_event<Id: Eq>(events: &[&Id], position: usize, event: &Id) -> bool {
-    events.get(position).is_some_and(|other| *other == event)
+fn has_event<Id: Eq>(entries: &[Entry<'_, Id>], position: usize, event: &Id) -> bool {
+    entries.get(position).is_some_and(|other| other.2 == event)
 }
 
 const fn has_other_lengths<Id>(a: &Entry<'_, Id>, b: &Entry<'_, Id>) -> bool {

@@ -100,7 +100,13 @@
 //! Below that nothing is, with one exception: an event that only some forks' conflicted events cite
 //! belongs to the auth difference, unless it is *unconflicted* state or in the auth chain of such. To know that, the unconflicted events of a greater [generation](generation_above) are
 //! looked at, the greatest first, until the question is settled. Mostly the first few settle it; at
-//! worst each is looked at once. Memory grows with what was looked at.
+//! worst each is looked at once. Memory grows with what was looked at. When the conflicted events of all
+//! forks cite the same events, which is mostly so, nothing below those is looked at.
+//!
+//! An event may be asked for more than once; [`EventSource`](freehold_event::EventSource) should answer
+//! from memory. A source that keeps generations, numbers of keys and summaries of members beside its events
+//! says so by the optional methods of that trait; then the texts of ordinary members are not read at
+//! all, which in a large room is most of the time.
 
 mod budget;
 mod conflict;

@@ -89,8 +89,8 @@ impl<'a, T> Kept<'a, T> {
         let mut place = self.places.get(node);
         if place == 0 {
             lookup.graph.load(node)?;
-            let Some(event) = lookup.graph.loaded(node) else { return Ok(None) };
-            self.values.push((read(event), event.event_id));
+            let Some(event) = lookup.graph.view(node) else { return Ok(None) };
+            self.values.push((read(&event), event.event_id));
             place = u32::try_from(self.values.len()).unwrap_or(u32::MAX);
             self.places.set(node, place);
         }
@@ -115,7 +115,8 @@ pub(crate) fn power_of_sender<'a, S: EventSource, F: Forks<S::Id>>(
     facts: &mut Facts<'a>,
     node: Node,
 ) -> Result<Power, ResolveError<S::Id>> {
-    let Some(event) = lookup.graph.view(node)? else { return Ok(Power::Level(0)) };
+    lookup.graph.load(node)?;
+    let Some(event) = lookup.graph.view(node) else { return Ok(Power::Level(0)) };
     let levels = lookup.graph.power_levels_cited(node)?;
     let create = if names_room_by_create(facts.version) {
         lookup.create_of_room(event.room_id)
@@ -131,11 +132,9 @@ pub(crate) fn power_of_sender<'a, S: EventSource, F: Forks<S::Id>>(
 pub(crate) fn check_in_state<'a, S: EventSource, F: Forks<S::Id>>(
     lookup: &mut Lookup<'_, 'a, S, F>,
     facts: &mut Facts<'a>,
-    node: Node,
+    (node, event): (Node, &EventView<'a, S::Id>),
 ) -> Result<Result<(), Denial>, ResolveError<S::Id>> {
     lookup.graph.spend(BudgetLine::AuthChecks, 1)?;
-    lookup.graph.load(node)?;
-    let Some(event) = lookup.graph.loaded(node).copied() else { return Ok(Ok(())) };
     let create = if names_room_by_create(facts.version) {
         lookup.create_of_room(event.room_id)
     } else {
@@ -162,7 +161,7 @@ pub(crate) fn check_in_state<'a, S: EventSource, F: Forks<S::Id>>(
         target: event.state_key.filter(|_| lookup.graph.kind(node) == Kind::Member),
         rest: RefCell::new(Rest { lookup, join_rule: &mut facts.join_rule, failure: None }),
     };
-    let verdict = check_read(&event, content, &standing, facts.version);
+    let verdict = check_read(event, content, &standing, facts.version);
     match standing.rest.into_inner().failure {
         Some(failure) => Err(failure),
         None => Ok(verdict),
@@ -180,25 +179,25 @@ pub(crate) fn check_in_state<'a, S: EventSource, F: Forks<S::Id>>(
 pub(crate) fn rejected_by_its_auth_events<S: EventSource, F: Forks<S::Id>>(
     lookup: &mut Lookup<'_, '_, S, F>,
     version: &'static RoomVersion,
-    node: Node,
+    (node, event): (Node, &EventView<'_, S::Id>),
 ) -> Result<Option<Denial>, ResolveError<S::Id>> {
-    if !lookup.graph.is_rejected(node) {
+    if !event.rejected {
         return Ok(None);
     }
-    let Some(event) = lookup.graph.loaded(node).copied() else { return Ok(None) };
     let mut auth_events = Vec::with_capacity(event.auth_events.len());
     for position in lookup.graph.links(node)? {
         let auth_event = lookup.graph.link(position);
-        auth_events.extend(lookup.graph.view(auth_event)?);
+        lookup.graph.load(auth_event)?;
+        auth_events.extend(lookup.graph.view(auth_event));
     }
     let create = lookup.create_of_room(event.room_id).filter(|_| names_room_by_create(version));
-    let create = create.and_then(|create| lookup.graph.loaded(create)).copied();
+    let create = create.and_then(|create| lookup.graph.view(create));
     let named = NamedAuthEvents { auth_events: &auth_events, create };
-    if let Err(denial) = check_auth_events(&event, &named, version) {
+    if let Err(denial) = check_auth_events(event, &named, version) {
         return Ok(Some(denial));
     }
     let state = PreparedState::from_events(version, auth_events.into_iter().chain(create));
-    Ok(check(&event, &state, version).err())
+    Ok(check(event, &state, version).err())
 }
 
 /// The state that one event is checked against.
@@ -244,18 +243,18 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
 
     fn event(&mut self, node: Node, key: Key<'_>) -> Option<EventView<'a, S::Id>> {
         let found = self.find(node, key)?;
-        self.lookup.graph.loaded(found).copied()
+        self.lookup.graph.view(found)
     }
 
     fn join_rule(&mut self, node: Node) -> Option<(JoinRule, &'a str)> {
         let rules = self.find(node, Key::JoinRules)?;
-        let event = self.lookup.graph.loaded(rules)?;
-        let join_rule = match *self.join_rule {
-            Some((known, join_rule)) if known == rules => join_rule,
-            _ => JoinRule::of_content(event.content),
+        let known = self.join_rule.filter(|(known, _)| *known == rules);
+        let join_rule = match known {
+            Some((_, join_rule)) => join_rule,
+            None => JoinRule::of_content(self.lookup.graph.view(rules)?.content),
         };
         *self.join_rule = Some((rules, join_rule));
-        Some((join_rule, event.event_id))
+        Some((join_rule, self.lookup.graph.loaded(rules)?.event_id))
     }
 }
 

@@ -81,15 +81,14 @@ impl<'a> Key<'a> {
         let mut nodes: Vec<Node> = entries.iter().map(|entry| entry.node).collect();
         nodes.sort_unstable();
         nodes.dedup();
-        let event = nodes.first().and_then(|node| graph.loaded(*node)).copied();
-        let (Some(event), true) = (event, nodes.len() > 1) else { return Ok(None) };
+        let name = nodes.first().and_then(|node| graph.view(*node));
+        let name = name.map(|event| (event.event_type, event.state_key.unwrap_or_default()));
+        let (Some(name), true) = (name, nodes.len() > 1) else { return Ok(None) };
         graph.spend(BudgetLine::SortSteps, nodes.len())?;
         nodes.sort_by_cached_key(|node| {
-            let event = graph.loaded(*node);
-            let depth = event.map_or(0, |event| event.depth);
-            (depth, Reverse(Sha1::digest(event.map_or("", |event| event.event_id))))
+            let (depth, event_id) = graph.view(*node).map_or((0, ""), |event| (event.depth, event.event_id));
+            (depth, Reverse(Sha1::digest(event_id)))
         });
-        let name = (event.event_type, event.state_key.unwrap_or_default());
         Ok(Some(Self { pass: pass_of(name), name, list: nodes }))
     }
 }
@@ -174,13 +173,17 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     }
 
     fn check(&mut self, node: Node) -> Result<Result<(), Denial>, ResolveError<S::Id>> {
-        check_in_state(&mut self.lookup, &mut self.facts, node)
+        match self.lookup.graph.view(node) {
+            Some(event) => check_in_state(&mut self.lookup, &mut self.facts, (node, &event)),
+            None => Ok(Ok(())),
+        }
     }
 
     fn note(&mut self, node: Node, pass: Pass, outcome: Outcome) {
-        if let Some(event) = self.lookup.graph.loaded(node) {
+        let graph = &self.lookup.graph;
+        if let (Some(event), Some(brief)) = (graph.id(node), graph.loaded(node)) {
             let part = Part { conflicted: true, ..Part::default() };
-            let (event, event_id) = (event.id, event.event_id);
+            let event_id = brief.event_id;
             self.steps.push(Step { event, event_id, part, order: Order::Pass(pass), outcome });
         }
     }

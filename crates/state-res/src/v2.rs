@@ -1,6 +1,6 @@
 //! State resolution 2.0 and 2.1.
 
-use freehold_event::{EventSource, RoomVersion};
+use freehold_event::{EventSource, EventView, RoomVersion};
 
 use crate::{
     Algorithm, Order, Outcome, Part, Resolution, ResolveError, Resolved, Step,
@@ -142,7 +142,8 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
         self.lookup.graph.complete()?;
         for (node, sender) in list {
             self.full.is_in.set(node, false);
-            self.check(version, node, Order::Power { sender })?;
+            let event = self.lookup.graph.view(node);
+            self.check(version, (node, event.as_ref()), Order::Power { sender })?;
         }
         self.lookup.graph.complete()
     }
@@ -157,14 +158,15 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
         let power_levels = self.lookup.in_state(Key::PowerLevels)?;
         let list = Mainline::new(power_levels).order(&mut self.lookup.graph, &remaining)?;
         self.lookup.graph.complete()?;
+        let mut events = Vec::with_capacity(list.len().min(CHECKED_TOGETHER));
         for list in list.chunks(CHECKED_TOGETHER) {
-            self.lookup.graph.bring_near(list.iter().map(|(node, _)| *node));
-            for (node, position) in list {
+            self.lookup.graph.views(list.iter().map(|(node, _)| *node), &mut events);
+            for ((node, position), event) in list.iter().zip(&events) {
                 let position = match position {
                     Position::At(position) => Some(*position),
                     Position::Infinite => None,
                 };
-                self.check(version, *node, Order::Mainline { position })?;
+                self.check(version, (*node, event.as_ref()), Order::Mainline { position })?;
             }
         }
         self.lookup.graph.complete()
@@ -178,16 +180,16 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     fn check(
         &mut self,
         version: &'static RoomVersion,
-        node: Node,
+        (node, event): (Node, Option<&EventView<'a, S::Id>>),
         order: Order,
     ) -> Result<(), ResolveError<S::Id>> {
-        self.lookup.graph.load(node)?;
+        let Some(event) = event else { return Ok(()) };
         let outcome = if self.lookup.graph.kind(node) == Kind::None {
             Outcome::NotState
-        } else if let Some(denial) = rejected_by_its_auth_events(&mut self.lookup, version, node)? {
+        } else if let Some(denial) = rejected_by_its_auth_events(&mut self.lookup, version, (node, event))? {
             Outcome::Rejected(denial)
         } else {
-            match check_in_state(&mut self.lookup, &mut self.facts, node)? {
+            match check_in_state(&mut self.lookup, &mut self.facts, (node, event))? {
                 Ok(()) => Outcome::Applied,
                 Err(denial) => Outcome::Denied(denial),
             }
@@ -196,10 +198,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
             self.lookup.put(node);
         }
         let part = self.full.part(node);
-        if let Some(event) = self.lookup.graph.loaded(node) {
-            let (event, event_id) = (event.id, event.event_id);
-            self.steps.push(Step { event, event_id, part, order, outcome });
-        }
+        self.steps.push(Step { event: event.id, event_id: event.event_id, part, order, outcome });
         Ok(())
     }
 
