@@ -178,9 +178,9 @@ fn has_later_record(bytes: &[u8], sequence: u64) -> bool {
     (1..bytes.len()).any(|at| {
         let candidate = bytes.get(at..).unwrap_or_default();
         // Most places do not even begin like a record; only those that do cost a checksum.
-        header(candidate)
-            .is_some_and(|header| header.sequence > sequence && header.sequence < sequence + (1 << 32))
-            && record(candidate).is_some()
+        header(candidate).is_some_and(|header| {
+            header.sequence > sequence && header.sequence < sequence.saturating_add(1 << 32)
+        }) && record(candidate).is_some()
     })
 }
 

@@ -24,8 +24,18 @@ pub(crate) struct Tree {
     sequence: SequenceNumberCounter,
     visible: SequenceNumberCounter,
     readers: Mutex<Readers>,
-    /// Held while the newest version is changed, so that a position and its rows are seen together.
-    showing: Mutex<()>,
+    /// Held while what is shown changes, so that a position and its rows are seen together.
+    showing: Mutex<Showing>,
+}
+
+/// Whether a group has its sequence number and is not in memory yet.
+///
+/// Sorting takes sequence numbers too, and greater ones become visible by it. What is shown in between would have
+/// the group's rows appear in it afterwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    Everything,
+    ButTheNext,
 }
 
 /// What was shown: the newest, and whatever somebody still holds.
@@ -50,7 +60,7 @@ impl Tree {
             .map_err(engine_error)?;
         let newest = Arc::new(Shown { tree: tree.clone(), instant: 0, position: Position(0) });
         let readers = Mutex::new(Readers { newest, held: Vec::new() });
-        let opened = Tree { tree, sequence, visible, readers, showing: Mutex::new(()) };
+        let opened = Tree { tree, sequence, visible, readers, showing: Mutex::new(Showing::Everything) };
         opened.pass(opened.sorted().unwrap_or(0));
         Ok(opened)
     }
@@ -60,9 +70,15 @@ impl Tree {
         self.tree.get_highest_persisted_seqno()
     }
 
-    /// A sequence number for the next group.
+    /// A sequence number for the next group, which is then either applied or abandoned.
     pub(crate) fn next_sequence(&self) -> u64 {
+        *lock(&self.showing) = Showing::ButTheNext;
         self.sequence.next()
+    }
+
+    /// The group that has the last sequence number was not written.
+    pub(crate) fn abandon(&self) {
+        *lock(&self.showing) = Showing::Everything;
     }
 
     /// The row that says at which position a group ends.
@@ -93,10 +109,11 @@ impl Tree {
 
     /// Puts a durable group into memory and shows it.
     pub(crate) fn apply(&self, sequence: u64, operations: Vec<Operation>, position: Position) {
-        let _showing = lock(&self.showing);
+        let mut showing = lock(&self.showing);
         self.insert(sequence, operations);
         self.pass(sequence);
         self.show(position);
+        *showing = Showing::Everything;
     }
 
     /// What is durable now.
@@ -139,10 +156,11 @@ impl Tree {
         let flushing = self.tree.get_flush_lock();
         self.tree.flush(&flushing, self.unread()).map_err(engine_error)?;
         drop(flushing);
-        // Whoever reads from now on does not hold the table in memory.
-        let _showing = lock(&self.showing);
-        let position = self.shown().position;
-        self.show(position);
+        // Whoever reads from now on does not hold the table in memory. With a group under way, that comes with it.
+        let showing = lock(&self.showing);
+        if *showing == Showing::Everything {
+            self.show(self.shown().position);
+        }
         Ok(())
     }
 

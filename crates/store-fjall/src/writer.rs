@@ -65,7 +65,10 @@ impl Writer {
         let mut operations = std::mem::take(&mut assembled.operations);
         operations.push(Tree::position_row(assembled.last));
         let record = Record { sequence: self.tree.next_sequence(), operations };
-        self.segment.append(&record).map_err(|error| self.append_error(error))?;
+        self.segment.append(&record).map_err(|error| {
+            self.tree.abandon();
+            self.append_error(error)
+        })?;
         Ok(record)
     }
 

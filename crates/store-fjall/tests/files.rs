@@ -1,6 +1,6 @@
 //! What lies in the folder of a store: who may open it, how much it grows, and what is said of damage.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests stop at what they do not expect")]
+#![expect(clippy::unwrap_used, reason = "tests stop at what they do not expect")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

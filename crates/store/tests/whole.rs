@@ -1,10 +1,6 @@
 //! What looks at a store as a whole: checks, backups, migrations.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests stop at what they do not expect"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at what they do not expect")]
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use crate::process::{Writer, look};
 use crate::{Folder, mixed};
 
 pub(crate) fn kill_many_times(kills: u64) {
+    kill_new_stores(kills.div_ceil(2));
     for small in [false, true] {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder { path: temporary.path().to_owned(), small };
@@ -22,6 +23,18 @@ pub(crate) fn kill_many_times(kills: u64) {
         println!("{buffers} buffers: {batches} batches in the end; slowest open and close {slowest:?}");
     }
     println!("killed {kills} times: nothing acknowledged was lost, nothing was there in part");
+}
+
+/// Stores that are killed while they are made.
+fn kill_new_stores(kills: u64) {
+    for kill in 0..kills {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder { path: temporary.path().join("store"), small: false };
+        let writer = Writer::start(&folder);
+        thread::sleep(Duration::from_micros(1000 + mixed(kill) % 60_000));
+        look(&folder, writer.kill());
+    }
+    println!("killed {kills} times while the store was made: it could be made or opened afterwards");
 }
 
 /// When the process is killed: at once, while it opens, or while it writes.

@@ -51,6 +51,7 @@ macro_rules! conformance_suite {
             ranges_are_read_in_both_directions_and_end_at_their_table
             a_range_without_keys_is_empty
             snapshots_do_not_change
+            snapshots_survive_whatever_is_overwritten
             a_batch_whose_condition_fails_has_no_effect
             each_condition_holds_when_it_should
             later_changes_of_a_key_win

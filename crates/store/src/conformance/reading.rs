@@ -1,8 +1,10 @@
 //! Laws of reading.
 
+use std::thread;
+
 use super::{NAMES, Place, TEXTS, all, commit, named, wait};
 use crate::batch::Batch;
-use crate::engine::{Order, ScanRange};
+use crate::engine::{Engine, EngineSnapshot, Order, ScanRange};
 use crate::key::encoded;
 use crate::number::{Position, UserNumber};
 use crate::table::TableId;
@@ -91,4 +93,40 @@ pub fn snapshots_do_not_change(place: &impl Place) {
     assert_eq!(wait(before.get_many(NAMES.id, &keys)).unwrap(), [Some(shown[0].1.clone())]);
     let after = engine.snapshot().unwrap();
     assert_eq!((after.position(), all(&*after, NAMES.id).len()), (Position(3), 1));
+}
+
+/// Snapshots held while everything is overwritten and deleted again and again, from two threads.
+pub fn snapshots_survive_whatever_is_overwritten(place: &impl Place) {
+    let engine = place.open();
+    let held: Vec<_> = thread::scope(|scope| {
+        let writers: Vec<_> = (0..2_u64)
+            .map(|writer| {
+                let engine = &engine;
+                scope.spawn(move || {
+                    (0..120).map(|round| overwrite(&**engine, writer, round)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).flatten().collect()
+    });
+    for (snapshot, shown) in held {
+        assert_eq!(all(&*snapshot, NAMES.id), shown, "at position {}", snapshot.position());
+    }
+}
+
+type Held = (Box<dyn EngineSnapshot>, Vec<(Vec<u8>, Vec<u8>)>);
+
+/// Changes one of ten users; now and then returns a snapshot with what it shows now.
+fn overwrite(engine: &dyn Engine, writer: u64, round: u64) -> Option<Held> {
+    let user = writer * 100 + round % 5;
+    let mut batch = named(user, &format!("{round}").repeat(300));
+    if round % 7 == 6 {
+        batch.delete(&NAMES, &UserNumber(user));
+    }
+    commit(engine, batch).unwrap();
+    (round % 10 == 9).then(|| {
+        let snapshot = engine.snapshot().unwrap();
+        let shown = all(&*snapshot, NAMES.id);
+        (snapshot, shown)
+    })
 }
