@@ -10,6 +10,7 @@ use crate::{
     hashing::Map,
     key::{Key, KeyNumber, Kind},
     node_map::{EXPECTED_MAX, Node, NodeMap},
+    slot::{Brief, Member, Slot},
 };
 
 /// The events met so far and their links, numbered as they come.
@@ -29,87 +30,6 @@ pub(crate) struct Graph<'a, S: EventSource> {
     /// The events between the one whose generation is computed and the one at hand.
     on_path: NodeMap<bool>,
     meter: Meter,
-}
-
-struct Slot<'a, Id> {
-    id: Option<&'a Id>,
-    /// Nothing before the event was read (see `asked`), and when the source lacks it.
-    brief: Option<Brief<'a, Id>>,
-    generation: Option<u64>,
-    /// From where to where in `links`; nothing before they were followed, see `linked`.
-    links: (u32, u32),
-    /// The number of the conflicted key that the event was given under, if it was.
-    key: Option<KeyNumber>,
-    asked: bool,
-    linked: bool,
-    kind: Kind,
-    of_sender: bool,
-    member: Member,
-}
-
-/// What is kept of an event that was read; the source has the rest.
-pub(crate) struct Brief<'a, Id> {
-    pub(crate) event_id: &'a str,
-    pub(crate) origin_server_ts: i64,
-    pub(crate) rejected: bool,
-    state_key: Option<&'a str>,
-    auth_events: &'a [Id],
-}
-
-/// What is known of a member event.
-#[derive(Clone, Copy)]
-enum Member {
-    /// It was not asked for.
-    Unread,
-    /// It is an ordinary one.
-    Ordinary(MemberSummary),
-    /// It is not, or it is no member event.
-    Other(Membership),
-}
-
-impl<'a, Id> Slot<'a, Id> {
-    const fn new(id: Option<&'a Id>) -> Self {
-        Self {
-            id,
-            brief: None,
-            generation: None,
-            links: (0, 0),
-            key: None,
-            asked: false,
-            linked: false,
-            kind: Kind::None,
-            of_sender: false,
-            member: Member::Unread,
-        }
-    }
-
-    /// Notes what was read.
-    ///
-    /// Of an ordinary member that the source has a summary of, no text is looked at: in a large room
-    /// every text has to be fetched from memory.
-    fn note(&mut self, view: &EventView<'a, Id>, summary: Option<MemberSummary>) {
-        self.asked = true;
-        self.brief = Some(Brief {
-            event_id: view.event_id,
-            origin_server_ts: view.origin_server_ts,
-            rejected: view.rejected,
-            state_key: view.state_key,
-            auth_events: view.auth_events,
-        });
-        if let Some(summary) = summary {
-            self.kind = Kind::Member;
-            self.of_sender = summary.of_sender;
-            self.member = Member::Ordinary(summary);
-        }
-    }
-
-    /// Finds out from the texts what sort of event it is.
-    fn classify(&mut self, view: &EventView<'a, Id>) {
-        if let (Kind::None, Some(key)) = (self.kind, Key::of(view)) {
-            self.kind = key.kind();
-            self.of_sender = self.kind == Kind::Member && view.state_key == Some(view.sender);
-        }
-    }
 }
 
 impl<'a, S: EventSource> Graph<'a, S> {
@@ -347,7 +267,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
     }
 
     /// Whether two events that were read have the same key.
-    fn have_same_key(&self, a: Node, b: Node) -> bool {
+    pub(crate) fn have_same_key(&self, a: Node, b: Node) -> bool {
         if self.kind(a) != self.kind(b) {
             return false;
         }
@@ -548,56 +468,4 @@ fn touch<'v, 'a: 'v, Id: 'a>(views: impl Iterator<Item = &'v EventView<'a, Id>>)
         }
     }
     std::hint::black_box(touched);
-}
-
-impl<S: EventSource> Graph<'_, S> {
-    /// The `m.room.power_levels` event in the `auth_events` of an event.
-    pub(crate) fn power_levels_cited(&mut self, node: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
-        self.cited(node, Key::PowerLevels)
-    }
-
-    /// The first event in the `auth_events` of an event that has this key.
-    pub(crate) fn cited(&mut self, node: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
-        self.find_cited(node, |graph, auth_event| graph.has_key(auth_event, key))
-    }
-
-    /// The first event in the `auth_events` of an event that has this key and was not rejected.
-    pub(crate) fn cited_and_not_rejected(
-        &mut self,
-        node: Node,
-        key: Key<'_>,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
-        self.find_cited(node, |graph, auth_event| {
-            graph.has_key(auth_event, key) && !graph.is_rejected(auth_event)
-        })
-    }
-
-    /// The first event in the `auth_events` of an event that has the same key as that event and was
-    /// not rejected.
-    pub(crate) fn cited_on_own_key(&mut self, node: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
-        self.find_cited(node, |graph, auth_event| {
-            graph.have_same_key(node, auth_event) && !graph.is_rejected(auth_event)
-        })
-    }
-
-    #[inline]
-    fn find_cited(
-        &mut self,
-        node: Node,
-        is_wanted: impl Fn(&Self, Node) -> bool,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
-        for position in self.links(node)? {
-            let auth_event = self.link(position);
-            self.load(auth_event)?;
-            if is_wanted(self, auth_event) {
-                return Ok(Some(auth_event));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether an event that was read was rejected on receipt.
-    pub(crate) fn is_rejected(&self, node: Node) -> bool {
-        self.loaded(node).is_some_and(|event| event.rejected)
-    }
 }

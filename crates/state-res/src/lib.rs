@@ -109,6 +109,7 @@
 //! all, which in a large room is most of the time.
 
 mod budget;
+mod cited;
 mod conflict;
 mod difference;
 mod error;
@@ -126,6 +127,7 @@ mod position_table;
 mod power_order;
 mod resolution;
 mod resolve;
+mod slot;
 mod snapshot_forks;
 mod standing;
 mod subgraph;
