@@ -102,8 +102,13 @@ impl Frames {
             Err(error) => return Err(error.into()),
         }
         let mut frame = vec![0; Verify::length(prefix)?];
-        self.0.read_exact(&mut frame).await?;
-        Ok(Some(frame))
+        match self.0.read_exact(&mut frame).await {
+            Ok(_) => Ok(Some(frame)),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(BackupError::Incomplete.into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
