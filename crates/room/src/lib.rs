@@ -6,7 +6,7 @@
 //! | step | who | function |
 //! |---|---|---|
 //! | a user wants something | ours | [`Room::draft`], then signing |
-//! | format, signatures, hashes | others' | [`Room::admit`] |
+//! | format, signatures, hashes | others' | [`Room::parse`], [`Room::verify`] |
 //! | auth events, state before, current state | all | [`Room::receive`] |
 //!
 //! [`Room::receive`] gives a [`Receipt`]: the verdict, what is to be made durable, and the room as it is

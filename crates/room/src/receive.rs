@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freehold_event::{ContentHashVerdict, EventView, FormatError, RawPdu, ReferenceLimits};
+use freehold_event::{EventView, FormatError, Pdu, RawPdu, ReferenceLimits};
 use freehold_event_auth::{AuthorizedPdu, NamedAuthEvents, Refusal, SoftFailure};
 use freehold_signing::{KeySource, SignatureError, SignedPdu, verify_event};
 use freehold_state_map::{Change, Entry, NodeId, StateMap};
@@ -114,26 +114,27 @@ pub enum Dropped {
 }
 
 impl Room {
-    /// Checks 1 to 3 on receipt
-    /// (<https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>): format, signatures,
-    /// hashes. `now_ms` is the time in milliseconds since the Unix epoch.
+    /// Check 1 on receipt
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu>): it is an event of the
+    /// room. Now its id is known, by which the caller can tell whether anything more is to be done.
     ///
     /// # Errors
     /// [`Dropped`]: it is as if the event had never come.
-    pub fn admit(
-        &self,
-        json: &[u8],
-        keys: &impl KeySource,
-        now_ms: i64,
-    ) -> Result<(SignedPdu, ContentHashVerdict), Dropped> {
+    pub fn parse(&self, json: &[u8]) -> Result<Pdu, Dropped> {
         let pdu = RawPdu::new(json).parse_with(self.version, ReferenceLimits::STRICT)?;
         if pdu.room_id() != self.room_id {
             let (event_id, room_id) = (pdu.event_id().to_owned(), pdu.room_id().to_owned());
             return Err(Dropped::OtherRoom { event_id, room_id });
         }
-        let hashed = pdu.check_content_hash();
-        let verdict = hashed.verdict();
-        Ok((verify_event(hashed, keys, now_ms)?, verdict))
+        Ok(pdu)
+    }
+
+    /// Checks 2 and 3: signatures and hashes. `now_ms` is the time in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// [`Dropped`]: it is as if the event had never come.
+    pub fn verify(&self, pdu: Pdu, keys: &impl KeySource, now_ms: i64) -> Result<SignedPdu, Dropped> {
+        Ok(verify_event(pdu.check_content_hash(), keys, now_ms)?)
     }
 
     /// A new room, out of its create event.

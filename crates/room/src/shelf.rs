@@ -113,9 +113,14 @@ impl Shelf {
         self.nodes.insert(id, bytes);
     }
 
-    /// Takes nodes off the shelf: maps that read them hold them now.
-    pub fn clear_nodes(&mut self) {
+    /// Takes off the shelf what the next event of the room is unlikely to need: nodes (maps that read them hold them),
+    /// messages, and numbers but those of state events and of the forward extremities `heads`.
+    pub fn tidy(&mut self, heads: &[u64]) {
         self.nodes.clear();
+        self.events.retain(|_, event| event.pdu.state_key().is_some());
+        let events = &self.events;
+        let is_kept = |number: &u64| events.contains_key(number) || heads.contains(number);
+        self.numbers.retain(|_, number| number.as_ref().is_some_and(is_kept));
     }
 
     /// How many events lie on it.

@@ -28,7 +28,7 @@ pub(crate) struct Loaded {
 pub(crate) struct Locals(pub(crate) Arc<BTreeMap<UserNumber, (TenantNumber, Membership)>>);
 
 /// Over how many events a shelf is cleared; what is needed comes back by itself.
-const SHELF_MAX: usize = 128;
+const SHELF_MAX: usize = 32;
 
 impl Loaded {
     pub(crate) async fn load(snapshot: &Snapshot, number: RoomNumber) -> Result<Option<Self>, ActionError> {
@@ -56,9 +56,9 @@ impl Loaded {
         Ok(Some(Loaded { machine, shelf, row, locals }))
     }
 
-    /// Clears the shelf if it holds much.
+    /// Takes off the shelf what is not needed soon, and everything if it holds much.
     pub(crate) fn trim(&mut self) {
-        self.shelf.clear_nodes();
+        self.shelf.tidy(&self.machine.forward_extremities());
         if self.shelf.events_len() > SHELF_MAX {
             self.shelf = Shelf::new();
         }

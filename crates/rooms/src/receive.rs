@@ -52,13 +52,18 @@ impl Rooms {
         keys: &(dyn KeySource + Sync),
     ) -> Result<Incoming, ActionError> {
         let mut work = Work::begin(self, room_id).await?;
-        let signed = match work.machine.admit(json, &keys, self.now_ts()) {
-            Ok((signed, _)) => signed,
+        let pdu = match work.machine.parse(json) {
+            Ok(pdu) => pdu,
             Err(dropped) => return Ok(Incoming::Dropped(dropped)),
         };
-        if event_in_room(&work.snapshot, work.number, signed.pdu().event_id()).await?.is_some() {
+        // Before any cryptography: the same event comes once for each tenant in the room.
+        if event_in_room(&work.snapshot, work.number, pdu.event_id()).await?.is_some() {
             return Ok(Incoming::Known);
         }
+        let signed = match work.machine.verify(pdu, &keys, self.now_ts()) {
+            Ok(signed) => signed,
+            Err(dropped) => return Ok(Incoming::Dropped(dropped)),
+        };
         let kept = match work.receive_foreign(signed).await? {
             Incoming::Kept(refused) => refused,
             other => return Ok(other),

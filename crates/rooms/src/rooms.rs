@@ -40,7 +40,7 @@ pub struct RoomsSettings {
 
 impl Default for RoomsSettings {
     fn default() -> Self {
-        RoomsSettings { default_version: RoomVersion::V12, open_rooms_max: 1024, cache_bytes: 16 << 20 }
+        RoomsSettings { default_version: RoomVersion::V12, open_rooms_max: 512, cache_bytes: 16 << 20 }
     }
 }
 

@@ -361,8 +361,10 @@ impl Written {
             *self.guard = None;
             return;
         };
-        if !self.redacted.is_empty() {
+        if !self.redacted.is_empty() || self.new_cell.is_some() {
             self.shelf = Shelf::new();
+        }
+        if !self.redacted.is_empty() {
             self.rooms.0.caches.redacted(*position, &self.redacted);
         }
         let row = (self.row)(*position);

@@ -177,12 +177,12 @@ impl Work {
         };
         let membership = membership.unwrap_or(Membership::Leave);
         let event = EventNumber(event.number);
-        let said = Said { membership, before, event, place };
-        let stripped = match membership {
+        let stripped_state = match membership {
             Membership::Invite | Membership::Knock => self.stripped_state(cause).await?,
             _ => Vec::new(),
         };
-        self.set_local(&tenant, user_id, said, stripped, later).await
+        let said = Said { membership, before, event, place, stripped_state };
+        self.set_local(&tenant, user_id, said, later).await
     }
 
     async fn set_local(
@@ -190,7 +190,6 @@ impl Work {
         tenant: &Tenant,
         user_id: OwnedUserId,
         said: Said,
-        stripped_state: Vec<String>,
         later: &mut Positioned,
     ) -> Result<(), ActionError> {
         let user = self.user(&user_id).await?;
@@ -203,7 +202,7 @@ impl Work {
             since: Position(0),
             joined_until: known.and_then(|row| row.joined_until),
             forgotten: false,
-            stripped_state,
+            stripped_state: said.stripped_state,
         };
         let left = said.before == Some(Membership::Join) && said.membership != Membership::Join;
         later.memberships.push((key, MembershipChange { row, left: left.then_some(said.place) }));
@@ -293,6 +292,7 @@ struct Said {
     before: Option<Membership>,
     event: EventNumber,
     place: usize,
+    stripped_state: Vec<String>,
 }
 
 #[derive(Clone)]

@@ -133,6 +133,14 @@ impl World {
         Some(serde_json::from_str(event.pdu.content()).unwrap())
     }
 
+    /// How many bytes of states are stored.
+    pub(crate) async fn state_bytes(&self) -> usize {
+        let nodes = &freehold_store::tables::rooms::STATE_NODES;
+        let snapshot = self.store.snapshot().unwrap();
+        let rows = snapshot.scan_prefix(nodes, &(), Order::Ascending, usize::MAX).await.unwrap();
+        rows.iter().map(|(id, bytes)| id.len() + bytes.len()).sum()
+    }
+
     /// What a message of a user cites in a room of version 12.
     pub(crate) async fn auth_events(
         &self,

@@ -7,6 +7,7 @@
 )]
 
 mod changes;
+#[allow(dead_code, reason = "the program that measures uses it too")]
 mod hosted;
 mod many;
 mod members;
