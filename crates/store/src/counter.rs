@@ -8,7 +8,7 @@ use crate::store::{ReadError, Store};
 use crate::tables::identity::{COUNTERS, Counted};
 
 /// How many numbers are set aside by one commit. What is not used of them when the process ends is never used.
-const SET_ASIDE: u64 = 256;
+const SET_ASIDE: u64 = 1024;
 
 /// One counter, starting at 1.
 pub(crate) struct Counter {

@@ -72,11 +72,11 @@ fn numbers_are_not_given_again_after_a_restart() {
     let mut given = Vec::new();
     for _ in 0..3 {
         let interner = Interner::new(&store(&engine));
-        given.extend((0..300).map(|_| now(interner.new_device()).unwrap()));
+        given.extend((0..1500).map(|_| now(interner.new_device()).unwrap()));
     }
     assert!(given.is_sorted());
     given.dedup();
-    assert_eq!(given.len(), 900);
+    assert_eq!(given.len(), 4500);
 }
 
 #[test]

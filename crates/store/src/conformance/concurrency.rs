@@ -3,11 +3,16 @@
 use std::collections::BTreeSet;
 use std::thread;
 
+use ruma_common::OwnedUserId;
+
 use super::{NAMES, Place, TEXTS, all, commit, named, wait};
 use crate::batch::Batch;
+use crate::check::check_numbers;
 use crate::engine::{CommitError, Engine};
+use crate::interner::Interner;
 use crate::key::encoded;
 use crate::number::{Position, UserNumber};
+use crate::store::Store;
 
 /// When a commit is ready, every later snapshot shows it, and at no earlier position.
 pub fn what_was_committed_is_seen_at_once(place: &impl Place) {
@@ -58,4 +63,42 @@ fn count(engine: &dyn Engine, times: usize) -> Vec<Position> {
         }
     }
     positions
+}
+
+/// Threads that number the same users at the same time, and users of their own: every user has one number, and no
+/// number two users.
+pub fn identifiers_have_one_number_between_threads(place: &impl Place) {
+    let store = wait(Store::open(place.open())).unwrap();
+    let interner = Interner::new(&store);
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let (store, interner) = (&store, &interner);
+            scope.spawn(move || {
+                for round in 0..15 {
+                    let ids =
+                        [format!("@shared{round}:example.org"), format!("@own{thread}-{round}:example.org")];
+                    number(store, interner, &ids.map(|id| id.try_into().unwrap()));
+                }
+            });
+        }
+    });
+    let reports = wait(check_numbers(&store.snapshot().unwrap())).unwrap();
+    assert_eq!(reports.iter().map(|report| report.damaged).sum::<u64>(), 0);
+    assert_eq!(reports[0].rows, 15 + 4 * 15);
+}
+
+/// Numbers users in one batch, again from a newer snapshot whenever somebody else was first.
+fn number(store: &Store, interner: &Interner, ids: &[OwnedUserId]) {
+    loop {
+        let (snapshot, mut batch) = (store.snapshot().unwrap(), Batch::new());
+        let numbers = wait(interner.numbers_of(&snapshot, ids, &mut batch)).unwrap();
+        match wait(store.commit(batch)) {
+            Ok(_) => {
+                assert_eq!(wait(store.snapshot().unwrap().ids_of(&numbers)).unwrap(), ids);
+                return;
+            }
+            Err(CommitError::Conflict { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }

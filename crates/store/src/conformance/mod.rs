@@ -60,6 +60,7 @@ macro_rules! conformance_suite {
             who_is_to_know_is_told_even_if_nobody_waits
             what_was_committed_is_seen_at_once
             counters_lose_nothing_between_threads
+            identifiers_have_one_number_between_threads
             what_was_committed_is_there_after_reopening
             an_engine_can_be_reopened_many_times
             any_script_does_what_it_does_to_a_map
