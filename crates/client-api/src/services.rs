@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use freehold_accounts::Accounts;
 use freehold_rooms::Rooms;
+use freehold_encryption::Encryption;
 use freehold_store::Clock;
 
 use crate::authenticated::Authenticate;
@@ -26,4 +27,6 @@ pub struct Services {
     pub rooms: Rooms,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Keys, to-device messages, backups.
+    pub encryption: Encryption,
 }

@@ -1,0 +1,69 @@
+//! Cross-signing:
+//! [`POST /keys/device_signing/upload`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysdevice_signingupload) and
+//! [`POST /keys/signatures/upload`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keyssignaturesupload).
+
+use axum::extract::State;
+use freehold_encryption::{
+    Consent, CrossSigningKeys, Encryption, SignatureFailure, SignatureFailures, SignedKeys,
+};
+use ruma_client_api::keys::{upload_signatures, upload_signing_keys};
+use serde_json::{Value, json};
+
+use super::text;
+use crate::authenticated::Authenticated;
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::request::Body;
+
+/// Publishes the cross-signing keys of the user who asks.
+pub(crate) async fn upload_cross_signing_keys(
+    State(encryption): State<Encryption>,
+    Authenticated { actor, .. }: Authenticated,
+    Body(request): Body<upload_signing_keys::v3::Request>,
+) -> Result<Reply<upload_signing_keys::v3::Response>, ApiError> {
+    let keys = CrossSigningKeys {
+        master: request.master_key.as_ref().map(text),
+        self_signing: request.self_signing_key.as_ref().map(text),
+        user_signing: request.user_signing_key.as_ref().map(text),
+    };
+    encryption.upload_cross_signing_keys(&actor, &keys, Consent::Token).await?;
+    Ok(Reply(upload_signing_keys::v3::Response::new()))
+}
+
+/// Publishes signatures of keys.
+pub(crate) async fn upload_signatures(
+    State(encryption): State<Encryption>,
+    Authenticated { actor, .. }: Authenticated,
+    Body(request): Body<upload_signatures::v3::Request>,
+) -> Result<Reply<upload_signatures::v3::Response>, ApiError> {
+    let keys: SignedKeys = request
+        .signed_keys
+        .into_iter()
+        .map(|(user_id, keys)| {
+            let keys = keys.iter().map(|(key_id, key)| (key_id.to_owned(), key.get().to_owned()));
+            (user_id, keys.collect())
+        })
+        .collect();
+    let failures = encryption.upload_signatures(&actor, &keys).await?;
+    let mut response = upload_signatures::v3::Response::new();
+    response.failures = serde_json::from_value(failures_json(&failures)).map_err(ApiError::internal)?;
+    Ok(Reply(response))
+}
+
+/// ruma gives no other way to make its failures.
+fn failures_json(failures: &SignatureFailures) -> Value {
+    let failure = |failure: &SignatureFailure| {
+        let errcode = match failure {
+            SignatureFailure::Invalid(_) => "M_BAD_JSON",
+            SignatureFailure::UnknownKey => "M_NOT_FOUND",
+            SignatureFailure::OtherKey => "M_INVALID_PARAM",
+            SignatureFailure::NoSignature | SignatureFailure::WrongSignature => "M_INVALID_SIGNATURE",
+        };
+        json!({ "errcode": errcode, "error": failure.to_string() })
+    };
+    let by_user = failures.iter().map(|(user_id, keys)| {
+        let keys = keys.iter().map(|(key_id, why)| (key_id.clone(), failure(why)));
+        (user_id.to_string(), Value::Object(keys.collect()))
+    });
+    Value::Object(by_user.collect())
+}
