@@ -11,12 +11,13 @@
 //! | 60–89 | [`accounts`]: users, devices, tokens, profiles, account data |
 //! | 90–119 | [`encryption`]: device keys, one-time keys, to-device messages, key backup |
 //! | 120–139 | [`receipts`] |
-//! | 140–159 | `media` |
+//! | 140–159 | [`media`]: uploads, bytes, quotas |
 
 pub mod accounts;
 mod all;
 pub mod encryption;
 pub mod identity;
+pub mod media;
 pub mod receipts;
 pub mod rooms;
 pub mod tenancy;

@@ -1,0 +1,53 @@
+//! Deleting files.
+
+use freehold_store::tables::media::{BLOBS, BlobRow, MEDIA, MediaContent, PENDING_MEDIA};
+use freehold_store::{Batch, Tenant};
+
+use crate::failure::Failure;
+use crate::media_id::MediaId;
+use crate::quota;
+use crate::service::{ATTEMPTS, Media};
+
+impl Media {
+    /// Deletes a file of a tenant; whether there was one. Its bytes go with it unless others have them.
+    ///
+    /// # Errors
+    /// [`Failure`]. What is left of it then is swept away later.
+    pub async fn delete(&self, tenant: &Tenant, media_id: &MediaId) -> Result<bool, Failure> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.0.store.snapshot()?;
+            let Some(row) = self.row(&snapshot, tenant, media_id).await? else { return Ok(false) };
+            let key = (tenant.number(), media_id.as_str().to_owned());
+            let mut batch = Batch::new();
+            batch.expect_unchanged(&MEDIA, &key, Some(&row));
+            batch.delete(&MEDIA, &key);
+            let stored = match row.content {
+                MediaContent::Pending { expires_ts } => {
+                    batch.delete(&PENDING_MEDIA, &(key.0, row.uploader, expires_ts, key.1));
+                    if self.commit(batch).await? {
+                        return Ok(true);
+                    }
+                    continue;
+                }
+                MediaContent::Stored(stored) => stored,
+            };
+            let _lock = self.0.blobs.lock(&stored.blob).await;
+            quota::take(&snapshot, (tenant, row.uploader), stored.bytes, &mut batch).await?;
+            let blob = snapshot.get(&BLOBS, &stored.blob).await?;
+            batch.expect_unchanged(&BLOBS, &stored.blob, blob.as_ref());
+            match blob.filter(|blob| blob.references > 1) {
+                Some(blob) => {
+                    let blob = BlobRow { references: blob.references - 1, ..blob };
+                    batch.put(&BLOBS, &stored.blob, &blob);
+                }
+                None => batch.delete(&BLOBS, &stored.blob),
+            }
+            if self.commit(batch).await? {
+                self.0.blobs.remove_thumbnails(tenant.number(), media_id).await?;
+                self.remove_unless_kept(&stored.blob).await?;
+                return Ok(true);
+            }
+        }
+        Err(Failure::Busy(ATTEMPTS))
+    }
+}
