@@ -10,6 +10,7 @@ use freehold_store::{Actor, Batch, DeviceNumber, Order, Snapshot};
 use futures_util::future::try_join_all;
 use ruma_common::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 
+use crate::devices::device_number;
 use crate::failure::Failure;
 use crate::one_time_keys::of_algorithm;
 use crate::service::{ATTEMPTS, Encryption, Reached};
@@ -75,11 +76,11 @@ impl Encryption {
                 }
             };
             for (device_id, algorithm) in devices {
-                let Some(device) = self.0.devices.device(&snapshot, user, device_id).await? else { continue };
+                let Some(device) = device_number(&snapshot, user, device_id).await? else { continue };
                 claims.push(Claim {
                     user_id: user_id.clone(),
                     device_id: device_id.clone(),
-                    device: device.number,
+                    device,
                     algorithm: algorithm.clone(),
                 });
             }

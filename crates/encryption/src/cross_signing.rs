@@ -7,6 +7,7 @@ use freehold_store::tables::encryption::{
 use freehold_store::{Actor, Batch, ReadError, Snapshot};
 
 use crate::device_keys::{delete_signatures, published_signing_key, signing_key_id};
+use crate::devices::devices;
 use crate::document::{Document, InvalidDocument};
 use crate::failure::Failure;
 use crate::service::{ATTEMPTS, Encryption};
@@ -99,7 +100,7 @@ impl Encryption {
         actor: &Actor,
         new: &[NewKey],
     ) -> Result<(), CrossSigningError> {
-        let devices = self.0.devices.devices(snapshot, actor.user).await?;
+        let devices = devices(snapshot, actor.user).await?;
         let taken = new.iter().find(|key| devices.iter().any(|one| one.device_id == key.row.public_key));
         taken.map_or(Ok(()), |key| Err(CrossSigningError::IdInUse(key.row.public_key.clone())))
     }

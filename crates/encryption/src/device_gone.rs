@@ -1,40 +1,38 @@
 //! What goes with a device.
 
 use freehold_store::tables::encryption::{
-    DEVICE_KEYS, KEY_SIGNATURES, TO_DEVICE, TO_DEVICE_SENT, TO_DEVICE_SENT_AGES,
+    CROSS_SIGNING_KEYS, DEVICE_KEYS, KEY_SIGNATURES, TO_DEVICE, TO_DEVICE_SENT, TO_DEVICE_SENT_AGES,
 };
-use freehold_store::{Batch, Order, Snapshot, UserNumber};
+use freehold_store::{Batch, DeviceNumber, Order, ReadError, Snapshot, UserNumber};
 
 use crate::device_keys::{delete_signatures, signing_key_id};
-use crate::failure::Failure;
 use crate::one_time_keys::delete_keys;
-use crate::outside::Device;
 use crate::service::Encryption;
 
 impl Encryption {
-    /// Adds to the batch that deletes a device the removal of its keys and of the messages that wait for it. The batch has the
-    /// deletion of the device itself as a condition of everybody who writes to it.
+    /// Adds to the batch that deletes a device the removal of its keys and of the messages that wait for it. Whoever writes
+    /// something for a device has as a condition that it is there, so that nothing comes after this.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`ReadError`].
     pub async fn device_gone(
         &self,
         snapshot: &Snapshot,
         user: UserNumber,
-        device: &Device,
+        (device, device_id): (DeviceNumber, &str),
         batch: &mut Batch,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ReadError> {
         let all = (Order::Ascending, usize::MAX);
-        delete_keys(snapshot, device.number, batch).await?;
-        let messages = snapshot.scan_prefix(&TO_DEVICE, &device.number, all.0, all.1).await?;
+        delete_keys(snapshot, device, batch).await?;
+        let messages = snapshot.scan_prefix(&TO_DEVICE, &device, all.0, all.1).await?;
         messages.iter().for_each(|(place, _)| batch.delete(&TO_DEVICE, place));
-        let sent = snapshot.scan_prefix(&TO_DEVICE_SENT, &device.number, all.0, all.1).await?;
+        let sent = snapshot.scan_prefix(&TO_DEVICE_SENT, &device, all.0, all.1).await?;
         sent.iter().for_each(|(place, _)| batch.delete(&TO_DEVICE_SENT, place));
-        let ages = snapshot.scan_prefix(&TO_DEVICE_SENT_AGES, &device.number, all.0, all.1).await?;
+        let ages = snapshot.scan_prefix(&TO_DEVICE_SENT_AGES, &device, all.0, all.1).await?;
         ages.iter().for_each(|(place, ())| batch.delete(&TO_DEVICE_SENT_AGES, place));
-        self.waiting().remove(&device.number);
-        let place = (user, device.device_id.to_string());
-        if snapshot.get(&DEVICE_KEYS, &place).await?.is_none_or(|row| row.device != device.number) {
+        self.waiting().remove(&device);
+        let place = (user, device_id.to_owned());
+        if snapshot.get(&DEVICE_KEYS, &place).await?.is_none_or(|row| row.device != device) {
             return Ok(());
         }
         batch.delete(&DEVICE_KEYS, &place);
@@ -45,5 +43,20 @@ impl Encryption {
         by_it.for_each(|(place, _)| batch.delete(&KEY_SIGNATURES, place));
         self.mark_device_list(snapshot, user, batch).await?;
         Ok(())
+    }
+
+    /// Whether a cross-signing key of the user has this id, which no device can have then
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#key-and-signature-security>).
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub async fn is_cross_signing_key(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNumber,
+        id: &str,
+    ) -> Result<bool, ReadError> {
+        let keys = snapshot.scan_prefix(&CROSS_SIGNING_KEYS, &user, Order::Ascending, 3).await?;
+        Ok(keys.iter().any(|(_, row)| row.public_key == id))
     }
 }

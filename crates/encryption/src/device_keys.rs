@@ -7,8 +7,8 @@ use freehold_store::tables::encryption::{
 use freehold_store::{Actor, Batch, Order, ReadError, Snapshot, UserNumber};
 use ruma_common::{DeviceId, UserId};
 
+use crate::devices::Device;
 use crate::document::{Document, InvalidDocument};
-use crate::outside::Device;
 use crate::service::Encryption;
 use crate::upload::UploadError;
 

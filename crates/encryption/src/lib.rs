@@ -18,7 +18,8 @@
 //!
 //! # What it does not do
 //!
-//! It knows neither HTTP nor sync tokens, does not authenticate anybody, and makes no devices: it asks [`Devices`].
+//! It knows neither HTTP nor sync tokens, does not authenticate anybody, and makes no devices: it finds them where accounts keep
+//! them.
 //!
 //! # Where to start
 //!
@@ -30,6 +31,7 @@ mod cross_signing;
 mod device_gone;
 mod device_keys;
 mod device_lists;
+mod devices;
 mod document;
 mod failure;
 mod limits;
@@ -50,7 +52,7 @@ pub use device_lists::DeviceListChanges;
 pub use document::InvalidDocument;
 pub use failure::Failure;
 pub use limits::Limits;
-pub use outside::{Device, Devices, Servers};
+pub use outside::Servers;
 pub use query::{QueriedKeys, WantedDevices};
 pub use service::Encryption;
 pub use signatures::{SignatureFailure, SignatureFailures, SignedKeys};

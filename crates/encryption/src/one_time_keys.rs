@@ -13,10 +13,10 @@ use freehold_store::tables::encryption::{
 use freehold_store::{Batch, DeviceNumber, Order, ReadError, Snapshot};
 use sha2::{Digest, Sha256};
 
+use crate::devices::Device;
 use crate::document::{Document, InvalidDocument};
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::outside::Device;
 use crate::service::Encryption;
 use crate::upload::{KeyOfDevice, UploadError};
 

@@ -8,6 +8,7 @@ use freehold_store::tables::encryption::{
 use freehold_store::{Actor, Order, ReadError, Snapshot, UserNumber};
 use ruma_common::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 
+use crate::devices::devices;
 use crate::document::with_signatures;
 use crate::failure::Failure;
 use crate::service::{Encryption, Reached};
@@ -99,7 +100,7 @@ impl Encryption {
         if !subject.own_server {
             return Ok(BTreeMap::new());
         }
-        let devices = self.0.devices.devices(snapshot, subject.user).await?;
+        let devices = devices(snapshot, subject.user).await?;
         let named =
             devices.into_iter().filter_map(|one| Some((one.device_id.to_string(), one.display_name?)));
         Ok(named.collect())

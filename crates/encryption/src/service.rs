@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
+use freehold_store::tables::identity::USER_IDS;
 use freehold_store::{
     Actor, Batch, Clock, CommitError, DeviceNumber, Position, ReadError, Snapshot, Store, UserNumber,
 };
 use ruma_common::{OwnedUserId, UserId};
 
+use crate::devices::{Device, device_id};
 use crate::failure::Failure;
 use crate::limits::Limits;
-use crate::outside::{Device, Devices, Servers};
+use crate::outside::Servers;
 
 /// How often a change is tried anew when others change the same thing at the same time. Each conflict means that somebody
 /// else got through.
@@ -24,7 +25,6 @@ pub struct Encryption(pub(crate) Arc<Parts>);
 
 pub(crate) struct Parts {
     pub(crate) store: Store,
-    pub(crate) devices: Arc<dyn Devices>,
     pub(crate) servers: Arc<dyn Servers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
@@ -34,15 +34,9 @@ pub(crate) struct Parts {
 
 impl Encryption {
     /// The service over a store.
-    pub fn new(
-        store: Store,
-        devices: Arc<dyn Devices>,
-        servers: Arc<dyn Servers>,
-        clock: Arc<dyn Clock>,
-        limits: Limits,
-    ) -> Self {
+    pub fn new(store: Store, servers: Arc<dyn Servers>, clock: Arc<dyn Clock>, limits: Limits) -> Self {
         let waiting = Mutex::default();
-        Encryption(Arc::new(Parts { store, devices, servers, clock, limits, waiting }))
+        Encryption(Arc::new(Parts { store, servers, clock, limits, waiting }))
     }
 
     /// Commits; `None` if somebody else was first and the change has to be thought through again.
@@ -64,8 +58,9 @@ impl Encryption {
         snapshot: &Snapshot,
         actor: &Actor,
     ) -> Result<Option<Device>, Failure> {
-        let devices = self.0.devices.devices(snapshot, actor.user).await?;
-        Ok(devices.into_iter().find(|device| Some(device.number) == actor.device))
+        let Some(number) = actor.device else { return Ok(None) };
+        let found = device_id(snapshot, number).await?;
+        Ok(found.map(|device_id| Device { number, device_id, display_name: None }))
     }
 
     /// The number of a user whom the asker can reach: of its own tenant or of one that answers it.
@@ -76,10 +71,10 @@ impl Encryption {
         user_id: &UserId,
     ) -> Result<Reached, Failure> {
         let own = asker.tenant.owns(user_id);
-        if !own && self.0.servers.reach(&asker.tenant, user_id.server_name()).is_none() {
+        if !own && self.0.servers.reach(&asker.tenant, user_id.server_name()).await.is_none() {
             return Ok(Reached::Unreachable);
         }
-        let number = snapshot.get(&USER_NUMBERS, &user_id.to_owned()).await?;
+        let number = snapshot.number_of(&user_id.to_owned()).await?;
         Ok(Reached::Server { user: number, own })
     }
 }

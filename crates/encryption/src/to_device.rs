@@ -8,8 +8,8 @@ use freehold_store::{Actor, Batch, DeviceNumber, Order, Position, ReadError, Sna
 use ruma_common::to_device::DeviceIdOrAllDevices;
 use ruma_common::{OwnedUserId, TransactionId};
 
+use crate::devices::{device_number, devices, require};
 use crate::failure::Failure;
-use crate::outside::Device;
 use crate::service::{ATTEMPTS, Encryption, Reached};
 
 /// Contents as JSON, by user and device.
@@ -69,9 +69,9 @@ impl Encryption {
                 };
                 let sent = self.address(&snapshot, user, contents).await?;
                 for (device, content) in sent {
-                    self.0.devices.require(&mut batch, user, &device);
-                    recipients.insert(device.number);
-                    put_message(device.number, message(actor, event_type, content), &mut batch);
+                    require(&mut batch, device);
+                    recipients.insert(device);
+                    put_message(device, message(actor, event_type, content), &mut batch);
                     batch.wake(user);
                 }
             }
@@ -181,18 +181,17 @@ impl Encryption {
         snapshot: &Snapshot,
         user: UserNumber,
         contents: &'m BTreeMap<DeviceIdOrAllDevices, String>,
-    ) -> Result<Vec<(Device, &'m str)>, ReadError> {
+    ) -> Result<Vec<(DeviceNumber, &'m str)>, ReadError> {
         let mut addressed = Vec::new();
         if let Some(content) = contents.get(&DeviceIdOrAllDevices::AllDevices) {
-            let devices = self.0.devices.devices(snapshot, user).await?;
-            let unnamed = devices.into_iter().filter(|device| {
+            let unnamed = devices(snapshot, user).await?.into_iter().filter(|device| {
                 !contents.contains_key(&DeviceIdOrAllDevices::DeviceId(device.device_id.clone()))
             });
-            addressed.extend(unnamed.map(|device| (device, content.as_str())));
+            addressed.extend(unnamed.map(|device| (device.number, content.as_str())));
         }
         for (device_id, content) in contents {
             let DeviceIdOrAllDevices::DeviceId(device_id) = device_id else { continue };
-            let device = self.0.devices.device(snapshot, user, device_id).await?;
+            let device = device_number(snapshot, user, device_id).await?;
             addressed.extend(device.map(|device| (device, content.as_str())));
         }
         Ok(addressed)

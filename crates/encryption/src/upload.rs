@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use freehold_store::{Actor, Batch, Snapshot};
 
+use crate::devices::{self, Device};
 use crate::document::InvalidDocument;
 use crate::failure::Failure;
 use crate::one_time_keys::NewKey;
-use crate::outside::Device;
 use crate::service::{ATTEMPTS, Encryption};
 
 /// What a device publishes.
@@ -56,7 +56,7 @@ impl Encryption {
             }
             let counts = self.put_one_time_keys(&snapshot, &device, &one_time_keys, &mut batch).await?;
             self.put_fallback_keys(&snapshot, &device, &fallback_keys, &mut batch).await?;
-            if batch.is_empty() || self.commit_for(actor, &device, batch).await? {
+            if batch.is_empty() || self.commit_for(&device, batch).await? {
                 return Ok(counts);
             }
         }
@@ -76,8 +76,8 @@ impl Encryption {
     }
 
     /// Commits unless the device is gone; whether nobody else was first.
-    async fn commit_for(&self, actor: &Actor, device: &Device, mut batch: Batch) -> Result<bool, Failure> {
-        self.0.devices.require(&mut batch, actor.user, device);
+    async fn commit_for(&self, device: &Device, mut batch: Batch) -> Result<bool, Failure> {
+        devices::require(&mut batch, device.number);
         Ok(self.commit(batch).await?.is_some())
     }
 

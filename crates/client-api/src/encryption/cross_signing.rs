@@ -3,13 +3,15 @@
 //! [`POST /keys/signatures/upload`](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keyssignaturesupload).
 
 use axum::extract::State;
+use freehold_accounts::Accounts;
 use freehold_encryption::{
-    Consent, CrossSigningKeys, Encryption, SignatureFailure, SignatureFailures, SignedKeys,
+    Consent, CrossSigningError, CrossSigningKeys, Encryption, SignatureFailure, SignatureFailures, SignedKeys,
 };
 use ruma_client_api::keys::{upload_signatures, upload_signing_keys};
 use serde_json::{Value, json};
 
 use super::text;
+use crate::account::interactive::{Refusal, require_password};
 use crate::authenticated::Authenticated;
 use crate::error::ApiError;
 use crate::reply::Reply;
@@ -18,15 +20,26 @@ use crate::request::Body;
 /// Publishes the cross-signing keys of the user who asks.
 pub(crate) async fn upload_cross_signing_keys(
     State(encryption): State<Encryption>,
+    State(accounts): State<Accounts>,
     Authenticated { actor, .. }: Authenticated,
     Body(request): Body<upload_signing_keys::v3::Request>,
-) -> Result<Reply<upload_signing_keys::v3::Response>, ApiError> {
+) -> Result<Reply<upload_signing_keys::v3::Response>, Refusal> {
     let keys = CrossSigningKeys {
         master: request.master_key.as_ref().map(text),
         self_signing: request.self_signing_key.as_ref().map(text),
         user_signing: request.user_signing_key.as_ref().map(text),
     };
-    encryption.upload_cross_signing_keys(&actor, &keys, Consent::Token).await?;
+    match encryption.upload_cross_signing_keys(&actor, &keys, Consent::Token).await {
+        Err(CrossSigningError::NeedsAuthentication) => {
+            let details = [&keys.master, &keys.self_signing, &keys.user_signing];
+            let details = details.map(|key| key.as_deref().unwrap_or_default());
+            let request_kind = ("keys/device_signing/upload", details.as_slice());
+            let done = require_password(&accounts, &actor, request_kind, request.auth.as_ref()).await?;
+            encryption.upload_cross_signing_keys(&actor, &keys, Consent::Interactive).await?;
+            accounts.end_interaction(&done);
+        }
+        other => other?,
+    }
     Ok(Reply(upload_signing_keys::v3::Response::new()))
 }
 

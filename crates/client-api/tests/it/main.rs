@@ -7,6 +7,7 @@
 )]
 
 mod accounts;
+mod encryption;
 mod framework;
 mod isolation;
 mod ledger;

@@ -6,12 +6,14 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use freehold_accounts::{
-    AccountParts, AccountPolicy, AccountSettings, Accounts, HashCost, NoDeviceKeys, NoMemberEvents,
+    AccountParts, AccountPolicy, AccountSettings, Accounts, DeviceGone, DeviceKeys, HashCost, NoMemberEvents,
+    ServerFailure,
 };
 use freehold_client_api::{
     Authenticate, AuthenticationError, Limits, LimitsSettings, Services, Session, Standing, TenantOfHost,
     TenantsByHost, router,
 };
+use freehold_encryption::{Encryption, Servers};
 use freehold_keyring::Purpose;
 use freehold_rooms::{Identities, NoProfiles, Outside, Rooms, RoomsSettings, SigningError};
 use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
@@ -156,11 +158,17 @@ impl Ground {
             tenants: Arc::new(TwoTenants),
             sessions,
             accounts,
+            encryption: self.encryption(),
             limits: Limits::new(limits),
             rooms: self.rooms(),
             clock: Arc::new(NOW_TS),
         };
         Server { router: router(services) }
+    }
+
+    fn encryption(&self) -> Encryption {
+        let bounds = freehold_encryption::Limits::default();
+        Encryption::new(self.store.clone(), Arc::new(TwoTenants), Arc::new(NOW_TS), bounds)
     }
 
     fn rooms(&self) -> Rooms {
@@ -179,7 +187,7 @@ impl Ground {
             store: self.store.clone(),
             clock: Arc::new(NOW_TS),
             policies: Arc::new(Arc::new(policy)),
-            device_keys: Arc::new(NoDeviceKeys),
+            device_keys: Arc::new(KeysOfDevices(self.encryption())),
             member_events: Arc::new(NoMemberEvents),
             settings: AccountSettings {
                 hash_cost: HashCost { memory_kib: 8, passes: 1 },
@@ -198,8 +206,39 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+struct KeysOfDevices(Encryption);
+
+impl DeviceKeys for KeysOfDevices {
+    fn is_cross_signing_key<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        user: UserNumber,
+        id: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ServerFailure>> {
+        Box::pin(async move { Ok(self.0.is_cross_signing_key(snapshot, user, id).await?) })
+    }
+
+    fn remove<'a>(
+        &'a self,
+        snapshot: &'a Snapshot,
+        device: DeviceGone<'a>,
+        batch: &'a mut Batch,
+    ) -> BoxFuture<'a, Result<(), ServerFailure>> {
+        Box::pin(async move {
+            let DeviceGone { user, number, device_id } = device;
+            Ok(self.0.device_gone(snapshot, user, (number, device_id), batch).await?)
+        })
+    }
+}
+
 #[derive(Clone, Copy)]
 struct TwoTenants;
+
+impl Servers for TwoTenants {
+    fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
+        self.tenant_of_host(server_name.as_str())
+    }
+}
 
 impl TwoTenants {
     fn key(tenant: &Tenant) -> SigningKey {

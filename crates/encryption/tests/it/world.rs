@@ -3,60 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use freehold_encryption::{Device, Devices, Encryption, KeyOfDevice, KeysUpload, Limits, Servers};
+use freehold_encryption::{Encryption, KeyOfDevice, KeysUpload, Limits, Servers};
 use freehold_signing::SigningKey;
+use freehold_store::tables::accounts::{DEVICE_NUMBERS, DEVICES, DeviceRow};
 use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
 use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow};
 use freehold_store::{
     Actor, Batch, BoxFuture, CommitError, DeviceNumber, Engine, EngineError, EngineSnapshot, EventNumber,
-    MemoryEngine, Order, Position, ReadError, RoomNumber, Snapshot, Store, Table, TableId, Tenant,
-    TenantNumber, UserNumber,
+    MemoryEngine, Order, Position, RoomNumber, Snapshot, Store, Tenant, TenantNumber, UserNumber,
 };
-use ruma_common::{DeviceId, OwnedServerName, ServerName, UserId};
+use ruma_common::{OwnedDeviceId, OwnedServerName, ServerName, UserId};
 use serde_json::{Value, json};
-
-/// The devices, as far as these tests need them.
-const DEVICES: Table<(UserNumber, String), (u64, Option<String>)> = Table::new(TableId::EXAMPLE, "devices");
 
 pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) encryption: Encryption,
     tenants: BTreeMap<OwnedServerName, Tenant>,
-}
-
-struct TestDevices;
-
-impl Devices for TestDevices {
-    fn devices<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        user: UserNumber,
-    ) -> BoxFuture<'a, Result<Vec<Device>, ReadError>> {
-        Box::pin(async move {
-            let rows = snapshot.scan_prefix(&DEVICES, &user, Order::Ascending, usize::MAX).await?;
-            Ok(rows.into_iter().map(|((_, id), row)| device(&id, row)).collect())
-        })
-    }
-
-    fn device<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        user: UserNumber,
-        device_id: &'a DeviceId,
-    ) -> BoxFuture<'a, Result<Option<Device>, ReadError>> {
-        Box::pin(async move {
-            let row = snapshot.get(&DEVICES, &(user, device_id.to_string())).await?;
-            Ok(row.map(|row| device(device_id.as_str(), row)))
-        })
-    }
-
-    fn require(&self, batch: &mut Batch, user: UserNumber, device: &Device) {
-        batch.expect_present(&DEVICES, &(user, device.device_id.to_string()));
-    }
-}
-
-fn device(id: &str, (number, display_name): (u64, Option<String>)) -> Device {
-    Device { number: DeviceNumber(number), device_id: id.into(), display_name }
 }
 
 /// Lets others run between a decision and its commit, as an engine that writes to a disk does.
@@ -78,9 +40,16 @@ impl Engine for Slow {
 struct TestServers(BTreeMap<OwnedServerName, Tenant>);
 
 impl Servers for TestServers {
-    fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
-        self.0.get(server_name).cloned()
+    fn reach<'a>(&'a self, _: &'a Tenant, server_name: &'a ServerName) -> BoxFuture<'a, Option<Tenant>> {
+        Box::pin(std::future::ready(self.0.get(server_name).cloned()))
     }
+}
+
+/// A device of a user.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) number: DeviceNumber,
+    pub(crate) device_id: OwnedDeviceId,
 }
 
 /// A user with one device, and its secret keys.
@@ -107,7 +76,7 @@ impl World {
             .collect();
         let servers = Arc::new(TestServers(tenants.clone()));
         let clock = Arc::new(1_700_000_000_000_i64);
-        let encryption = Encryption::new(store.clone(), Arc::new(TestDevices), servers, clock, limits);
+        let encryption = Encryption::new(store.clone(), servers, clock, limits);
         World { store, encryption, tenants }
     }
 
@@ -121,13 +90,20 @@ impl World {
         let user_id = UserId::parse(user_id).unwrap();
         let user = UserNumber(u64::from(number));
         let count = self.store.snapshot().unwrap().position().0;
-        let row = (1_000 + count, Some(format!("name of {device_id}")));
+        let device_number = DeviceNumber(1_000 + count);
+        let row = DeviceRow {
+            user,
+            device_id: device_id.to_owned(),
+            display_name: Some(format!("name of {device_id}")),
+            created_ts: 0,
+        };
         let mut batch = Batch::new();
         batch.put(&USER_NUMBERS, &user_id, &user);
         batch.put(&USER_IDS, &user, &user_id);
-        batch.put(&DEVICES, &(user, device_id.to_owned()), &row);
+        batch.put(&DEVICES, &device_number, &row);
+        batch.put(&DEVICE_NUMBERS, &(user, device_id.to_owned()), &device_number);
         self.store.commit(batch).await.unwrap();
-        let device = device(device_id, row);
+        let device = Device { number: device_number, device_id: device_id.into() };
         let tenant = self.tenants.get(user_id.server_name()).unwrap().clone();
         let actor = Actor { tenant, user_id, user, device: Some(device.number) };
         Person { actor, device, seed: device_id.bytes().fold(number, u8::wrapping_add) }
@@ -136,23 +112,31 @@ impl World {
     /// The device goes, as the accounts service lets it go.
     pub(crate) async fn delete_device(&self, person: &Person) {
         let snapshot = self.store.snapshot().unwrap();
+        let id = person.device.device_id.as_str();
         let mut batch = Batch::new();
-        batch.delete(&DEVICES, &(person.actor.user, person.device.device_id.to_string()));
-        self.encryption.device_gone(&snapshot, person.actor.user, &person.device, &mut batch).await.unwrap();
+        batch.delete(&DEVICE_NUMBERS, &(person.actor.user, id.to_owned()));
+        batch.delete(&DEVICES, &person.device.number);
+        self.encryption
+            .device_gone(&snapshot, person.actor.user, (person.device.number, id), &mut batch)
+            .await
+            .unwrap();
         self.store.commit(batch).await.unwrap();
     }
 
     pub(crate) async fn set_membership(&self, person: &Person, room: u64, membership: Membership) {
         let (room, user) = (RoomNumber(room), person.actor.user);
         let mut batch = Batch::new();
-        let place = (room, person.actor.tenant.number(), user);
+        let tenant = person.actor.tenant.number();
+        let place = (room, tenant, user);
         batch.put(&LOCAL_MEMBERS, &place, &membership);
         batch.touch(room);
         batch.at_position(move |since, writes| {
             let row = MembershipRow {
                 membership,
+                tenant,
                 event: EventNumber(1),
                 since,
+                joined_until: None,
                 forgotten: false,
                 stripped_state: Vec::new(),
             };
