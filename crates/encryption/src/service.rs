@@ -71,7 +71,7 @@ impl Encryption {
         user_id: &UserId,
     ) -> Result<Reached, Failure> {
         let own = asker.tenant.owns(user_id);
-        if !own && self.0.servers.reach(&asker.tenant, user_id.server_name()).await.is_none() {
+        if !own && self.0.servers.reach(&asker.tenant, user_id.server_name()).is_none() {
             return Ok(Reached::Unreachable);
         }
         let number = snapshot.number_of(&user_id.to_owned()).await?;

@@ -14,8 +14,8 @@ use freehold_sync::SyncService;
 use freehold_tenancy::{BaseDomain, Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
-    AccountPolicies, DevicesOfAccounts, IdentitiesOfTenants, KeysOfDevices, MemberEventsInRooms,
-    NewsOfAccounts, NewsOfDevices, ProfilesOfAccounts, TenantsAsServers,
+    AccountPolicies, IdentitiesOfTenants, KeysOfDevices, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices,
+    ProfilesOfAccounts, TenantsAsServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -77,6 +77,7 @@ impl Parts {
             tenants: Arc::new(InService(self.tenancy.clone())),
             sessions: Arc::new(self.accounts.clone()),
             accounts: self.accounts.clone(),
+            encryption: self.encryption.clone(),
             limits: Limits::new(LimitsSettings::default()),
             rooms: self.rooms.clone(),
             clock: self.clock.clone(),
@@ -117,10 +118,9 @@ async fn tenancy(
 }
 
 fn encryption(store: &Store, tenancy: &Tenancy, clock: &Arc<dyn Clock>) -> Encryption {
-    let devices = Arc::new(DevicesOfAccounts);
     let servers = Arc::new(TenantsAsServers(tenancy.clone()));
     let limits = freehold_encryption::Limits::default();
-    Encryption::new(store.clone(), devices, servers, clock.clone(), limits)
+    Encryption::new(store.clone(), servers, clock.clone(), limits)
 }
 
 fn rooms(

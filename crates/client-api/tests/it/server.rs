@@ -18,7 +18,8 @@ use freehold_keyring::Purpose;
 use freehold_rooms::{Identities, NoProfiles, Outside, Rooms, RoomsSettings, SigningError};
 use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
 use freehold_store::{
-    Actor, Batch, BoxFuture, DeviceNumber, Interner, MemoryEngine, Store, Tenant, TenantNumber,
+    Actor, Batch, BoxFuture, DeviceNumber, Interner, MemoryEngine, Snapshot, Store, Tenant, TenantNumber,
+    UserNumber,
 };
 use ruma_common::{OwnedServerName, ServerName, UserId};
 use serde_json::Value;

@@ -189,10 +189,12 @@ async fn what_is_no_picture_has_no_thumbnail() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+
     /// Whatever is in a file, there is a thumbnail or an error.
     #[test]
     fn damaged_pictures_do_no_harm(at in 0_usize..4000, byte: u8, moving: bool) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let world = World::new().await;
             let alice = person("@alice:one.example");

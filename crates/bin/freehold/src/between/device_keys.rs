@@ -1,9 +1,8 @@
 //! What belongs to a device and is kept by encryption, as accounts ask for it.
 
 use freehold_accounts::{DeviceGone, DeviceKeys, ServerFailure};
-use freehold_encryption::{Device, Encryption};
-use freehold_store::tables::encryption::CROSS_SIGNING_KEYS;
-use freehold_store::{Batch, BoxFuture, Order, Snapshot, UserNumber};
+use freehold_encryption::Encryption;
+use freehold_store::{Batch, BoxFuture, Snapshot, UserNumber};
 
 /// The keys and messages of devices, for accounts.
 pub(crate) struct KeysOfDevices(pub(crate) Encryption);
@@ -15,10 +14,7 @@ impl DeviceKeys for KeysOfDevices {
         user: UserNumber,
         id: &'a str,
     ) -> BoxFuture<'a, Result<bool, ServerFailure>> {
-        Box::pin(async move {
-            let keys = snapshot.scan_prefix(&CROSS_SIGNING_KEYS, &user, Order::Ascending, usize::MAX).await?;
-            Ok(keys.iter().any(|(_, row)| row.public_key == id))
-        })
+        Box::pin(async move { Ok(self.0.is_cross_signing_key(snapshot, user, id).await?) })
     }
 
     fn remove<'a>(
@@ -29,9 +25,7 @@ impl DeviceKeys for KeysOfDevices {
     ) -> BoxFuture<'a, Result<(), ServerFailure>> {
         Box::pin(async move {
             let DeviceGone { user, number, device_id } = device;
-            let device = Device { number, device_id: device_id.into(), display_name: None };
-            let removed = self.0.device_gone(snapshot, user, &device, batch).await;
-            removed.map_err(|error| ServerFailure::DeviceKeys(error.to_string()))
+            Ok(self.0.device_gone(snapshot, user, (number, device_id), batch).await?)
         })
     }
 }
