@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use freehold_accounts::Accounts;
-use freehold_rooms::Rooms;
 use freehold_encryption::Encryption;
+use freehold_rooms::Rooms;
 use freehold_store::Clock;
 
 use crate::authenticated::Authenticate;
