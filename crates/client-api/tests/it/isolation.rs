@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use freehold_accounts::{AccountPolicy, Registration};
+use ruma_common::owned_user_id;
 use serde_json::{Value, json};
 
+use crate::accounts::{register, token};
 use crate::ledger::{Ledger, State};
 use crate::server::{ALICES, Answer, Ask, BOBS, Server};
 
@@ -18,6 +21,8 @@ type Ids = BTreeMap<&'static str, String>;
 enum Asker {
     /// A user of another tenant.
     Stranger,
+    /// An administrator of another tenant.
+    Admin,
     /// Somebody without an access token, at the other tenant's host.
     Nobody,
     /// A user of the tenant, with the token, at the other tenant's host.
@@ -26,26 +31,131 @@ enum Asker {
     Owner,
 }
 
-const STRANGERS: [Asker; 3] = [Asker::Stranger, Asker::Nobody, Asker::WrongHost];
+const STRANGERS: [Asker; 4] = [Asker::Stranger, Asker::Admin, Asker::Nobody, Asker::WrongHost];
 
 const OWNER: &str = "@owner:alice.example";
 const STRANGER: &str = "@stranger:bob.example";
 
-impl Asker {
-    fn ask(self, method: &str, path: &str) -> Ask {
-        match self {
-            Asker::Stranger => Ask::new(method, path).by(STRANGER),
-            Asker::Nobody => Ask::new(method, path).to(BOBS),
-            Asker::WrongHost => Ask::new(method, path).by(OWNER).to(BOBS),
-            Asker::Owner => Ask::new(method, path).by(OWNER),
+/// Two tenants, one of them with things that exist.
+struct World {
+    server: Server,
+    tokens: BTreeMap<&'static str, String>,
+    existing: Ids,
+    missing: Ids,
+}
+
+impl World {
+    async fn new() -> Self {
+        let server = Server::with_accounts(AccountPolicy {
+            registration: Registration::Open,
+            admins: [owned_user_id!("@admin:bob.example"), owned_user_id!("@owner:alice.example")].into(),
+            ..AccountPolicy::default()
+        });
+        let mut tokens = BTreeMap::new();
+        for (host, name) in [(ALICES, "owner"), (BOBS, "stranger"), (BOBS, "admin")] {
+            let session = register(&server, host, name).await;
+            tokens.insert(name, token(&session).to_owned());
+            tokens.entry("device").or_insert(session["device_id"].as_str().unwrap().to_owned());
         }
+        let mut world = World { server, tokens, existing: Ids::new(), missing: Ids::new() };
+        world.make_things().await;
+        world
+    }
+
+    fn ask(&self, asker: Asker, method: &str, path: &str) -> Ask {
+        let ask = Ask::new(method, path);
+        match asker {
+            Asker::Stranger => ask.to(BOBS).with_token(&self.tokens["stranger"]),
+            Asker::Admin => ask.to(BOBS).with_token(&self.tokens["admin"]),
+            Asker::Nobody => ask.to(BOBS),
+            Asker::WrongHost => ask.to(BOBS).with_token(&self.tokens["owner"]),
+            Asker::Owner => ask.with_token(&self.tokens["owner"]),
+        }
+    }
+
+    async fn owner(&self, method: &str, path: &str, body: Value) -> Value {
+        let path = format!("/_matrix/client/v3/{path}");
+        self.server.send(self.ask(Asker::Owner, method, &path).json(&body)).await.ok()
+    }
+
+    /// What exists, made by [`OWNER`], and what does not.
+    async fn make_things(&mut self) {
+        let body = json!({"preset": "private_chat", "room_alias_name": "existing", "name": "secret"});
+        let room_id = self.owner("POST", "createRoom", body).await["room_id"].as_str().unwrap().to_owned();
+        let message = json!({"msgtype": "m.text", "body": "secret"});
+        let sent = self.owner("PUT", &format!("rooms/{room_id}/send/m.room.message/1"), message).await;
+        let event_id = sent["event_id"].as_str().unwrap().to_owned();
+        let filter = self.owner("POST", &format!("user/{OWNER}/filter"), json!({})).await;
+        let rule = json!({"actions": [], "conditions": []});
+        self.owner("PUT", "pushrules/global/override/existing", rule).await;
+        self.owner("PUT", &format!("user/{OWNER}/account_data/existing"), json!({})).await;
+        self.owner("PUT", &format!("user/{OWNER}/rooms/{room_id}/account_data/existing"), json!({})).await;
+        self.owner("PUT", &format!("user/{OWNER}/rooms/{room_id}/tags/existing"), json!({})).await;
+        self.owner("PUT", &format!("profile/{OWNER}/displayname"), json!({"displayname": "secret"})).await;
+        let existing = [
+            ("roomId", room_id.clone()),
+            ("roomIdOrAlias", room_id),
+            ("eventId", event_id),
+            ("roomAlias", format!("#existing:{ALICES}")),
+            ("userId", OWNER.to_owned()),
+            ("deviceId", self.tokens["device"].clone()),
+            ("filterId", filter["filter_id"].as_str().unwrap().to_owned()),
+            ("ruleId", "existing".to_owned()),
+            ("type", "existing".to_owned()),
+            ("tag", "existing".to_owned()),
+        ];
+        let missing = existing.clone().map(|(name, id)| (name, missing(name, &id)));
+        let both = [
+            ("eventType", "m.room.name"),
+            ("stateKey", ""),
+            ("txnId", "1"),
+            ("relType", "m.thread"),
+            ("kind", "override"),
+            ("keyName", "displayname"),
+        ];
+        let both = both.map(|(name, value)| (name, value.to_owned()));
+        self.existing = existing.into_iter().chain(both.clone()).collect();
+        self.missing = missing.into_iter().chain(both).collect();
+    }
+
+    async fn answer(&self, asker: Asker, endpoint: (&str, &str), ids: &Ids) -> Answer {
+        let (method, path) = endpoint;
+        let name = format!("{method} {path}");
+        let own_host = if matches!(asker, Asker::Owner) { ALICES } else { BOBS };
+        let path = looked_up(PATHS, &name).unwrap_or(path).replace("{ownHost}", own_host);
+        let mut target = filled(&path, ids, percent_encoded);
+        if let Some(query) = looked_up(QUERIES, &name) {
+            target = format!("{target}?{}", filled(query, ids, percent_encoded));
+        }
+        let ask = self.ask(asker, method, &target);
+        let body = looked_up(BODIES, &name).unwrap_or("{}");
+        let ask = if method == "GET" { ask } else { ask.body(filled(body, ids, str::to_owned)) };
+        self.server.send(ask).await
     }
 }
 
-/// Paths with something of the stranger's own in them, where a stranger's request about others' would be refused too early.
+/// An id like the existing one of something that does not exist.
+fn missing(name: &str, existing: &str) -> String {
+    match name {
+        "roomAlias" => format!("#missings:{ALICES}"),
+        "userId" => format!("@nobody:{ALICES}"),
+        "ruleId" | "type" | "tag" => "missings".to_owned(),
+        // Another letter, so that an id is another one of the same length.
+        _ => existing.chars().map(rotated).collect(),
+    }
+}
+
+fn rotated(letter: char) -> char {
+    match letter {
+        'a'..='y' | 'A'..='Y' | '0'..='8' => char::from_u32(u32::from(letter) + 1).unwrap(),
+        other => other,
+    }
+}
+
+/// Paths with something of the asker's own in them, where a request about what is others' would be refused too early.
 const PATHS: &[(&str, &str)] = &[(
     "PUT /_matrix/client/v3/directory/room/{roomAlias}",
-    "/_matrix/client/v3/directory/room/%23own%3Abob.example",
+    "/_matrix/client/v3/directory/room/%23own%3A{ownHost}",
 )];
 
 /// Query strings without which an endpoint does not look further.
@@ -63,13 +173,37 @@ const BODIES: &[(&str, &str)] = &[
     ("POST /_matrix/client/v3/rooms/{roomId}/upgrade", r#"{"new_version":"11"}"#),
     ("PUT /_matrix/client/v3/directory/list/room/{roomId}", r#"{"visibility":"public"}"#),
     ("PUT /_matrix/client/v3/directory/room/{roomAlias}", r#"{"room_id":"{roomId}"}"#),
+    ("PUT /_matrix/client/v1/admin/suspend/{userId}", r#"{"suspended":true}"#),
+    ("PUT /_matrix/client/v1/admin/lock/{userId}", r#"{"locked":true}"#),
+    ("PUT /_matrix/client/v3/profile/{userId}/{keyName}", r#"{"displayname":"new"}"#),
+    ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}", r#"{"actions":[],"conditions":[]}"#),
+    ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/enabled", r#"{"enabled":true}"#),
+    ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions", r#"{"actions":[]}"#),
 ];
 
 /// What strangers may know all the same, because every server of the federation may ask for it.
-const PUBLIC: &[(&str, &str)] = &[(
-    "GET /_matrix/client/v3/directory/room/{roomAlias}",
-    "any server resolves an alias: https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1querydirectory",
-)];
+const PUBLIC: &[(&str, &str)] = &[
+    (
+        "GET /_matrix/client/v3/directory/room/{roomAlias}",
+        "any server resolves an alias: https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1querydirectory",
+    ),
+    (
+        "GET /_matrix/client/v3/profile/{userId}",
+        "any server asks for profiles: \
+         https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1queryprofile",
+    ),
+    (
+        "GET /_matrix/client/v3/profile/{userId}/{keyName}",
+        "any server asks for profiles: \
+         https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1queryprofile",
+    ),
+];
+
+/// Endpoints that answer their owner the same, too, and why.
+const SAME_FOR_ALL: &[(&str, &str)] = &[
+    ("DELETE /_matrix/client/v3/devices/{deviceId}", "asks for the password first"),
+    ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}", "makes what does not exist"),
+];
 
 /// Endpoints with nothing in their paths and bodies that could exist or not.
 fn names_nothing(path: &str, body: &str) -> bool {
@@ -95,15 +229,15 @@ fn percent_encoded(id: &str) -> String {
         .collect()
 }
 
-/// An answer without what must differ: the ids that were asked for, and the values of a success.
+/// An answer without what must differ: the ids that were asked for, and all values but the code and message of an error.
 fn seen(answer: &Answer, ids: &Ids) -> Value {
     let mut text = String::from_utf8_lossy(&answer.bytes).into_owned();
-    for (name, id) in ids {
+    for (name, id) in ids.iter().filter(|(_, id)| !id.is_empty()) {
         text = text.replace(id, name);
     }
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    let body = if answer.status.is_success() { shape(&body) } else { body };
-    json!({ "status": answer.status.as_u16(), "body": body })
+    let told = [&body["errcode"], &body["error"]].map(Value::clone);
+    json!({ "status": answer.status.as_u16(), "told": told, "shape": shape(&body) })
 }
 
 /// Names and types.
@@ -121,59 +255,6 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-async fn answer(server: &Server, asker: Asker, endpoint: (&str, &str), ids: &Ids) -> Answer {
-    let (method, path) = endpoint;
-    let name = format!("{method} {path}");
-    let mut target = filled(looked_up(PATHS, &name).unwrap_or(path), ids, percent_encoded);
-    if let Some(query) = looked_up(QUERIES, &name) {
-        target = format!("{target}?{}", filled(query, ids, percent_encoded));
-    }
-    let ask = asker.ask(method, &target);
-    let body = looked_up(BODIES, &name).unwrap_or("{}");
-    let ask = if method == "GET" { ask } else { ask.body(filled(body, ids, str::to_owned)) };
-    server.send(ask).await
-}
-
-/// What exists, made by [`OWNER`], and what does not.
-async fn things(server: &Server) -> (Ids, Ids) {
-    let body = json!({"preset": "private_chat", "room_alias_name": "existing"});
-    let created =
-        server.send(Ask::new("POST", "/_matrix/client/v3/createRoom").by(OWNER).json(&body)).await.ok();
-    let room_id = created["room_id"].as_str().unwrap().to_owned();
-    let path = format!("/_matrix/client/v3/rooms/{room_id}/send/m.room.message/1");
-    let body = json!({"msgtype": "m.text", "body": "secret"});
-    let sent = server.send(Ask::new("PUT", &path).by(OWNER).json(&body)).await.ok();
-    let existing = Ids::from([
-        ("roomId", room_id.clone()),
-        ("roomIdOrAlias", room_id.clone()),
-        ("eventId", sent["event_id"].as_str().unwrap().to_owned()),
-        ("roomAlias", format!("#existing:{ALICES}")),
-        ("userId", OWNER.to_owned()),
-        ("eventType", "m.room.name".to_owned()),
-        ("stateKey", String::new()),
-        ("txnId", "1".to_owned()),
-        ("relType", "m.thread".to_owned()),
-    ]);
-    let mut missing = existing.clone();
-    let missing_room: String = std::iter::once('!').chain(room_id.chars().skip(1).map(rotated)).collect();
-    missing.insert("roomId", missing_room.clone());
-    missing.insert("roomIdOrAlias", missing_room);
-    let missing_event: String =
-        std::iter::once('$').chain(existing["eventId"].chars().skip(1).map(rotated)).collect();
-    missing.insert("eventId", missing_event);
-    missing.insert("roomAlias", format!("#missings:{ALICES}"));
-    missing.insert("userId", format!("@nobody:{ALICES}"));
-    (existing, missing)
-}
-
-/// Another letter, so that an id is another one of the same length.
-fn rotated(letter: char) -> char {
-    match letter {
-        'a'..='y' | 'A'..='Y' => char::from_u32(u32::from(letter) + 1).unwrap(),
-        other => other,
-    }
-}
-
 #[tokio::test]
 async fn strangers_get_the_same_answer_about_what_exists_and_what_does_not() {
     let ledger = Ledger::read();
@@ -184,25 +265,38 @@ async fn strangers_get_the_same_answer_about_what_exists_and_what_does_not() {
         if state != State::Done || names_nothing(path, body) || looked_up(PUBLIC, &name).is_some() {
             continue;
         }
+        let world = World::new().await;
         for asker in STRANGERS {
-            let server = Server::start();
-            let (existing, missing) = things(&server).await;
-            let about_existing = answer(&server, asker, (method, path), &existing).await;
-            let about_missing = answer(&server, asker, (method, path), &missing).await;
-            assert_looked_further(&name, asker, &about_existing);
-            let (one, other) = (seen(&about_existing, &existing), seen(&about_missing, &missing));
-            if one != other {
-                told.push(format!(
-                    "{name} as {asker:?}: {one} about what exists, {other} about what does not"
-                ));
+            for (whose, user_id) in [("owner's", None), ("own", Some(STRANGER))] {
+                let existing = of_user(&world.existing, user_id);
+                let missing = of_user(&world.missing, user_id);
+                let about_existing = world.answer(asker, (method, path), &existing).await;
+                let about_missing = world.answer(asker, (method, path), &missing).await;
+                // "400: The user ID is not local to the server", which is said of all users of others alike.
+                if !path.contains("/admin/") {
+                    told.extend(too_early(asker, &about_existing).map(|early| format!("{name}: {early}")));
+                }
+                let (one, other) = (seen(&about_existing, &existing), seen(&about_missing, &missing));
+                if one != other {
+                    told.push(format!("{name} as {asker:?}, {whose}: {one} if it exists, {other} if not"));
+                }
             }
         }
     }
     assert!(told.is_empty(), "strangers can tell:\n{}", told.join("\n"));
 }
 
+/// The same ids, with those of users replaced by one.
+fn of_user(ids: &Ids, user_id: Option<&str>) -> Ids {
+    let mut ids = ids.clone();
+    if let Some(user_id) = user_id {
+        ids.insert("userId", user_id.to_owned());
+    }
+    ids
+}
+
 /// A request that fails before it is looked at proves nothing.
-fn assert_looked_further(name: &str, asker: Asker, answer: &Answer) {
+fn too_early(asker: Asker, answer: &Answer) -> Option<String> {
     let (status, errcode) = answer.error();
     let early = [
         "M_BAD_JSON",
@@ -214,28 +308,28 @@ fn assert_looked_further(name: &str, asker: Asker, answer: &Answer) {
         "M_UNKNOWN_TOKEN",
         "M_LIMIT_EXCEEDED",
     ];
-    if matches!(asker, Asker::Stranger | Asker::Owner) {
-        assert!(!early.contains(&errcode), "{name}: {errcode} before it is looked at: add a body or a query");
-    }
-    assert!(status < 500, "{name}: {}", String::from_utf8_lossy(&answer.bytes));
+    let known = !matches!(asker, Asker::Nobody | Asker::WrongHost);
+    let refused = status >= 500 || known && early.contains(&errcode);
+    refused.then(|| format!("{status} {errcode} before it is looked at: {}", answer.json))
 }
 
 #[tokio::test]
-async fn the_owner_is_told_what_exists_where_rooms_or_events_are_named() {
+async fn the_owner_is_told_what_exists() {
     let ledger = Ledger::read();
     let mut same = Vec::new();
     for (method, path, state) in ledger.entries() {
-        let in_room = path.contains("/rooms/{roomId}/") && !path.contains("/user/");
-        if state != State::Done || !in_room {
+        let name = format!("{method} {path}");
+        let body = looked_up(BODIES, &name).unwrap_or_default();
+        if state != State::Done || names_nothing(path, body) || looked_up(SAME_FOR_ALL, &name).is_some() {
             continue;
         }
-        let server = Server::start();
-        let (existing, missing) = things(&server).await;
-        let about_existing = answer(&server, Asker::Owner, (method, path), &existing).await;
-        let about_missing = answer(&server, Asker::Owner, (method, path), &missing).await;
-        assert_looked_further(&format!("{method} {path}"), Asker::Owner, &about_existing);
-        if seen(&about_existing, &existing) == seen(&about_missing, &missing) {
-            same.push(format!("{method} {path}"));
+        let world = World::new().await;
+        let (existing, missing) = (&world.existing, &world.missing);
+        let about_existing = world.answer(Asker::Owner, (method, path), existing).await;
+        let about_missing = world.answer(Asker::Owner, (method, path), missing).await;
+        same.extend(too_early(Asker::Owner, &about_existing).map(|early| format!("{name}: {early}")));
+        if seen(&about_existing, existing) == seen(&about_missing, missing) {
+            same.push(name);
         }
     }
     assert!(
