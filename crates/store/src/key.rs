@@ -86,7 +86,7 @@ impl<const N: usize> Key for [u8; N] {
 const END: u8 = 0;
 const ZERO: u8 = 1;
 
-/// A zero byte inside is followed by [`ZERO`], the one at the end by [`END`], which is less.
+/// A zero byte inside is followed by `ZERO`, the one at the end by `END`, which is less.
 impl Key for Vec<u8> {
     fn encode(&self, out: &mut Vec<u8>) {
         for byte in self {
