@@ -324,7 +324,13 @@ impl Work {
     /// The change as a batch. The snapshot that it was made from is no longer held.
     async fn written(mut self) -> Result<(Written, Batch), ActionError> {
         let row = self.write().await?;
-        let redacted = self.beside.redacted.iter().map(|(event, _)| *event).collect();
+        let redacted: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
+        let is_redaction = !redacted.is_empty();
+        if is_redaction {
+            // Also when nobody waits for the answer any more.
+            let rooms = self.rooms.clone();
+            self.batch.once_durable(move |position| rooms.0.caches.redacted(position, &redacted));
+        }
         let written = Written {
             rooms: self.rooms,
             number: self.number,
@@ -332,7 +338,7 @@ impl Work {
             shelf: self.shelf,
             locals: self.locals,
             row,
-            redacted,
+            is_redaction,
             guard: self.guard,
             new_cell: self.new_cell,
         };
@@ -348,7 +354,7 @@ struct Written {
     shelf: Shelf,
     locals: Locals,
     row: RowAt,
-    redacted: Vec<EventNumber>,
+    is_redaction: bool,
     guard: async_lock::MutexGuardArc<Option<Loaded>>,
     new_cell: Option<Cell>,
 }
@@ -361,11 +367,9 @@ impl Written {
             *self.guard = None;
             return;
         };
-        if !self.redacted.is_empty() || self.new_cell.is_some() {
+        // What lies on it may be redacted by now; of a new room, nothing may be wanted for long.
+        if self.is_redaction || self.new_cell.is_some() {
             self.shelf = Shelf::new();
-        }
-        if !self.redacted.is_empty() {
-            self.rooms.0.caches.redacted(*position, &self.redacted);
         }
         let row = (self.row)(*position);
         let mut loaded = Loaded { machine: self.machine, shelf: self.shelf, row, locals: self.locals };

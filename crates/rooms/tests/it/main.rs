@@ -13,3 +13,4 @@ mod many;
 mod members;
 mod outside;
 mod talking;
+mod together;
