@@ -96,13 +96,13 @@ fn report_opening(folder: &Path) {
 }
 
 fn load(folder: &Path, events: u64) {
-    let engine = engine(folder);
+    let store = wait(Store::open(engine(folder))).unwrap();
     let begin = Instant::now();
-    let base = engine.snapshot().unwrap().position().0 * 1_000_000;
+    let base = store.snapshot().unwrap().position().0.saturating_sub(1) * 1_000_000;
     for first in (0..events).step_by(100) {
         let mut batch = Batch::new();
         (first..first + 100).for_each(|event| batch.append(event_batch(base + event)));
-        wait(engine.commit(batch)).unwrap();
+        wait(store.commit(batch)).unwrap();
     }
     let rate = events as f64 / begin.elapsed().as_secs_f64();
     println!(
@@ -111,7 +111,7 @@ fn load(folder: &Path, events: u64) {
         resident()
     );
     let begin = Instant::now();
-    drop(engine);
+    drop(store);
     println!("closed in {:?}", begin.elapsed());
 }
 
