@@ -40,15 +40,12 @@ impl Authority {
 
 /// Knows the administrators of tenants by their access tokens.
 pub trait TenantAdmins: Send + Sync {
-    /// The user of an access token, if his tenant's policy makes him an administrator.
-    fn admin_of_token<'a>(&'a self, access_token: &'a str) -> BoxFuture<'a, Option<OwnedUserId>>;
-}
-
-/// Nobody but the operator administers anything.
-impl TenantAdmins for () {
-    fn admin_of_token<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<OwnedUserId>> {
-        Box::pin(std::future::ready(None))
-    }
+    /// The user of an access token of the tenant that `host` leads to, if the user administers it.
+    fn admin_of_token<'a>(
+        &'a self,
+        host: &'a str,
+        access_token: &'a str,
+    ) -> BoxFuture<'a, Option<OwnedUserId>>;
 }
 
 #[cfg(test)]

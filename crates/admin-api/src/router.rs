@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST};
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -65,7 +65,8 @@ async fn authority(
     if desk.tenancy().is_operator_token(token).await? {
         return Ok(Authority::Operator);
     }
-    let admin = admins.admin_of_token(token).await;
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let admin = admins.admin_of_token(host, token).await;
     admin.map(Authority::TenantAdmin).ok_or_else(|| Refusal::new("M_UNKNOWN_TOKEN", "unknown token"))
 }
 

@@ -19,7 +19,7 @@ use crate::between::{
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, Rate, RateLimits};
 use crate::data::Data;
 use crate::gate::InService;
 use crate::internet::Internet;
@@ -36,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) desk: Desk,
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) metrics: Metrics,
+    limits: LimitsSettings,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -67,8 +68,8 @@ impl Parts {
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
         let outside: Arc<dyn Outside> = Arc::new(Internet::default());
         let desk = Desk::new(tenancy.clone(), outside.clone(), (store.clone(), data.path().to_owned()));
-        let metrics = Metrics::default();
-        Ok(Parts { tenancy, accounts, rooms, encryption, sync, desk, outside, metrics, clock })
+        let (metrics, limits) = (Metrics::default(), limits(&config.rate_limits));
+        Ok(Parts { tenancy, accounts, rooms, encryption, sync, desk, outside, metrics, limits, clock })
     }
 
     /// The client-server API over these parts.
@@ -77,12 +78,24 @@ impl Parts {
             tenants: Arc::new(InService(self.tenancy.clone())),
             sessions: Arc::new(self.accounts.clone()),
             accounts: self.accounts.clone(),
+<<<<<<< HEAD
             encryption: self.encryption.clone(),
             limits: Limits::new(LimitsSettings::default()),
+=======
+            limits: Limits::new(self.limits),
+>>>>>>> ae99c48 (freehold: rate limits are settings; administrators of tenants give commands for their tenant; memory is given back)
             rooms: self.rooms.clone(),
             clock: self.clock.clone(),
         })
     }
+}
+
+fn limits(limits: &RateLimits) -> LimitsSettings {
+    if !limits.enabled {
+        return LimitsSettings::OFF;
+    }
+    let rate = |rate: Rate| Some(client_api::Rate { per_second: rate.per_second, burst: rate.burst });
+    LimitsSettings { user: rate(limits.user), address: rate(limits.address), tenant: rate(limits.tenant) }
 }
 
 /// The engine in which everything is kept.

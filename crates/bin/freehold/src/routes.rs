@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use freehold_admin_api as admin_api;
 use serde_json::{Value, json};
 
+use crate::between::AdminsOfTenants;
 use crate::config::{Api, Config};
 use crate::gate::{self, Gate};
 use crate::metrics::measure;
@@ -28,7 +29,9 @@ pub(crate) fn of(parts: &Parts, config: &Config, apis: &[Api]) -> Router {
     }
     let mut routes = routes.with_state(parts.clone());
     if apis.contains(&Api::Admin) {
-        routes = routes.merge(admin_api::router(parts.desk.clone(), Arc::new(())));
+        let (accounts, tenancy) = (parts.accounts.clone(), parts.tenancy.clone());
+        let admins = Arc::new(AdminsOfTenants { accounts, tenancy });
+        routes = routes.merge(admin_api::router(parts.desk.clone(), admins));
     }
     if apis.contains(&Api::Client) {
         let gate = Gate::new(parts.tenancy.clone(), config.localhost_tenants, &config.trusted_proxies);

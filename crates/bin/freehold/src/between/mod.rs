@@ -8,6 +8,7 @@ mod identities;
 mod member_events;
 mod profiles;
 mod servers;
+mod tenant_admins;
 
 pub(crate) use account_news::NewsOfAccounts;
 pub(crate) use account_policies::AccountPolicies;
@@ -17,3 +18,4 @@ pub(crate) use identities::IdentitiesOfTenants;
 pub(crate) use member_events::MemberEventsInRooms;
 pub(crate) use profiles::ProfilesOfAccounts;
 pub(crate) use servers::TenantsAsServers;
+pub(crate) use tenant_admins::AdminsOfTenants;

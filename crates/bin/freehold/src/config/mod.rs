@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use address::Address;
 pub(crate) use error::ConfigError;
 pub(crate) use reference::reference;
-pub(crate) use settings::{Api, Certificate, Config, Listener, Log, LogFormat, LogLevel};
+pub(crate) use settings::{Api, Certificate, Config, Listener, Log, LogFormat, LogLevel, Rate, RateLimits};
 
 impl Config {
     /// Reads a configuration file; without one, everything has its default.

@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 
-use super::settings::{Config, Listener, Log, Row};
+use super::settings::{Config, Listener, Log, RateLimits, Row};
 
 /// The text of the reference. Every setting is commented out: with `#=` if what follows is the default, else with `#`.
 pub(crate) fn reference() -> String {
     let mut text = String::from(HEAD);
     doc(&mut text, Config::ABOUT);
     text.push('\n');
-    let simple = |row: &&Row| !matches!(row.key, "log" | "listener");
+    let simple = |row: &&Row| !matches!(row.key, "log" | "listener" | "rate_limits");
     table(&mut text, Config::ROWS.iter().filter(simple));
-    for (head, about, rows) in
-        [("[[listener]]", Listener::ABOUT, Listener::ROWS), ("[log]", Log::ABOUT, Log::ROWS)]
-    {
+    let tables = [
+        ("[[listener]]", Listener::ABOUT, Listener::ROWS),
+        ("[rate_limits]", RateLimits::ABOUT, RateLimits::ROWS),
+        ("[log]", Log::ABOUT, Log::ROWS),
+    ];
+    for (head, about, rows) in tables {
         doc(&mut text, about);
         let _ = writeln!(text, "#= {head}");
         table(&mut text, rows.iter());

@@ -71,6 +71,8 @@ settings! {
         grace_days: u32 = 30, default "30";
         /// Networks of reverse proxies whose `X-Forwarded-For` is believed.
         trusted_proxies: Vec<IpNet> = Vec::new(), default "[]";
+        /// How many requests who may send.
+        rate_limits: RateLimits = RateLimits::default(), default "";
         /// What is logged, and how.
         log: Log = Log::default(), default "";
         /// Where the server listens; several are possible.
@@ -114,6 +116,30 @@ pub(crate) enum Api {
     Admin,
     /// Metrics for Prometheus.
     Metrics,
+}
+
+settings! {
+    /// How many requests who may send: in each second in the long run, and at once after a pause.
+    RateLimits {
+        /// Whether anybody is limited.
+        enabled: bool = true, default "true";
+        /// Each user.
+        user: Rate = Rate { per_second: 20, burst: 200 }, default "{ per_second = 20, burst = 200 }";
+        /// Each address that asks a tenant without an access token.
+        address: Rate = Rate { per_second: 5, burst: 50 }, default "{ per_second = 5, burst = 50 }";
+        /// All of a tenant together.
+        tenant: Rate = Rate { per_second: 500, burst: 5000 }, default "{ per_second = 500, burst = 5000 }";
+    }
+}
+
+/// How many requests somebody may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rate {
+    /// In each second in the long run.
+    pub(crate) per_second: u32,
+    /// At once after a pause.
+    pub(crate) burst: u32,
 }
 
 settings! {
