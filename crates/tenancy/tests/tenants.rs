@@ -1,5 +1,7 @@
 //! Tenants over a store in memory, with a small world in which they prove control of their domains.
 
+#![expect(clippy::unwrap_used, reason = "tests stop at what they do not expect")]
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};

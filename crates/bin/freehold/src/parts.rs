@@ -36,7 +36,7 @@ pub(crate) struct Parts {
     pub(crate) desk: Desk,
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) metrics: Metrics,
-    limits: LimitsSettings,
+    limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -78,24 +78,23 @@ impl Parts {
             tenants: Arc::new(InService(self.tenancy.clone())),
             sessions: Arc::new(self.accounts.clone()),
             accounts: self.accounts.clone(),
-<<<<<<< HEAD
             encryption: self.encryption.clone(),
-            limits: Limits::new(LimitsSettings::default()),
-=======
-            limits: Limits::new(self.limits),
->>>>>>> ae99c48 (freehold: rate limits are settings; administrators of tenants give commands for their tenant; memory is given back)
+            limits: self.limits.clone(),
             rooms: self.rooms.clone(),
             clock: self.clock.clone(),
         })
     }
 }
 
-fn limits(limits: &RateLimits) -> LimitsSettings {
-    if !limits.enabled {
-        return LimitsSettings::OFF;
-    }
-    let rate = |rate: Rate| Some(client_api::Rate { per_second: rate.per_second, burst: rate.burst });
-    LimitsSettings { user: rate(limits.user), address: rate(limits.address), tenant: rate(limits.tenant) }
+fn limits(limits: &RateLimits) -> Limits {
+    let rate = |rate: Rate| {
+        limits.enabled.then_some(client_api::Rate { per_second: rate.per_second, burst: rate.burst })
+    };
+    Limits::new(LimitsSettings {
+        user: rate(limits.user),
+        address: rate(limits.address),
+        tenant: rate(limits.tenant),
+    })
 }
 
 /// The engine in which everything is kept.

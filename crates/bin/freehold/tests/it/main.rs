@@ -1,5 +1,12 @@
 //! The program as its users meet it: started, asked, stopped.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "tests stop at what they do not expect, and use the machine"
+)]
+
 mod commands;
 mod readme;
 mod running;
