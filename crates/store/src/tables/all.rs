@@ -1,6 +1,6 @@
 //! All tables, for what looks at a store as a whole: checks, backups, reports.
 
-use super::{MIGRATING, SCHEMA, accounts, encryption, identity, receipts, rooms, tenancy};
+use super::{MIGRATING, SCHEMA, accounts, encryption, identity, media, receipts, rooms, tenancy};
 use crate::table::AnyTable;
 
 /// Every table, by subject. A new table is added here; a test finds what is missing.
@@ -75,6 +75,10 @@ pub const ALL: &[AnyTable] = &[
     encryption::SIGNED_USERS.any(),
     receipts::RECEIPTS.any(),
     receipts::RECEIPT_CHANGES.any(),
+    media::MEDIA.any(),
+    media::BLOBS.any(),
+    media::MEDIA_USE.any(),
+    media::PENDING_MEDIA.any(),
 ];
 
 #[cfg(test)]
