@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use freehold_event_auth::{NamedLevel, Power};
-use freehold_room::{Dropped, Event, Fetch, ReceiveError, Received, Refused, Standing};
+use freehold_room::{Dropped, Event, Fetch, ReceiveError, Received, Refused, ServerAcl, Standing};
 use freehold_signing::{KeySource, SignedPdu};
 use freehold_store::tables::rooms::{EVENTS, WAITING_REDACTIONS};
 use freehold_store::{EventNumber, Order};
-use ruma_common::{EventId, OwnedEventId, RoomId, UserId};
+use ruma_common::{EventId, OwnedEventId, RoomId, ServerName, UserId};
 
 use crate::error::ActionError;
 use crate::loaded::read_event;
@@ -76,16 +76,15 @@ impl Rooms {
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn admits(
-        &self,
-        room_id: &RoomId,
-        server: &ruma_common::ServerName,
-    ) -> Result<bool, ActionError> {
-        match Work::begin(self, room_id).await {
-            Ok(work) => Ok(work.machine.admits(server)),
-            Err(ActionError::UnknownRoom(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+    pub async fn admits(&self, room_id: &RoomId, server: &ServerName) -> Result<bool, ActionError> {
+        let reader = self.reader()?;
+        let Some(room) = reader.room_number(room_id).await? else {
+            return Ok(false);
+        };
+        let state = reader.current_state(room).await?;
+        let acl = state.get("m.room.server_acl", "").await?;
+        let acl = acl.map_or_else(ServerAcl::default, |event| ServerAcl::of_content(event.pdu.content()));
+        Ok(!state.is_empty() && acl.allows(server))
     }
 }
 

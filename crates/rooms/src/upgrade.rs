@@ -2,10 +2,10 @@
 //! (<https://spec.matrix.org/v1.19/client-server-api/#server-behaviour-18>).
 
 use freehold_event::RoomVersion;
-use freehold_event_auth::AuthState;
+use freehold_event_auth::{AuthState, JoinRule};
 use freehold_room::Event;
-use freehold_store::Actor;
 use freehold_store::tables::rooms::{ALIASES, AliasRow, DIRECTORY, Membership, ROOM_ALIASES};
+use freehold_store::{Actor, UserNumber};
 use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, Value, json};
 
@@ -188,10 +188,30 @@ async fn transfer(
         let content = crate::content::made(&fields.into(), version)?;
         new.add(Wanted::state(&actor.user_id, ("m.room.member", &user_id), content)).await?;
     }
+    carry_over(old, new, actor).await?;
     if let Some(event) = old.state_event("m.room.power_levels", "").await? {
         let old_creators = old_creators(old);
         let levels = power_levels_for(version, json_of(&event), (actor, upgrade), &old_creators);
         new.put("m.room.power_levels", levels.into()).await?;
+    }
+    Ok(())
+}
+
+/// How many people are invited to the new room at most.
+const INVITED_MAX: usize = 1000;
+
+/// Invites the people of tenants who are in the old room, if they could not come by themselves.
+async fn carry_over(old: &mut Work, new: &mut NewRoom<'_>, actor: &Actor) -> Result<(), ActionError> {
+    let rule = new.work.machine.facts().join_rule().map(|fact| fact.value);
+    if matches!(rule, Some(JoinRule::Public | JoinRule::Restricted | JoinRule::KnockRestricted)) {
+        return Ok(());
+    }
+    let joined: Vec<UserNumber> =
+        old.locals.joined().filter(|user| *user != actor.user).take(INVITED_MAX).collect();
+    for user_id in old.snapshot.ids_of(&joined).await? {
+        let profile = new.work.profile_of(&user_id).await?;
+        let wanted = new.work.member_event(actor, &user_id, ("invite", None), profile)?;
+        new.add(wanted).await?;
     }
     Ok(())
 }

@@ -192,6 +192,35 @@ async fn an_upgraded_room_goes_on_in_another_version() {
 }
 
 #[tokio::test]
+async fn people_of_a_private_room_are_invited_to_the_one_that_replaces_it() {
+    let world = world().await;
+    let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
+    let create = CreateRoom { invite: vec![bob.user_id.clone()], ..CreateRoom::default() };
+    let old = world.rooms.create_room(&alice, create).await.unwrap();
+    world.rooms.join(&bob, entry(&old, &[])).await.unwrap();
+    for version in ["12", "11"] {
+        let upgrade = Upgrade { new_version: version.to_owned(), additional_creators: Vec::new() };
+        let new = world.rooms.upgrade(&alice, &old, upgrade).await.unwrap();
+        assert_eq!(world.membership(&new, BOB).await.as_deref(), Some("invite"));
+        world.rooms.join(&bob, entry(&new, &[])).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_room_says_which_servers_it_admits() {
+    let world = world().await;
+    let alice = world.actor(ALICE).await;
+    let room = world.public_room(&alice, "12").await;
+    let (one, two) = (alice.tenant.server_name(), ruma_common::ServerName::parse("two.example").unwrap());
+    assert!(world.rooms.admits(&room, &two).await.unwrap());
+    let acl = json!({ "allow": ["*"], "deny": ["two.*"] });
+    world.put(&alice, &room, ("m.room.server_acl", ""), acl).await.unwrap();
+    assert!(!world.rooms.admits(&room, &two).await.unwrap() && world.rooms.admits(&room, one).await.unwrap());
+    let nowhere = ruma_common::RoomId::parse("!nowhere").unwrap();
+    assert!(!world.rooms.admits(&nowhere, one).await.unwrap());
+}
+
+#[tokio::test]
 async fn invited_people_are_trusted_as_the_version_has_it() {
     let world = world().await;
     let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
