@@ -180,8 +180,8 @@ impl Accounts {
 
 /// Puts a rule where it belongs.
 ///
-/// Ruma moves a rule that exists to the place that another rule had before the first was taken out; so it is taken out
-/// first.
+/// Ruma moves a rule that exists to the place that another rule had before the first was taken out, and panics when that
+/// is behind the last one; so it is taken out first, and no rule stands next to itself.
 fn insert(
     rules: &mut Ruleset,
     rule: NewPushRule,
@@ -189,6 +189,9 @@ fn insert(
     before: Option<&str>,
 ) -> Result<(), PushRulesError> {
     let (kind, rule_id) = (rule.kind(), rule.rule_id().to_owned());
+    if [after, before].contains(&Some(rule_id.as_str())) {
+        return Err(InsertPushRuleError::UnknownRuleId.into());
+    }
     let is_moved = after.is_some() || before.is_some();
     let was_enabled = rules.get(kind.clone(), &rule_id).map(|old| old.enabled());
     if is_moved && was_enabled.is_some() && !rule_id.starts_with('.') {

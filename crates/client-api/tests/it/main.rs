@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails, also outside the functions that are marked as tests"
 )]
 
+mod account_settings;
 mod accounts;
 mod encryption;
 mod framework;

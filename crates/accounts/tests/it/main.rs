@@ -1,0 +1,18 @@
+//! Accounts over a store in memory.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails, also outside the functions that are marked as tests"
+)]
+
+mod account_data;
+mod interactive;
+mod member_jobs;
+mod moderation;
+mod passwords;
+mod push_rules;
+mod refresh;
+mod register;
+mod world;
