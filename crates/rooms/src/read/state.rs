@@ -92,9 +92,12 @@ impl RoomState {
     /// # Errors
     /// [`Unreadable`].
     pub async fn members(&self) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
-        let mut events = self.events().await?;
-        events.retain(|event| event.pdu.event_type() == "m.room.member");
-        Ok(events)
+        let entries = self.numbers().await?;
+        let keys: Vec<StateKeyNumber> = entries.iter().map(|(key, _)| *key).collect();
+        let keys = self.reader.state_keys(&keys).await?;
+        let members = entries.iter().zip(keys).filter(|(_, key)| key.0 == "m.room.member");
+        let numbers: Vec<EventNumber> = members.map(|((_, event), _)| *event).collect();
+        self.reader.events(&numbers).await
     }
 
     /// Number of events.
@@ -113,17 +116,15 @@ impl RoomState {
     /// [`Unreadable`].
     pub async fn changes_to(&self, newer: &RoomState) -> Result<Vec<StateChange>, Unreadable> {
         let changes = self.reader.with_nodes(|nodes| self.map.diff(&newer.map, nodes)).await?;
-        let mut named = Vec::with_capacity(changes.len());
-        for change in changes {
-            let key = self.reader.state_key(StateKeyNumber(change.key)).await?;
-            named.push(StateChange {
-                event_type: key.0.clone(),
-                state_key: key.1.clone(),
-                old: change.old.map(|entry| EventNumber(entry.event)),
-                new: change.new.map(|entry| EventNumber(entry.event)),
-            });
-        }
-        Ok(named)
+        let keys: Vec<StateKeyNumber> = changes.iter().map(|change| StateKeyNumber(change.key)).collect();
+        let keys = self.reader.state_keys(&keys).await?;
+        let named = changes.into_iter().zip(keys).map(|(change, key)| StateChange {
+            event_type: key.0.clone(),
+            state_key: key.1.clone(),
+            old: change.old.map(|entry| EventNumber(entry.event)),
+            new: change.new.map(|entry| EventNumber(entry.event)),
+        });
+        Ok(named.collect())
     }
 
     /// What somebody learns of the room before joining it, as JSON texts
@@ -213,17 +214,28 @@ impl Reader {
         Ok(RoomState { reader, map })
     }
 
-    /// The type and state key that a number stands for.
+    /// The types and state keys that numbers stand for, in their order.
     ///
     /// # Errors
     /// [`Unreadable`].
-    pub async fn state_key(&self, number: StateKeyNumber) -> Result<Arc<(String, String)>, Unreadable> {
-        if let Some(key) = self.caches().state_keys.get(&number) {
-            return Ok(key);
+    pub async fn state_keys(
+        &self,
+        numbers: &[StateKeyNumber],
+    ) -> Result<Vec<Arc<(String, String)>>, Unreadable> {
+        let cache = &self.caches().state_keys;
+        let mut found: Vec<Option<Arc<(String, String)>>> =
+            numbers.iter().map(|number| cache.get(number)).collect();
+        let missing: Vec<StateKeyNumber> =
+            numbers.iter().zip(&found).filter(|(_, key)| key.is_none()).map(|(number, _)| *number).collect();
+        let mut read = missing.iter().zip(self.snapshot.ids_of(&missing).await?);
+        for place in found.iter_mut().filter(|key| key.is_none()) {
+            let Some((number, key)) = read.next() else { break };
+            let bytes = key.0.len() + key.1.len() + 96;
+            let key = Arc::new(key);
+            cache.put(*number, Arc::clone(&key), bytes);
+            *place = Some(key);
         }
-        let key = Arc::new(self.snapshot.id_of(number).await?);
-        self.caches().state_keys.put(number, Arc::clone(&key), key.0.len() + key.1.len() + 96);
-        Ok(key)
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Does something with state maps, reading their nodes as they are needed.
