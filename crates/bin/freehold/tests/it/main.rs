@@ -11,3 +11,4 @@ mod commands;
 mod readme;
 mod running;
 mod server;
+mod tls;
