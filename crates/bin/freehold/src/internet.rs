@@ -1,6 +1,7 @@
 //! The DNS and the web, as far as proofs of control need them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,7 +16,9 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, LOCATION};
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use ipnet::IpNet;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -23,6 +26,10 @@ use tokio_rustls::TlsConnector;
 /// The DNS and the web. Nothing is set up before it is needed.
 #[derive(Default)]
 pub(crate) struct Internet {
+    /// Files with authorities that are trusted beside those of the web.
+    extra_ca: Vec<PathBuf>,
+    /// Networks that are asked although they are not of the internet.
+    allowed_networks: Vec<IpNet>,
     resolver: OnceLock<TokioResolver>,
     tls: OnceLock<TlsConnector>,
 }
@@ -47,7 +54,16 @@ impl Internet {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
         }
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        for file in &self.extra_ca {
+            let wrong = |error| Unseen::because(format_args!("extra_ca `{}`: {error}", file.display()));
+            for certificate in
+                CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?
+            {
+                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+            }
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let versions = versions.map_err(Unseen::because)?;
@@ -68,9 +84,19 @@ impl Internet {
         }
     }
 
+    /// An internet without anything in memory yet.
+    pub(crate) fn new(extra_ca: &[PathBuf], allowed_networks: &[IpNet]) -> Self {
+        let (extra_ca, allowed_networks) = (extra_ca.to_vec(), allowed_networks.to_vec());
+        Internet { extra_ca, allowed_networks, ..Internet::default() }
+    }
+
+    fn may_ask(&self, address: &IpAddr) -> bool {
+        is_public(address) || self.allowed_networks.iter().any(|network| network.contains(address))
+    }
+
     async fn public_addresses(&self, host: &str) -> Result<Vec<IpAddr>, Unseen> {
         let addresses = self.addresses(host).await?;
-        let public: Vec<IpAddr> = addresses.iter().copied().filter(is_public).collect();
+        let public: Vec<IpAddr> = addresses.iter().copied().filter(|address| self.may_ask(address)).collect();
         if public.is_empty() && !addresses.is_empty() {
             return Err(Unseen::because("it has only addresses that are not of the internet"));
         }

@@ -66,7 +66,7 @@ impl Parts {
             clock: clock.clone(),
         };
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
-        let outside: Arc<dyn Outside> = Arc::new(Internet::default());
+        let outside: Arc<dyn Outside> = Arc::new(Internet::new(&config.extra_ca, &config.allowed_networks));
         let desk = Desk::new(tenancy.clone(), outside.clone(), (store.clone(), data.path().to_owned()));
         let (metrics, limits) = (Metrics::default(), limits(&config.rate_limits));
         Ok(Parts { tenancy, accounts, rooms, encryption, sync, desk, outside, metrics, limits, clock })

@@ -71,6 +71,10 @@ settings! {
         grace_days: u32 = 30, default "30";
         /// Networks of reverse proxies whose `X-Forwarded-For` is believed.
         trusted_proxies: Vec<IpNet> = Vec::new(), default "[]";
+        /// Files with certificates of authorities that are trusted beside those of the web, in PEM format.
+        extra_ca: Vec<PathBuf> = Vec::new(), default "[]";
+        /// Networks that are asked for what domains publish although they are not of the internet.
+        allowed_networks: Vec<IpNet> = Vec::new(), default "[]";
         /// How many requests who may send.
         rate_limits: RateLimits = RateLimits::default(), default "";
         /// What is logged, and how.
