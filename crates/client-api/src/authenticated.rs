@@ -80,6 +80,8 @@ pub struct Authenticated {
     pub actor: Actor,
     /// The id of the device, if the access token belongs to one.
     pub device_id: Option<OwnedDeviceId>,
+    /// What the user may do.
+    pub standing: Standing,
 }
 
 impl Authenticated {
@@ -90,6 +92,12 @@ impl Authenticated {
     pub fn device_id(&self) -> Result<&DeviceId, ApiError> {
         let missing = || ApiError::new(ErrorCode::Forbidden, "only a device may do this");
         self.device_id.as_deref().ok_or_else(missing)
+    }
+}
+
+impl From<Session> for Authenticated {
+    fn from(Session { actor, device_id, standing }: Session) -> Self {
+        Authenticated { actor, device_id, standing }
     }
 }
 
@@ -114,7 +122,7 @@ where
         match session(parts, services).await? {
             Session { standing: Standing::Suspended, .. } if !reads => Err(suspended()),
             Session { standing: Standing::Locked, .. } => Err(locked()),
-            Session { actor, device_id, .. } => Ok(Authenticated { actor, device_id }),
+            session => Ok(session.into()),
         }
     }
 }
@@ -130,7 +138,7 @@ where
     async fn from_request_parts(parts: &mut Parts, services: &S) -> Result<Self, ApiError> {
         match session(parts, services).await? {
             Session { standing: Standing::Locked, .. } => Err(locked()),
-            Session { actor, device_id, .. } => Ok(EvenSuspended(Authenticated { actor, device_id })),
+            session => Ok(EvenSuspended(session.into())),
         }
     }
 }
@@ -144,8 +152,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, services: &S) -> Result<Self, ApiError> {
-        let Session { actor, device_id, .. } = session(parts, services).await?;
-        Ok(EvenLocked(Authenticated { actor, device_id }))
+        Ok(EvenLocked(session(parts, services).await?.into()))
     }
 }
 
@@ -190,7 +197,7 @@ fn missing_token() -> ApiError {
     ApiError::new(ErrorCode::MissingToken, "missing access token")
 }
 
-fn suspended() -> ApiError {
+pub(crate) fn suspended() -> ApiError {
     ApiError::new(ErrorCode::UserSuspended, "you cannot perform this action while suspended")
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use axum::extract::State;
+use freehold_accounts::Accounts;
 use ruma_client_api::discovery::get_capabilities::v3::{
-    Capabilities, GetLoginTokenCapability, ProfileFieldsCapability, Request, Response, RoomVersionStability,
-    RoomVersionsCapability, ThirdPartyIdChangesCapability,
+    AccountModerationCapability, Capabilities, GetLoginTokenCapability, ProfileFieldsCapability, Request,
+    Response, RoomVersionStability, RoomVersionsCapability, ThirdPartyIdChangesCapability,
 };
 use ruma_common::RoomVersionId;
 
@@ -31,7 +33,8 @@ const ROOM_VERSIONS: &[RoomVersionId] = &[
 
 /// Answers with what this server can do for the user.
 pub(crate) async fn capabilities(
-    _user: Authenticated,
+    State(accounts): State<Accounts>,
+    user: Authenticated,
     _: Body<Request>,
 ) -> Result<Reply<Response>, ApiError> {
     let available: BTreeMap<_, _> =
@@ -41,5 +44,8 @@ pub(crate) async fn capabilities(
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
     capabilities.get_login_token = GetLoginTokenCapability::new(true);
     capabilities.profile_fields = Some(ProfileFieldsCapability::new(true));
+    if accounts.is_administrator(&user.actor).await? {
+        capabilities.account_moderation = AccountModerationCapability::new(true, true);
+    }
     Ok(Reply(Response::new(capabilities)))
 }

@@ -19,6 +19,8 @@ const FEATURES: &[&str] = &[
     "org.matrix.msc2285.stable",
     "org.matrix.msc3916.stable",
     "org.matrix.msc4222",
+    "uk.tcpip.msc4133",
+    "uk.tcpip.msc4133.stable",
 ];
 
 /// Answers with what this server can do.

@@ -32,7 +32,7 @@ pub(crate) async fn messages(
     let view = View::open(&rooms, &user, request.room_id).await?;
     let from = request.from.as_deref().map(|token| parsed("from", token)).transpose()?;
     let to = request.to.as_deref().map(|token| parsed("to", token)).transpose()?;
-    let (order, between) = part(request.dir, (from, to), view.left_at());
+    let (order, between) = part(request.dir, (from, to), view.end());
     let page = match rooms_pass(&request.filter, &view) {
         true => view.page(between, order, bounded(request.limit), &request.filter).await?,
         false => Page { events: Vec::new(), last: None, is_end: true },
@@ -64,7 +64,7 @@ pub(crate) async fn context(
     let limit = bounded(request.limit);
     let before_limit = limit / 2;
     let before = view.page(Between::before(index), Order::Descending, before_limit, &request.filter).await?;
-    let after = Between { after: index, before: end_for(view.left_at()) };
+    let after = Between { after: index, before: view.end() };
     let after = view.page(after, Order::Ascending, limit - before_limit, &request.filter).await?;
     let last = after.events.last().unwrap_or(&event);
     let state = view.reader.state_after(last).await?;
@@ -108,13 +108,12 @@ pub(crate) fn bounded(limit: UInt) -> usize {
     usize::try_from(u64::from(limit)).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
 }
 
-/// Which part of a timeline is asked for, and in which order.
+/// Which part of a timeline up to its end is asked for, and in which order.
 fn part(
     dir: Direction,
     (from, to): (Option<TimelineToken>, Option<TimelineToken>),
-    left_at: Option<TimelineIndex>,
+    end: TimelineIndex,
 ) -> (Order, Between) {
-    let end = end_for(left_at);
     let place_before = |token: TimelineToken| TimelineIndex(token.next.0.saturating_sub(1));
     match dir {
         Direction::Backward => {
@@ -128,11 +127,6 @@ fn part(
             (Order::Ascending, Between { after, before })
         }
     }
-}
-
-/// What a user who left does not look beyond.
-fn end_for(left_at: Option<TimelineIndex>) -> TimelineIndex {
-    left_at.map_or(TimelineIndex(i64::MAX), |left| TimelineIndex(left.0.saturating_add(1)))
 }
 
 fn start_of(between: Between, order: Order) -> TimelineToken {

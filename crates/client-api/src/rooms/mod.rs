@@ -9,6 +9,8 @@ mod messages;
 mod relations;
 mod send;
 mod state;
+mod threads;
+mod timestamp;
 mod view;
 
 use crate::endpoints::Endpoints;
@@ -60,6 +62,8 @@ fn reading() -> Endpoints {
         .route(relations::relations)
         .route(relations::relations_of_type)
         .route(relations::relations_of_both_types)
+        .route(threads::threads)
+        .route(timestamp::event_by_timestamp)
 }
 
 fn finding() -> Endpoints {

@@ -9,7 +9,8 @@ use ruma_client_api::state::send_state_event::v3 as state;
 use ruma_common::serde::Raw;
 
 use super::error::in_room;
-use crate::authenticated::{Authenticated, EvenSuspended};
+use super::view::View;
+use crate::authenticated::{Authenticated, EvenSuspended, Standing, suspended};
 use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::request::Body;
@@ -50,12 +51,17 @@ pub(crate) async fn send_state(
     }
 }
 
-/// `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`.
+/// `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`. Suspended users may redact what is their own.
 pub(crate) async fn redact(
     State(rooms): State<Rooms>,
     EvenSuspended(user): EvenSuspended,
     Body(request): Body<redact::Request>,
 ) -> Result<Reply<redact::Response>, ApiError> {
+    if user.standing == Standing::Suspended {
+        let view = View::open(&rooms, &user, request.room_id.clone()).await?;
+        let own = view.event(&request.event_id).await?.pdu.sender() == user.actor.user_id;
+        own.then_some(()).ok_or_else(suspended)?;
+    }
     let redaction = Redaction {
         event_id: request.event_id,
         reason: request.reason,

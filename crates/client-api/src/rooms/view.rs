@@ -90,6 +90,11 @@ impl View {
         if self.is_joined() { None } else { self.membership.joined_until }
     }
 
+    /// The end of what the user looks at: nothing after having left.
+    pub(crate) fn end(&self) -> TimelineIndex {
+        self.left_at().map_or(TimelineIndex(i64::MAX), |left| TimelineIndex(left.0.saturating_add(1)))
+    }
+
     async fn state_after_index(&self, index: TimelineIndex) -> Result<RoomState, ApiError> {
         let upto = Between::before(TimelineIndex(index.0.saturating_add(1)));
         let last = self.reader.timeline(self.room, upto, Order::Descending, 1).await?;

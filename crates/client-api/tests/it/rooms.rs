@@ -235,6 +235,11 @@ async fn related_events_are_found_by_their_relation() {
         server.send(v1(format!("rooms/{room}/relations/{root}/m.thread?dir=f&from={from}"))).await.ok();
     assert_eq!(bodies(&more["chunk"]), ["related2"]);
     assert!(more.get("next_batch").is_none());
+    let threads = server.send(v1(format!("rooms/{room}/threads?include=participated&limit=1"))).await.ok();
+    assert_eq!(bodies(&threads["chunk"]), ["root"]);
+    let from = threads["next_batch"].as_str().unwrap();
+    let older = server.send(v1(format!("rooms/{room}/threads?from={from}"))).await.ok();
+    assert_eq!(older, json!({"chunk": []}), "a thread stands where its latest event does, and nowhere else");
     let none = server.send(v1(format!("rooms/{room}/relations/{root}/m.thread/m.sticker"))).await.ok();
     assert_eq!(none["chunk"], json!([]));
 }
@@ -359,4 +364,25 @@ async fn an_upgraded_room_ends_with_where_it_goes_on() {
     let unknown =
         post(&server, ALICE, &format!("rooms/{room}/upgrade"), json!({"new_version": "none"})).await;
     assert_eq!(unknown.error(), (400, "M_UNSUPPORTED_ROOM_VERSION"));
+}
+
+#[tokio::test]
+async fn the_event_of_a_time_is_found_in_both_directions() {
+    let server = Server::start();
+    let room = room(&server, json!({})).await;
+    say(&server, ALICE, &room, "said").await;
+    let at = |ts: i64, dir: &str| {
+        let path = format!("/_matrix/client/v1/rooms/{room}/timestamp_to_event?ts={ts}&dir={dir}");
+        server.send(Ask::new("GET", &path).by(ALICE))
+    };
+    let first = at(0, "f").await.ok();
+    let create = get(&server, ALICE, &format!("rooms/{room}/state/m.room.create/?format=event")).await.ok();
+    assert_eq!(first["event_id"], create["event_id"]);
+    assert_eq!(first["origin_server_ts"], create["origin_server_ts"]);
+    let latest = at(i64::MAX >> 11, "b").await.ok();
+    let event =
+        get(&server, ALICE, &format!("rooms/{room}/event/{}", latest["event_id"].as_str().unwrap())).await;
+    assert_eq!(event.ok()["content"]["body"], "said");
+    assert_eq!(at(0, "b").await.error(), (404, "M_NOT_FOUND"));
+    assert_eq!(at(i64::MAX >> 11, "f").await.error(), (404, "M_NOT_FOUND"));
 }

@@ -199,6 +199,7 @@ impl Ground {
 }
 
 /// What a future of the memory engine gives, which is ready at once.
+#[expect(clippy::panic, reason = "a test that cannot go on fails")]
 fn now<T>(future: impl Future<Output = T>) -> T {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {

@@ -1,0 +1,109 @@
+//! [The threads of a room](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv1roomsroomidthreads).
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use freehold_rooms::{Between, Rooms, StoredEvent};
+use freehold_store::{Order, TimelineIndex};
+use freehold_sync::TimelineToken;
+use ruma_client_api::filter::RoomEventFilter;
+use ruma_client_api::threads::get_threads::v1::{IncludeThreads, Request, Response};
+use ruma_common::EventId;
+use ruma_common::api::error::ErrorCode;
+use serde::Deserialize;
+
+use super::messages::{bounded, parsed};
+use super::view::View;
+use crate::authenticated::Authenticated;
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::request::Body;
+
+/// How many threads an answer lists unless the client says.
+const LIMIT_DEFAULT: u32 = 20;
+/// How many events are looked at for one answer.
+const LOOKED_AT_MAX: usize = 1_000;
+/// How many events of one thread are looked at.
+const OF_THREAD_MAX: usize = 1_000;
+
+/// `GET /rooms/{roomId}/threads`.
+///
+/// "ordered by the latest event in the thread": the timeline is read backwards, and a thread is listed where its
+/// latest event stands.
+pub(crate) async fn threads(
+    State(rooms): State<Rooms>,
+    user: Authenticated,
+    Body(request): Body<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    let view = View::open(&rooms, &user, request.room_id).await?;
+    let from = request.from.as_deref().map(|token| parsed("from", token)).transpose()?;
+    let limit = bounded(request.limit.unwrap_or(LIMIT_DEFAULT.into())).max(1);
+    let end = view.end();
+    let between = Between::before(from.map_or(end, |from| from.next.min(end)));
+    let page = view.page(between, Order::Descending, LOOKED_AT_MAX, &RoomEventFilter::default()).await?;
+    let mut roots = Vec::new();
+    let mut read_on = page.last.filter(|_| !page.is_end);
+    for event in &page.events {
+        if let Some(root) = root_of_latest(&view, event).await?
+            && (request.include != IncludeThreads::Participated || takes_part(&view, &user, &root).await?)
+        {
+            roots.push(root);
+        }
+        if roots.len() == limit {
+            read_on = event.row.timeline;
+            break;
+        }
+    }
+    let mut response = Response::new(view.all_shown(&roots).await?);
+    response.next_batch = read_on.map(|last| TimelineToken::before(last).to_string());
+    Ok(Reply(response))
+}
+
+/// The root of the thread of which an event is the latest.
+async fn root_of_latest(view: &View, event: &StoredEvent) -> Result<Option<Arc<StoredEvent>>, ApiError> {
+    let Some(root_id) = thread_of(event) else { return Ok(None) };
+    let Ok(root_id) = EventId::parse(root_id) else { return Ok(None) };
+    let root = match view.event(&root_id).await {
+        Ok(root) => root,
+        Err(ApiError { errcode: ErrorCode::NotFound, .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let after = event.row.timeline;
+    let newest = thread(view, &root).await?.into_iter().next();
+    Ok(Some(root).filter(|_| newest == after))
+}
+
+/// Where the events of a thread stand, newest first.
+async fn thread(view: &View, root: &StoredEvent) -> Result<Vec<TimelineIndex>, ApiError> {
+    let related = view.reader.relations(root.number, None, OF_THREAD_MAX).await?;
+    Ok(related.into_iter().filter(|(_, row)| row.rel_type == "m.thread").map(|(index, _)| index).collect())
+}
+
+/// Whether the user began a thread or said something in it.
+async fn takes_part(view: &View, user: &Authenticated, root: &StoredEvent) -> Result<bool, ApiError> {
+    if root.pdu.sender() == user.actor.user_id {
+        return Ok(true);
+    }
+    let related = view.reader.relations(root.number, None, OF_THREAD_MAX).await?;
+    let numbers: Vec<_> =
+        related.into_iter().filter(|(_, row)| row.rel_type == "m.thread").map(|(_, row)| row.event).collect();
+    let events = view.reader.events(&numbers).await?;
+    Ok(events.iter().any(|event| event.row.sender == user.actor.user))
+}
+
+#[derive(Deserialize)]
+struct Content {
+    #[serde(rename = "m.relates_to")]
+    relates_to: RelatesTo,
+}
+
+#[derive(Deserialize)]
+struct RelatesTo {
+    rel_type: String,
+    event_id: String,
+}
+
+fn thread_of(event: &StoredEvent) -> Option<String> {
+    let Content { relates_to } = serde_json::from_str(event.pdu.content()).ok()?;
+    (relates_to.rel_type == "m.thread").then_some(relates_to.event_id)
+}
