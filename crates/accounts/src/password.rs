@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use freehold_store::tables::accounts::PasswordRow;
 use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
@@ -92,6 +93,27 @@ pub(crate) struct Passwords {
     waiting: AtomicUsize,
     waiting_max: usize,
     bytes_max: usize,
+    memory: Memory,
+}
+
+/// The memory that hashes work in. It is kept while others wait for it and given back with the last of them, so that a
+/// burst asks the system for it once and an idle server has none.
+#[derive(Clone, Debug, Default)]
+struct Memory(Arc<Mutex<Vec<Vec<Block>>>>);
+
+impl Memory {
+    fn take(&self) -> Vec<Block> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn put(&self, blocks: Vec<Block>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(blocks);
+    }
+
+    fn give_back(&self) {
+        let blocks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(blocks);
+    }
 }
 
 impl Passwords {
@@ -102,6 +124,7 @@ impl Passwords {
             waiting: AtomicUsize::new(0),
             waiting_max: settings.limits.hashes_waiting,
             bytes_max: settings.limits.password_bytes,
+            memory: Memory::default(),
         }
     }
 
@@ -113,7 +136,8 @@ impl Passwords {
         }
         let salt = random::bytes::<16>()?;
         let cost = self.cost;
-        let hash = self.run(password, move |password| argon2id(password, &salt, cost)).await??;
+        let hash =
+            self.run(password, move |password, memory| argon2id(password, (&salt, cost), memory)).await??;
         Ok(PasswordRow::Argon2id { memory_kib: cost.memory_kib, passes: cost.passes, salt, hash })
     }
 
@@ -124,7 +148,7 @@ impl Passwords {
         row: Option<PasswordRow>,
     ) -> Result<bool, PasswordError> {
         let cost = self.cost;
-        Ok(self.run(password, move |password| compare(password, row, cost)).await??)
+        Ok(self.run(password, move |password, memory| compare(password, row, (cost, memory))).await??)
     }
 
     /// Whether a hash is weaker than those made now.
@@ -140,34 +164,43 @@ impl Passwords {
     async fn run<T: Send + 'static>(
         &self,
         password: &Password,
-        work: impl FnOnce(&[u8]) -> T + Send + 'static,
+        work: impl FnOnce(&[u8], &mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let found = password.0.len();
         if found > self.bytes_max {
             return Err(PasswordError::TooLong { found, max: self.bytes_max });
         }
-        let _place = Place::take(&self.waiting, self.waiting_max).ok_or(PasswordError::Busy)?;
+        let place = Place::take(self).ok_or(PasswordError::Busy)?;
         let _permit = self.at_once.acquire().await.map_err(|closed| failed(&closed))?;
-        let password = password.clone();
-        let done = tokio::task::spawn_blocking(move || work(password.0.as_bytes())).await;
+        let (password, memory) = (password.clone(), self.memory.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let mut blocks = memory.take();
+            let done = work(password.0.as_bytes(), &mut blocks);
+            memory.put(blocks);
+            done
+        });
+        let done = done.await;
+        drop(place);
         done.map_err(|error| failed(&error).into())
     }
 }
 
 /// A place among those who wait or are served; given back when dropped.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a>(&'a Passwords);
 
 impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, max: usize) -> Option<Self> {
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Place(waiting);
-        (before < max).then_some(place)
+    fn take(passwords: &'a Passwords) -> Option<Self> {
+        let before = passwords.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(passwords);
+        (before < passwords.waiting_max).then_some(place)
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.0.waiting.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.memory.give_back();
+        }
     }
 }
 
@@ -175,26 +208,35 @@ fn failed(error: &dyn fmt::Display) -> ServerFailure {
     ServerFailure::Hash(error.to_string())
 }
 
-fn argon2id(password: &[u8], salt: &[u8], cost: HashCost) -> Result<[u8; 32], ServerFailure> {
+fn argon2id(
+    password: &[u8],
+    (salt, cost): (&[u8], HashCost),
+    blocks: &mut Vec<Block>,
+) -> Result<[u8; 32], ServerFailure> {
     let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32)).map_err(|error| failed(&error))?;
+    blocks.resize(params.block_count(), Block::new());
     let mut hash = [0; 32];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password, salt, &mut hash)
+        .hash_password_into_with_memory(password, salt, &mut hash, blocks.as_mut_slice())
         .map_err(|error| failed(&error))?;
     Ok(hash)
 }
 
-fn compare(password: &[u8], row: Option<PasswordRow>, cost: HashCost) -> Result<bool, ServerFailure> {
+fn compare(
+    password: &[u8],
+    row: Option<PasswordRow>,
+    (cost, blocks): (HashCost, &mut Vec<Block>),
+) -> Result<bool, ServerFailure> {
     match row {
         Some(PasswordRow::Argon2id { memory_kib, passes, salt, hash }) => {
-            let found = argon2id(password, &salt, HashCost { memory_kib, passes })?;
+            let found = argon2id(password, (&salt, HashCost { memory_kib, passes }), blocks)?;
             Ok(found.ct_eq(&hash).into())
         }
         Some(PasswordRow::Bcrypt { hash, pepper }) => {
             let peppered = Zeroizing::new([password, pepper.as_bytes()].concat());
             Ok(bcrypt::verify(peppered.as_slice(), &hash).unwrap_or(false))
         }
-        None => argon2id(password, &[0; 16], cost).map(|_| false),
+        None => argon2id(password, (&[0; 16], cost), blocks).map(|_| false),
     }
 }
 
@@ -237,6 +279,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn many_hashes_at_once_share_memory_and_the_last_gives_it_back() {
+        let passwords = Arc::new(passwords());
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let passwords = passwords.clone();
+            tasks.spawn(async move { passwords.hash(&Password::new("correct"), 0).await });
+        }
+        let rows = tasks.join_all().await;
+        assert!(passwords.memory.0.lock().unwrap().is_empty());
+        for row in rows {
+            assert!(passwords.is_right(&Password::new("correct"), Some(row.unwrap())).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
     async fn a_password_out_of_bounds_is_not_hashed() {
         let too_long = passwords().hash(&Password::new(&"x".repeat(21)), 0).await;
         assert!(matches!(too_long, Err(PasswordError::TooLong { found: 21, max: 20 })));
@@ -248,7 +305,7 @@ mod tests {
     fn the_hash_is_the_one_of_rfc_9106_as_the_reference_implementation_prints_it() {
         // From the tests of https://github.com/P-H-C/phc-winner-argon2: version 19, id, t=2, m=2^8 KiB, p=1.
         let cost = HashCost { memory_kib: 256, passes: 2 };
-        let hash = argon2id(b"password", b"somesalt", cost).unwrap();
+        let hash = argon2id(b"password", (b"somesalt", cost), &mut Vec::new()).unwrap();
         let text: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(text, "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe");
     }

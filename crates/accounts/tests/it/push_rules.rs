@@ -60,7 +60,7 @@ async fn rules_stand_where_they_are_put() {
     let (world, somebody) = start().await;
     let put = async |id: &str, after: Option<&str>, before: Option<&str>| {
         let rule = content_rule(id);
-        world.accounts.set_push_rule(&somebody.actor, &rule, (after, before)).await.map(|()| ())
+        world.accounts.set_push_rule(&somebody.actor, &rule, (after, before)).await
     };
     let order = async || {
         let rules = world.accounts.push_rules(&somebody.actor).await.unwrap();
