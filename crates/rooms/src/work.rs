@@ -324,6 +324,8 @@ impl Work {
     /// The change as a batch. The snapshot that it was made from is no longer held.
     async fn written(mut self) -> Result<(Written, Batch), ActionError> {
         let row = self.write().await?;
+        // If nobody waits for the commit to its end, the next writer reads the room anew.
+        *self.guard = None;
         let redacted: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
         let is_redaction = !redacted.is_empty();
         if is_redaction {
@@ -360,11 +362,10 @@ struct Written {
 }
 
 impl Written {
-    /// Puts the room as it is now where the next writer finds it. Without a position the change had no effect, and
-    /// the room may have changed under us: the next writer reads it anew.
+    /// Puts the room as it is now where the next writer finds it. Without a position the change had no effect, because
+    /// the room changed under us: the next writer reads it anew.
     fn finish(mut self, position: Option<&Position>) {
         let Some(position) = position else {
-            *self.guard = None;
             return;
         };
         // What lies on it may be redacted by now; of a new room, nothing may be wanted for long.

@@ -1,9 +1,14 @@
 //! Several who write at the same time.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use freehold_rooms::{ActionError, CreateRoom, NewEvent, Preset};
+use freehold_store::{
+    Batch, BoxFuture, CommitError, Engine, EngineError, EngineSnapshot, MemoryEngine, Position,
+};
 use serde_json::json;
 
 use crate::hosted::{World, about, entry, message, raw};
@@ -95,4 +100,39 @@ async fn levels_that_are_no_integers_are_refused_in_every_version() {
             assert!(matches!(refused, Err(ActionError::BadField { .. })), "{version} {place}: {refused:?}");
         }
     }
+}
+
+/// An engine that takes a moment longer to say that a batch is durable.
+struct Slow(MemoryEngine);
+
+impl Engine for Slow {
+    fn snapshot(&self) -> Result<Box<dyn EngineSnapshot>, EngineError> {
+        self.0.snapshot()
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>> {
+        Box::pin(async move {
+            let done = self.0.commit(batch).await;
+            tokio::task::yield_now().await;
+            done
+        })
+    }
+}
+
+/// A client hangs up while its change is on the way to the disk.
+#[tokio::test]
+async fn a_change_that_nobody_waited_for_is_known_to_the_next() {
+    let world = World::over(Arc::new(Slow(MemoryEngine::new())), &["one.example", "two.example"]).await;
+    let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
+    let room = world.public_room(&alice, "12").await;
+    {
+        let mut join = pin!(world.rooms.join(&bob, entry(&room, &["one.example"])));
+        let mut context = Context::from_waker(Waker::noop());
+        while world.membership(&room, BOB).await.is_none() {
+            assert!(join.as_mut().poll(&mut context).is_pending(), "the join was to be given up");
+        }
+    }
+    assert_eq!(world.membership(&room, BOB).await.as_deref(), Some("join"));
+    world.say(&bob, &room, "here I am").await;
+    assert_eq!(world.visible_bodies(&alice, &room).await, ["here I am"]);
 }
