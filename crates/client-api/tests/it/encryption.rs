@@ -10,14 +10,14 @@ const KEYS: &str = "/_matrix/client/v3/keys";
 const BACKUP: &str = "/_matrix/client/v3/room_keys";
 
 /// Somebody who is logged in.
-struct Person {
+pub(crate) struct Person {
     host: &'static str,
-    session: Value,
+    pub(crate) session: Value,
     key: SigningKey,
 }
 
 impl Person {
-    async fn new(server: &Server, host: &'static str, name: &str) -> Self {
+    pub(crate) async fn new(server: &Server, host: &'static str, name: &str) -> Self {
         let session = register(server, host, name).await;
         Person { host, session, key: SigningKey::from_seed(&[name.as_bytes()[0]; 32]) }
     }
@@ -45,7 +45,7 @@ impl Person {
         document
     }
 
-    fn device_keys(&self) -> Value {
+    pub(crate) fn device_keys(&self) -> Value {
         let device = self.device();
         let keys = json!({
             "user_id": self.id(),
@@ -56,7 +56,7 @@ impl Person {
         self.signed(keys, device, &self.key)
     }
 
-    fn one_time_key(&self) -> Value {
+    pub(crate) fn one_time_key(&self) -> Value {
         self.signed(json!({ "key": "public" }), self.device(), &self.key)
     }
 

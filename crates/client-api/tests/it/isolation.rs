@@ -10,6 +10,7 @@ use ruma_common::owned_user_id;
 use serde_json::{Value, json};
 
 use crate::accounts::{register, token};
+use crate::encryption::Person;
 use crate::ledger::{Ledger, State};
 use crate::server::{ALICES, Answer, Ask, BOBS, Server};
 
@@ -40,6 +41,8 @@ const STRANGER: &str = "@stranger:bob.example";
 struct World {
     server: Server,
     tokens: BTreeMap<&'static str, String>,
+    /// The keys of the owner's device.
+    keys: Value,
     existing: Ids,
     missing: Ids,
 }
@@ -51,13 +54,19 @@ impl World {
             admins: [owned_user_id!("@admin:bob.example"), owned_user_id!("@owner:alice.example")].into(),
             ..AccountPolicy::default()
         });
-        let mut tokens = BTreeMap::new();
-        for (host, name) in [(ALICES, "owner"), (BOBS, "stranger"), (BOBS, "admin")] {
-            let session = register(&server, host, name).await;
+        let owner = Person::new(&server, ALICES, "owner").await;
+        let keys = json!({
+            "device_keys": owner.device_keys(),
+            "one_time_keys": { "signed_curve25519:A": owner.one_time_key() },
+        });
+        let device = owner.session["device_id"].as_str().unwrap();
+        let mut tokens =
+            BTreeMap::from([("owner", token(&owner.session).to_owned()), ("device", device.to_owned())]);
+        for name in ["stranger", "admin"] {
+            let session = register(&server, BOBS, name).await;
             tokens.insert(name, token(&session).to_owned());
-            tokens.entry("device").or_insert(session["device_id"].as_str().unwrap().to_owned());
         }
-        let mut world = World { server, tokens, existing: Ids::new(), missing: Ids::new() };
+        let mut world = World { server, tokens, keys, existing: Ids::new(), missing: Ids::new() };
         world.make_things().await;
         world
     }
@@ -92,7 +101,17 @@ impl World {
         self.owner("PUT", &format!("user/{OWNER}/rooms/{room_id}/account_data/existing"), json!({})).await;
         self.owner("PUT", &format!("user/{OWNER}/rooms/{room_id}/tags/existing"), json!({})).await;
         self.owner("PUT", &format!("profile/{OWNER}/displayname"), json!({"displayname": "secret"})).await;
+        let algorithm = "m.megolm_backup.v1.curve25519-aes-sha2";
+        let backup = json!({"algorithm": algorithm, "auth_data": {"public_key": "secret", "signatures": {}}});
+        let backup =
+            self.owner("POST", "room_keys/version", backup).await["version"].as_str().unwrap().to_owned();
+        let key =
+            json!({"first_message_index": 0, "forwarded_count": 0, "is_verified": false, "session_data": {}});
+        self.owner("PUT", &format!("room_keys/keys/{room_id}/existing?version={backup}"), key).await;
+        self.owner("POST", "keys/upload", self.keys.clone()).await;
         let existing = [
+            ("version", backup),
+            ("sessionId", "existing".to_owned()),
             ("roomId", room_id.clone()),
             ("roomIdOrAlias", room_id),
             ("eventId", event_id),
@@ -139,7 +158,7 @@ fn missing(name: &str, existing: &str) -> String {
     match name {
         "roomAlias" => format!("#missings:{ALICES}"),
         "userId" => format!("@nobody:{ALICES}"),
-        "ruleId" | "type" | "tag" => "missings".to_owned(),
+        "ruleId" | "type" | "tag" | "sessionId" => "missings".to_owned(),
         // Another letter, so that an id is another one of the same length.
         _ => existing.chars().map(rotated).collect(),
     }
@@ -162,6 +181,12 @@ const PATHS: &[(&str, &str)] = &[(
 const QUERIES: &[(&str, &str)] = &[
     ("GET /_matrix/client/v3/rooms/{roomId}/messages", "dir=b"),
     ("GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event", "dir=f&ts=0"),
+    ("GET /_matrix/client/v3/room_keys/keys/{roomId}", "version={version}"),
+    ("PUT /_matrix/client/v3/room_keys/keys/{roomId}", "version={version}"),
+    ("DELETE /_matrix/client/v3/room_keys/keys/{roomId}", "version={version}"),
+    ("GET /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", "version={version}"),
+    ("PUT /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", "version={version}"),
+    ("DELETE /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", "version={version}"),
 ];
 
 /// Bodies with which an endpoint goes about its work.
@@ -173,6 +198,29 @@ const BODIES: &[(&str, &str)] = &[
     ("POST /_matrix/client/v3/rooms/{roomId}/upgrade", r#"{"new_version":"11"}"#),
     ("PUT /_matrix/client/v3/directory/list/room/{roomId}", r#"{"visibility":"public"}"#),
     ("PUT /_matrix/client/v3/directory/room/{roomAlias}", r#"{"room_id":"{roomId}"}"#),
+    (
+        "PUT /_matrix/client/v3/room_keys/version/{version}",
+        r#"{"algorithm":"m.megolm_backup.v1.curve25519-aes-sha2",
+            "auth_data":{"public_key":"new","signatures":{}}}"#,
+    ),
+    (
+        "PUT /_matrix/client/v3/room_keys/keys/{roomId}",
+        r#"{"sessions":{"new":{
+            "first_message_index":0,"forwarded_count":0,"is_verified":false,"session_data":{}}}}"#,
+    ),
+    (
+        "PUT /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}",
+        r#"{"first_message_index":0,"forwarded_count":0,"is_verified":false,"session_data":{}}"#,
+    ),
+    (
+        "PUT /_matrix/client/v3/sendToDevice/{eventType}/{txnId}",
+        r#"{"messages":{"{userId}":{"{deviceId}":{}}}}"#,
+    ),
+    ("POST /_matrix/client/v3/keys/query", r#"{"device_keys":{"{userId}":[]}}"#),
+    (
+        "POST /_matrix/client/v3/keys/claim",
+        r#"{"one_time_keys":{"{userId}":{"{deviceId}":"signed_curve25519"}}}"#,
+    ),
     ("PUT /_matrix/client/v1/admin/suspend/{userId}", r#"{"suspended":true}"#),
     ("PUT /_matrix/client/v1/admin/lock/{userId}", r#"{"locked":true}"#),
     ("PUT /_matrix/client/v3/profile/{userId}/{keyName}", r#"{"displayname":"new"}"#),
@@ -197,11 +245,22 @@ const PUBLIC: &[(&str, &str)] = &[
         "any server asks for profiles: \
          https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1queryprofile",
     ),
+    (
+        "POST /_matrix/client/v3/keys/query",
+        "any server asks for keys of devices: \
+         https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1userkeysquery",
+    ),
+    (
+        "POST /_matrix/client/v3/keys/claim",
+        "any server claims one-time keys: \
+         https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1userkeysclaim",
+    ),
 ];
 
 /// Endpoints that answer their owner the same, too, and why.
 const SAME_FOR_ALL: &[(&str, &str)] = &[
     ("DELETE /_matrix/client/v3/devices/{deviceId}", "asks for the password first"),
+    ("PUT /_matrix/client/v3/sendToDevice/{eventType}/{txnId}", "says nothing about who gets it"),
     ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}", "makes what does not exist"),
 ];
 
