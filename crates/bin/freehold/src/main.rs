@@ -30,10 +30,6 @@ use clap::Parser as _;
 use crate::cli::{Cli, Failure, Topic};
 use crate::config::Config;
 
-/// Gives the memory of a password hash back when it is done; the system's allocator keeps it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(cli) {
