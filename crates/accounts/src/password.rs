@@ -208,30 +208,16 @@ fn failed(error: &dyn fmt::Display) -> ServerFailure {
     ServerFailure::Hash(error.to_string())
 }
 
-<<<<<<< HEAD
 fn argon2id(
     password: &[u8],
     (salt, cost): (&[u8], HashCost),
     blocks: &mut Vec<Block>,
 ) -> Result<[u8; 32], ServerFailure> {
-=======
-/// For how many blocks of 1 KiB memory is asked at least. The allocator of glibc keeps what was freed, unless it was more
-/// than 32 MiB (`DEFAULT_MMAP_THRESHOLD_MAX` in its `malloc.c`); what is asked for and not touched takes no memory.
-const BLOCKS_GIVEN_BACK: usize = 33 * 1024;
-
-fn argon2id(password: &[u8], salt: &[u8], cost: HashCost) -> Result<[u8; 32], ServerFailure> {
->>>>>>> 4c56b87 (accounts: memory of a password hash goes back to the system)
     let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32)).map_err(|error| failed(&error))?;
     blocks.resize(params.block_count(), Block::new());
     let mut hash = [0; 32];
-    let mut blocks = Vec::with_capacity(params.block_count().max(BLOCKS_GIVEN_BACK));
-    blocks.resize(params.block_count(), Block::new());
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-<<<<<<< HEAD
         .hash_password_into_with_memory(password, salt, &mut hash, blocks.as_mut_slice())
-=======
-        .hash_password_into_with_memory(password, salt, &mut hash, &mut blocks)
->>>>>>> 4c56b87 (accounts: memory of a password hash goes back to the system)
         .map_err(|error| failed(&error))?;
     Ok(hash)
 }
