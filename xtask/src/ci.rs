@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("fuzz smoke", || fuzz::smoke().map(passed)),
     ("bench smoke", || bench::smoke().map(passed)),
     ("real servers", real_servers),
+    ("real clients", real_clients),
 ];
 
 /// Runs all steps, also after one has failed, and closes with the number that passed.
@@ -143,6 +144,13 @@ fn browser() -> Result<Verdict, String> {
 fn real_servers() -> Result<Verdict, String> {
     match peers::availability() {
         Ok(()) => peers::run(&peers::Peer::Synapse(peers::SynapseOptions::default())).map(passed),
+        Err(reason) => Ok(Verdict::Skipped(reason)),
+    }
+}
+
+fn real_clients() -> Result<Verdict, String> {
+    match peers::clients::availability() {
+        Ok(()) => peers::run(&peers::Peer::Clients).map(passed),
         Err(reason) => Ok(Verdict::Skipped(reason)),
     }
 }

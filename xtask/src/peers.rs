@@ -1,4 +1,6 @@
-//! Real servers from the package registries, run on loopback.
+//! Real servers and clients from the package registries, run on loopback.
+
+pub(crate) mod clients;
 
 use std::{
     path::Path,
@@ -12,6 +14,8 @@ use crate::process::{Outcome, call, cargo, is_present, program, target_folder};
 pub(crate) enum Peer {
     /// Two Synapse servers make rooms with real forks; every event is checked and every state compared
     Synapse(SynapseOptions),
+    /// matrix-js-sdk and matrix-nio use our server, as people of two tenants, also over a crash
+    Clients,
 }
 
 /// What the rooms are and where they go.
@@ -26,9 +30,9 @@ const SYNAPSE: &str = "matrix-synapse==1.163.2";
 
 /// Runs a peer, or says what is missing.
 pub(crate) fn run(peer: &Peer) -> Outcome {
-    availability()?;
     match peer {
-        Peer::Synapse(options) => synapse(options),
+        Peer::Synapse(options) => availability().and_then(|()| synapse(options)),
+        Peer::Clients => clients::availability().and_then(|()| clients::run()),
     }
 }
 

@@ -1,18 +1,23 @@
 //! What sync asks of other services: the user's own data and the device's messages and keys.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::sync::Arc;
 
-use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, ReadError, RoomNumber, Snapshot, UserNumber};
+use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, RoomNumber, Snapshot, UserNumber};
 use ruma_client_api::filter::FilterDefinition;
-use ruma_common::OneTimeKeyAlgorithm;
 use ruma_common::OwnedUserId;
 use ruma_common::push::Ruleset;
 
 use crate::response::{DeviceLists, EventJson};
 
 /// What a future of these traits gives.
-pub type Answer<'a, T> = BoxFuture<'a, Result<T, ReadError>>;
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, NewsError>>;
+
+/// A service could not say what is new.
+#[derive(Debug, thiserror::Error)]
+#[error("another service failed")]
+pub struct NewsError(#[source] pub Box<dyn Error + Send + Sync>);
 
 /// The user's own data.
 pub trait AccountNews: Send + Sync + 'static {
@@ -78,7 +83,7 @@ pub trait DeviceNews: Send + Sync + 'static {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeldKeys {
     /// One-time keys by algorithm.
-    pub one_time: BTreeMap<OneTimeKeyAlgorithm, u64>,
+    pub one_time: BTreeMap<String, u64>,
     /// Algorithms with a fallback key that was not used.
-    pub unused_fallback: Vec<OneTimeKeyAlgorithm>,
+    pub unused_fallback: Vec<String>,
 }

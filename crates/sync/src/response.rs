@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ruma_common::{OneTimeKeyAlgorithm, OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -29,9 +29,9 @@ pub struct SyncResponse {
     #[serde(skip_serializing_if = "DeviceLists::is_empty")]
     pub device_lists: DeviceLists,
     /// How many one-time keys of this device the server has.
-    pub device_one_time_keys_count: BTreeMap<OneTimeKeyAlgorithm, u64>,
+    pub device_one_time_keys_count: BTreeMap<String, u64>,
     /// For which algorithms the server has a fallback key that was not used.
-    pub device_unused_fallback_key_types: Vec<OneTimeKeyAlgorithm>,
+    pub device_unused_fallback_key_types: Vec<String>,
 }
 
 impl SyncResponse {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::filter::event_passes;
 use crate::lazy_members::SentMembers;
-use crate::news::{AccountNews, DeviceNews};
+use crate::news::{AccountNews, DeviceNews, NewsError};
 use crate::receipts::{NewReceipt, ReceiptError, set_receipts};
 use crate::response::{EventJson, SyncResponse};
 use crate::rooms_update::RoomsLook;
@@ -62,6 +62,9 @@ pub enum SyncError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Another service failed.
+    #[error(transparent)]
+    News(#[from] NewsError),
     /// A room cannot be read.
     #[error(transparent)]
     Room(#[from] Unreadable),

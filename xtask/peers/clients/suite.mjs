@@ -44,6 +44,14 @@ function withTimeout(promise, seconds, name) {
     return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }
 
+/** Has the server killed and started by who runs the suite. */
+export function restartServer() {
+    return new Promise((done) => {
+        process.stdin.once("data", done);
+        print("@restart");
+    });
+}
+
 /** Prints the count and ends the process. */
 export function finish() {
     print(`${results.passed} passed, ${results.failed} failed`);

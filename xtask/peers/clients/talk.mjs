@@ -2,7 +2,7 @@
 // The two URLs are two tenants of one process, or one server twice.
 
 import { parseArgs } from "node:util";
-import { finish, check, step, until } from "./suite.mjs";
+import { finish, check, restartServer, step, until } from "./suite.mjs";
 import { logIn, password, register, sdk, startClient, untilMember, untilText, withPassword } from "./people.mjs";
 import { Nio } from "./nio.mjs";
 import { verifyWithSas } from "./sas.mjs";
@@ -12,6 +12,8 @@ const { values } = parseArgs({
         first: { type: "string" },
         second: { type: "string" },
         python: { type: "string" },
+        // Whether who runs the suite kills and starts the server when asked to.
+        restarts: { type: "boolean", default: false },
         suffix: { type: "string", default: String(Date.now() % 100000) },
     },
 });
@@ -214,6 +216,17 @@ await step("older messages are paged", async () => {
     check(bodies.filter((body) => /^line /.test(body ?? "")).length === 30, `30 lines, not ${bodies.length} events`);
     check(timeline.getEvents().length > 0, "the timeline has events");
 });
+if (values.restarts) {
+    await step("a server that is killed and started loses nothing that was said", async () => {
+        const { event_id } = await one.sendTextMessage(room, "before the crash");
+        await restartServer();
+        check((await stored(one, `/_matrix/client/v3/rooms/${room}/event/${event_id}`)).event_id === event_id, "it is there");
+        await untilText(two, room, "before the crash", 60);
+        await until("one to send again", () => one.sendTextMessage(room, "after the crash").then(() => true, () => false));
+        await untilText(two, room, "after the crash", 60);
+        await nio.do("read", { room_id: room, body: "after the crash" });
+    }, 180);
+}
 await step("display names and power levels reach others", async () => {
     await two.setDisplayName("Two of Two");
     await until("the name", () => one.getRoom(plain).getMember(ids.two).name === "Two of Two");
