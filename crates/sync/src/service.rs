@@ -131,7 +131,7 @@ impl SyncService {
         &self,
         actor: &Actor,
         filter_id: &str,
-    ) -> Result<Option<FilterDefinition>, ReadError> {
+    ) -> Result<Option<FilterDefinition>, NewsError> {
         self.0.outside.accounts.filter(actor, filter_id).await
     }
 
