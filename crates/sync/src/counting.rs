@@ -25,10 +25,9 @@ impl Look<'_> {
     pub(crate) async fn unread_counts(&self, view: &View<'_>) -> Result<RoomCounts, SyncError> {
         let receipts = own_receipts(&self.snapshot, view.room, self.actor.user).await?;
         let read = ReadUpTo::new(view.joined_at(), &receipts);
-        let rules = self.inner.outside.accounts.ruleset(&self.snapshot, self.actor).await?;
         let to = TimelineIndex::last_of(self.snapshot.position());
         let key = (self.actor.user, view.room);
-        let mut counted = self.inner.unread.go_on(key, read, rules, to);
+        let mut counted = self.inner.unread.go_on(key, read, to);
         let between = Between { after: counted.to, before: TimelineIndex(to.0.saturating_add(1)) };
         let mut rows = view.reader.timeline(view.room, between, Order::Descending, EVENTS_MAX).await?;
         rows.reverse();
@@ -49,6 +48,7 @@ impl Look<'_> {
     ) -> Result<(), SyncError> {
         let numbers: Vec<EventNumber> = rows.iter().map(|(_, event)| *event).collect();
         let events = view.reader.events(&numbers).await?;
+        let rules = self.inner.outside.accounts.ruleset(&self.snapshot, self.actor.user).await?;
         let mut context = None;
         for ((index, _), event) in rows.into_iter().zip(events) {
             if event.row.sender == self.actor.user {
@@ -61,7 +61,7 @@ impl Look<'_> {
                 Some(context) => context,
                 None => context.insert(view.push_context().await?),
             };
-            let notifies = notifies(&counted.rules, context, &event).await;
+            let notifies = notifies(&rules, context, &event).await;
             if notifies.notify {
                 let thread = self.thread_of(view, &event).await?;
                 if !counted.read.covers(index, thread.as_ref()) {

@@ -62,9 +62,7 @@ impl Look<'_> {
         let to = self.snapshot.position();
         let mut ephemeral = receipt_events(&self.snapshot, (room, self.actor.user), since, to).await?;
         ephemeral.extend(self.typing_event(room, since));
-        let accounts = &self.inner.outside.accounts;
-        let mut account_data =
-            accounts.account_data(&self.snapshot, self.actor.user, Some(room), since).await?;
+        let mut account_data = self.account_data.get(&Some(room)).cloned().unwrap_or_default();
         let filter = &self.request.filter.room;
         ephemeral.retain(|event| room_event_passes(&filter.ephemeral, event.get()));
         account_data.retain(|event| room_event_passes(&filter.account_data, event.get()));

@@ -29,7 +29,7 @@ mod typing;
 mod unread;
 mod view;
 
-pub use news::{AccountNews, Answer, DeviceNews, HeldKeys, NewsError};
+pub use news::{AccountData, AccountNews, Answer, DeviceNews, HeldKeys, NewsError};
 pub use receipts::{NewReceipt, ReceiptError};
 pub use service::{Outside, StateForm, SyncError, SyncRequest, SyncService, TIMEOUT_MAX};
 pub use set_typing::TypingError;

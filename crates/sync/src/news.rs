@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::sync::Arc;
 
 use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, RoomNumber, Snapshot, UserNumber};
 use ruma_client_api::filter::FilterDefinition;
@@ -24,25 +23,16 @@ pub trait AccountNews: Send + Sync + 'static {
     /// A filter that the user stored.
     fn filter<'a>(&'a self, actor: &'a Actor, filter_id: &'a str) -> Answer<'a, Option<FilterDefinition>>;
 
-    /// The account data that changed after `since`; without `since`, all: outside of rooms, or of one room, tags included.
+    /// The account data that changed after `since`, tags and push rules included; without `since`, all.
     fn account_data<'a>(
         &'a self,
         snapshot: &'a Snapshot,
         user: UserNumber,
-        room: Option<RoomNumber>,
         since: Option<Position>,
-    ) -> Answer<'a, Vec<EventJson>>;
-
-    /// The rooms whose account data changed after `since`.
-    fn rooms_with_account_data<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        user: UserNumber,
-        since: Position,
-    ) -> Answer<'a, BTreeSet<RoomNumber>>;
+    ) -> Answer<'a, Vec<AccountData>>;
 
     /// The user's push rules.
-    fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, actor: &'a Actor) -> Answer<'a, Arc<Ruleset>>;
+    fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, user: UserNumber) -> Answer<'a, Ruleset>;
 
     /// Whom the user ignores.
     fn ignored_users<'a>(
@@ -77,6 +67,17 @@ pub trait DeviceNews: Send + Sync + 'static {
         actor: &'a Actor,
         since: Position,
     ) -> Answer<'a, DeviceLists>;
+}
+
+/// A piece of account data.
+#[derive(Clone, Debug)]
+pub struct AccountData {
+    /// The room it is about; none if it is about the whole account.
+    pub room: Option<RoomNumber>,
+    /// Its event type.
+    pub event_type: String,
+    /// The event.
+    pub event: EventJson,
 }
 
 /// The keys of a device that the server holds for others to claim.

@@ -33,7 +33,7 @@ pub(crate) struct Standing {
 impl<'a> RoomsLook<'a> {
     pub(crate) async fn new(look: &'a Look<'a>) -> Result<Self, SyncError> {
         let ignored = look.inner.outside.accounts.ignored_users(&look.snapshot, look.actor.user).await?;
-        Ok(RoomsLook { look, changed: changed_rooms(look).await?, ignored })
+        Ok(RoomsLook { look, changed: changed_rooms(look), ignored })
     }
 
     /// The news of all rooms.
@@ -119,14 +119,13 @@ impl<'a> RoomsLook<'a> {
     }
 }
 
-async fn changed_rooms(look: &Look<'_>) -> Result<Option<BTreeSet<RoomNumber>>, SyncError> {
-    let Some(since) = look.since() else { return Ok(None) };
+fn changed_rooms(look: &Look<'_>) -> Option<BTreeSet<RoomNumber>> {
+    let since = look.since()?;
     let touched = look.inner.store.rooms_touched(since, look.snapshot.position());
-    let Some(mut changed) = touched else { return Ok(None) };
+    let mut changed = touched?;
     changed.extend(look.inner.typing.rooms_changed(look.typing_since));
-    let accounts = &look.inner.outside.accounts;
-    changed.extend(accounts.rooms_with_account_data(&look.snapshot, look.actor.user, since).await?);
-    Ok(Some(changed))
+    changed.extend(look.account_data.keys().flatten());
+    Some(changed)
 }
 
 /// Events from their JSON texts.

@@ -1,12 +1,15 @@
 //! The sync itself: what is new between two positions, and waiting until something is
 //! (<https://spec.matrix.org/v1.19/client-server-api/#syncing>).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_rooms::{Reader, Rooms, Unreadable, Viewer};
-use freehold_store::{Actor, Clock, DeviceNumber, Position, ReadError, Snapshot, Store};
+use freehold_store::{
+    Actor, Clock, DeviceNumber, Position, ReadError, RoomNumber, Snapshot, Store, UserNumber,
+};
 use ruma_client_api::filter::FilterDefinition;
 use ruma_common::RoomId;
 use tokio::time::{Instant, timeout_at};
@@ -104,6 +107,8 @@ pub(crate) struct Look<'a> {
     pub(crate) actor: &'a Actor,
     pub(crate) device: DeviceNumber,
     pub(crate) request: &'a SyncRequest,
+    /// The account data that is new, by the room it is about.
+    pub(crate) account_data: BTreeMap<Option<RoomNumber>, Vec<EventJson>>,
     /// Up to where the client has seen typing notices.
     pub(crate) typing_since: u64,
 }
@@ -183,16 +188,43 @@ impl Inner {
         let typing_since = since.map_or(0, |since| since.typing);
         let reader = self.rooms.reader_at(snapshot.clone());
         let viewer = Viewer::from(actor);
-        Look { inner: self, snapshot, reader, viewer, actor, device, request, typing_since }
-            .answer(typing)
-            .await
+        let account_data = self.account_data(&snapshot, actor.user, request).await?;
+        let look = Look {
+            inner: self,
+            snapshot,
+            reader,
+            viewer,
+            actor,
+            device,
+            request,
+            account_data,
+            typing_since,
+        };
+        look.answer(typing).await
+    }
+
+    async fn account_data(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNumber,
+        request: &SyncRequest,
+    ) -> Result<BTreeMap<Option<RoomNumber>, Vec<EventJson>>, SyncError> {
+        let since = request.since.map(|since| since.position);
+        let mut by_room: BTreeMap<_, Vec<EventJson>> = BTreeMap::new();
+        for data in self.outside.accounts.account_data(snapshot, user, since).await? {
+            if data.room.is_none() && data.event_type == "m.push_rules" {
+                self.unread.forget(user);
+            }
+            by_room.entry(data.room).or_default().push(data.event);
+        }
+        Ok(by_room)
     }
 }
 
 impl Look<'_> {
     async fn answer(&self, typing: u64) -> Result<SyncResponse, SyncError> {
         let since = self.since();
-        let (accounts, devices) = (&self.inner.outside.accounts, &self.inner.outside.devices);
+        let devices = &self.inner.outside.devices;
         let held = devices.held_keys(&self.snapshot, self.device).await?;
         let to_device_since = self.request.since.map_or(Position(0), |since| since.to_device);
         let (to_device, to_device_seen) =
@@ -201,7 +233,7 @@ impl Look<'_> {
             Some(since) => devices.device_lists(&self.snapshot, self.actor, since).await?,
             None => Default::default(),
         };
-        let account_data = accounts.account_data(&self.snapshot, self.actor.user, None, since).await?;
+        let account_data = self.account_data.get(&None).cloned().unwrap_or_default();
         let next = SyncToken {
             position: self.snapshot.position(),
             to_device: to_device_seen,

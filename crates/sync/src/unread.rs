@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freehold_store::{RoomNumber, TimelineIndex, UserNumber};
 use ruma_common::OwnedEventId;
-use ruma_common::push::Ruleset;
 
 use crate::receipts::Kept;
 use crate::response::UnreadCounts;
@@ -102,19 +101,18 @@ impl ReadUpTo {
     }
 }
 
-/// What was counted: with which receipts and rules, up to where.
+/// What was counted: with which receipts, up to where.
 #[derive(Clone, Debug)]
 pub(crate) struct Counted {
     pub(crate) read: ReadUpTo,
-    pub(crate) rules: Arc<Ruleset>,
     pub(crate) to: TimelineIndex,
     pub(crate) counts: RoomCounts,
 }
 
 impl Counted {
     /// Nothing was counted yet.
-    pub(crate) fn nothing(read: ReadUpTo, rules: Arc<Ruleset>) -> Self {
-        Counted { to: read.least(), read, rules, counts: RoomCounts::default() }
+    pub(crate) fn nothing(read: ReadUpTo) -> Self {
+        Counted { to: read.least(), read, counts: RoomCounts::default() }
     }
 }
 
@@ -129,22 +127,23 @@ struct Remembered {
 }
 
 impl Unread {
-    /// Where counting goes on: what was counted with the same receipts and rules up to `to` or before, or nothing.
-    pub(crate) fn go_on(
-        &self,
-        key: (UserNumber, RoomNumber),
-        read: ReadUpTo,
-        rules: Arc<Ruleset>,
-        to: TimelineIndex,
-    ) -> Counted {
+    /// Where counting goes on: what was counted with the same receipts up to `to` or before, or nothing.
+    pub(crate) fn go_on(&self, key: (UserNumber, RoomNumber), read: ReadUpTo, to: TimelineIndex) -> Counted {
         let remembered = self.lock().counted.get(&key).cloned();
         match remembered {
-            Some(counted)
-                if counted.read == read && Arc::ptr_eq(&counted.rules, &rules) && counted.to <= to =>
-            {
-                Counted::clone(&counted)
-            }
-            _ => Counted::nothing(read, rules),
+            Some(counted) if counted.read == read && counted.to <= to => Counted::clone(&counted),
+            _ => Counted::nothing(read),
+        }
+    }
+
+    /// Forgets what was counted for a user, whose push rules changed.
+    pub(crate) fn forget(&self, user: UserNumber) {
+        let mut remembered = self.lock();
+        let rooms = (user, RoomNumber(0))..=(user, RoomNumber(u64::MAX));
+        let keys: Vec<_> = remembered.counted.range(rooms).map(|(key, _)| *key).collect();
+        // They stay in the order of ages, where a key without counts does no harm.
+        for key in keys {
+            remembered.counted.insert(key, Arc::new(Counted::nothing(ReadUpTo::default())));
         }
     }
 
@@ -222,17 +221,18 @@ mod tests {
     fn a_count_goes_on_only_with_the_same_receipts_and_rules() {
         let unread = Unread::default();
         let key = (UserNumber(1), RoomNumber(1));
-        let rules = Arc::new(Ruleset::new());
         let read = ReadUpTo { room: TimelineIndex(3), threads: BTreeMap::new() };
-        let mut counted = Counted::nothing(read.clone(), rules.clone());
+        let mut counted = Counted::nothing(read.clone());
         counted.to = TimelineIndex(9);
         unread.remember(key, counted);
-        let goes_on = |read: &ReadUpTo, rules: &Arc<Ruleset>| {
-            unread.go_on(key, read.clone(), rules.clone(), TimelineIndex(10)).to == TimelineIndex(9)
-        };
-        assert!(goes_on(&read, &rules));
-        assert!(!goes_on(&ReadUpTo { room: TimelineIndex(4), threads: BTreeMap::new() }, &rules));
-        assert!(!goes_on(&read, &Arc::new(Ruleset::new())));
-        assert_eq!(unread.go_on(key, read, rules, TimelineIndex(8)).to, TimelineIndex(3));
+        let goes_on =
+            |read: &ReadUpTo| unread.go_on(key, read.clone(), TimelineIndex(10)).to == TimelineIndex(9);
+        assert!(goes_on(&read));
+        assert!(!goes_on(&ReadUpTo { room: TimelineIndex(4), threads: BTreeMap::new() }));
+        assert_eq!(unread.go_on(key, read.clone(), TimelineIndex(8)).to, TimelineIndex(3));
+        unread.forget(UserNumber(2));
+        assert!(goes_on(&read));
+        unread.forget(UserNumber(1));
+        assert!(!goes_on(&read));
     }
 }

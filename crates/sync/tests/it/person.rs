@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use freehold_rooms::CreateRoom;
-use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, RoomNumber, Snapshot, UserNumber};
+use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, Snapshot, UserNumber};
 use freehold_sync::response::{DeviceLists, EventJson};
-use freehold_sync::{AccountNews, Answer, DeviceNews, HeldKeys, Outside, SyncRequest, SyncService};
+use freehold_sync::{
+    AccountData, AccountNews, Answer, DeviceNews, HeldKeys, Outside, SyncRequest, SyncService,
+};
 use ruma_client_api::filter::FilterDefinition;
 use ruma_common::push::Ruleset;
 use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
@@ -35,23 +37,13 @@ impl AccountNews for Accounts {
         &'a self,
         _: &'a Snapshot,
         _: UserNumber,
-        _: Option<RoomNumber>,
         _: Option<Position>,
-    ) -> Answer<'a, Vec<EventJson>> {
+    ) -> Answer<'a, Vec<AccountData>> {
         ready(Vec::new())
     }
 
-    fn rooms_with_account_data<'a>(
-        &'a self,
-        _: &'a Snapshot,
-        _: UserNumber,
-        _: Position,
-    ) -> Answer<'a, BTreeSet<RoomNumber>> {
-        ready(BTreeSet::new())
-    }
-
-    fn ruleset<'a>(&'a self, _: &'a Snapshot, actor: &'a Actor) -> Answer<'a, Arc<Ruleset>> {
-        ready(Arc::new(Ruleset::server_default(&actor.user_id)))
+    fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, user: UserNumber) -> Answer<'a, Ruleset> {
+        Box::pin(async move { Ok(Ruleset::server_default(&snapshot.id_of(user).await.unwrap())) })
     }
 
     fn ignored_users<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, BTreeSet<OwnedUserId>> {
