@@ -7,6 +7,7 @@ use freehold_accounts::Accounts;
 use freehold_encryption::Encryption;
 use freehold_rooms::Rooms;
 use freehold_store::Clock;
+use freehold_sync::SyncService;
 
 use crate::authenticated::Authenticate;
 use crate::limits::Limits;
@@ -21,6 +22,8 @@ pub struct Services {
     pub sessions: Arc<dyn Authenticate>,
     /// Users, devices, and what people keep for themselves.
     pub accounts: Accounts,
+    /// What is new for users.
+    pub sync: SyncService,
     /// How many requests who may send.
     pub limits: Limits,
     /// All rooms.

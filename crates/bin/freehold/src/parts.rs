@@ -80,6 +80,7 @@ impl Parts {
             accounts: self.accounts.clone(),
             encryption: self.encryption.clone(),
             limits: self.limits.clone(),
+            sync: self.sync.clone(),
             rooms: self.rooms.clone(),
             clock: self.clock.clone(),
         })

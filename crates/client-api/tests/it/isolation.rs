@@ -126,6 +126,7 @@ impl World {
         let missing = existing.clone().map(|(name, id)| (name, missing(name, &id)));
         let both = [
             ("eventType", "m.room.name"),
+            ("receiptType", "m.read"),
             ("stateKey", ""),
             ("txnId", "1"),
             ("relType", "m.thread"),
@@ -224,6 +225,8 @@ const BODIES: &[(&str, &str)] = &[
     ("PUT /_matrix/client/v1/admin/suspend/{userId}", r#"{"suspended":true}"#),
     ("PUT /_matrix/client/v1/admin/lock/{userId}", r#"{"locked":true}"#),
     ("PUT /_matrix/client/v3/profile/{userId}/{keyName}", r#"{"displayname":"new"}"#),
+    ("PUT /_matrix/client/v3/rooms/{roomId}/typing/{userId}", r#"{"typing":true,"timeout":1000}"#),
+    ("POST /_matrix/client/v3/rooms/{roomId}/read_markers", r#"{"m.read":"{eventId}"}"#),
     ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}", r#"{"actions":[],"conditions":[]}"#),
     ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/enabled", r#"{"enabled":true}"#),
     ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/actions", r#"{"actions":[]}"#),

@@ -12,5 +12,6 @@ mod encryption;
 mod framework;
 mod isolation;
 mod ledger;
+mod no_news;
 mod rooms;
 mod server;

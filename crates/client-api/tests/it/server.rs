@@ -21,9 +21,12 @@ use freehold_store::{
     Actor, Batch, BoxFuture, DeviceNumber, Interner, MemoryEngine, Snapshot, Store, Tenant, TenantNumber,
     UserNumber,
 };
+use freehold_sync::SyncService;
 use ruma_common::{OwnedServerName, ServerName, UserId};
 use serde_json::Value;
 use tower::ServiceExt;
+
+use crate::no_news::NoNews;
 
 /// The time of the tests.
 pub(crate) const NOW_TS: i64 = 1_800_000_000_000;
@@ -155,13 +158,15 @@ impl Ground {
     }
 
     fn server(&self, sessions: Arc<dyn Authenticate>, accounts: Accounts, limits: LimitsSettings) -> Server {
+        let rooms = self.rooms();
         let services = Services {
             tenants: Arc::new(TwoTenants),
             sessions,
             accounts,
             encryption: self.encryption(),
             limits: Limits::new(limits),
-            rooms: self.rooms(),
+            sync: self.sync(rooms.clone()),
+            rooms,
             clock: Arc::new(NOW_TS),
         };
         Server { router: router(services) }
@@ -170,6 +175,15 @@ impl Ground {
     fn encryption(&self) -> Encryption {
         let bounds = freehold_encryption::Limits::default();
         Encryption::new(self.store.clone(), Arc::new(TwoTenants), Arc::new(NOW_TS), bounds)
+    }
+
+    fn sync(&self, rooms: Rooms) -> SyncService {
+        let outside = freehold_sync::Outside {
+            accounts: Arc::new(NoNews),
+            devices: Arc::new(NoNews),
+            clock: Arc::new(NOW_TS),
+        };
+        SyncService::new(self.store.clone(), rooms, outside)
     }
 
     fn rooms(&self) -> Rooms {

@@ -1,31 +1,27 @@
 //! The users' own data, as sync asks for it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::error::Error;
 
-use freehold_accounts::{Accounts, ServerFailure};
-use freehold_store::tables::accounts::{ACCOUNT_DATA, ACCOUNT_DATA_CHANGES, PUSH_RULES};
-use freehold_store::{Actor, EngineError, Order, Position, ReadError, RoomNumber, Snapshot, UserNumber};
+use freehold_accounts::Accounts;
+use freehold_store::tables::accounts::ACCOUNT_DATA;
+use freehold_store::{Actor, Position, ReadError, Snapshot, UserNumber};
 use freehold_sync::response::EventJson;
-use freehold_sync::{AccountNews, Answer};
+use freehold_sync::{AccountData, AccountNews, Answer, NewsError};
 use ruma_client_api::filter::FilterDefinition;
 use ruma_common::OwnedUserId;
 use ruma_common::push::Ruleset;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 
 /// What accounts keep for their users.
 pub(crate) struct NewsOfAccounts(pub(crate) Accounts);
 
-/// Push rules are account data that is not kept with the rest
-/// (<https://spec.matrix.org/v1.19/client-server-api/#push-rules-events>).
-const PUSH_RULES_TYPE: &str = "m.push_rules";
-
 impl AccountNews for NewsOfAccounts {
     fn filter<'a>(&'a self, actor: &'a Actor, filter_id: &'a str) -> Answer<'a, Option<FilterDefinition>> {
         Box::pin(async move {
-            let text = self.0.filter(actor.user, filter_id).await?;
+            let text = self.0.filter(actor.user, filter_id).await.map_err(failed)?;
             Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
         })
     }
@@ -34,41 +30,19 @@ impl AccountNews for NewsOfAccounts {
         &'a self,
         snapshot: &'a Snapshot,
         user: UserNumber,
-        room: Option<RoomNumber>,
         since: Option<Position>,
-    ) -> Answer<'a, Vec<EventJson>> {
+    ) -> Answer<'a, Vec<AccountData>> {
         Box::pin(async move {
-            let rows =
-                snapshot.scan_prefix(&ACCOUNT_DATA, &(user, room), Order::Ascending, usize::MAX).await?;
-            let rows = rows.into_iter().filter(|(_, row)| since.is_none_or(|since| row.changed > since));
-            let mut events: Vec<EventJson> =
-                rows.filter_map(|((_, _, name), row)| event(&name, &row.content)).collect();
-            if room.is_none() {
-                events.extend(self.push_rules(snapshot, user, since).await?);
-            }
-            Ok(events)
+            let found = match since {
+                Some(since) => self.0.account_data_since(snapshot, user, since).await,
+                None => self.0.all_account_data(snapshot, user).await,
+            };
+            Ok(found.map_err(failed)?.into_iter().filter_map(news).collect())
         })
     }
 
-    fn rooms_with_account_data<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        user: UserNumber,
-        since: Position,
-    ) -> Answer<'a, BTreeSet<RoomNumber>> {
-        Box::pin(async move {
-            let range = ((user, Position(since.0.saturating_add(1))), (user, Position(u64::MAX)));
-            let order = Order::Ascending;
-            let rows =
-                snapshot.scan_range(&ACCOUNT_DATA_CHANGES, (&range.0, &range.1), order, usize::MAX).await?;
-            Ok(rows.into_iter().filter_map(|((_, _, room, _), ())| room).collect())
-        })
-    }
-
-    fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, actor: &'a Actor) -> Answer<'a, Arc<Ruleset>> {
-        Box::pin(async move {
-            self.0.ruleset(snapshot, actor.user).await.map(Arc::new).map_err(|failure| read_error(&failure))
-        })
+    fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, user: UserNumber) -> Answer<'a, Ruleset> {
+        Box::pin(async move { self.0.ruleset(snapshot, user).await.map_err(failed) })
     }
 
     fn ignored_users<'a>(
@@ -76,31 +50,17 @@ impl AccountNews for NewsOfAccounts {
         snapshot: &'a Snapshot,
         user: UserNumber,
     ) -> Answer<'a, BTreeSet<OwnedUserId>> {
-        Box::pin(async move { ignored_users(snapshot, user).await })
+        Box::pin(async move { ignored_users(snapshot, user).await.map_err(failed) })
     }
 }
 
-impl NewsOfAccounts {
-    async fn push_rules(
-        &self,
-        snapshot: &Snapshot,
-        user: UserNumber,
-        since: Option<Position>,
-    ) -> Result<Option<EventJson>, ReadError> {
-        if let Some(since) = since {
-            let row = snapshot.get(&PUSH_RULES, &user).await?;
-            if row.is_none_or(|row| row.changed <= since) {
-                return Ok(None);
-            }
-        }
-        let global = self.0.ruleset(snapshot, user).await.map_err(|failure| read_error(&failure))?;
-        let content = serde_json::to_string(&json!({ "global": global })).unwrap_or_default();
-        Ok(event(PUSH_RULES_TYPE, &content))
-    }
+fn failed(error: impl Error + Send + Sync + 'static) -> NewsError {
+    NewsError(Box::new(error))
 }
 
-fn read_error(failure: &ServerFailure) -> ReadError {
-    ReadError::Engine(EngineError(failure.to_string()))
+fn news(data: freehold_accounts::AccountData) -> Option<AccountData> {
+    let event = event(&data.event_type, &data.content)?;
+    Some(AccountData { room: data.room, event_type: data.event_type, event })
 }
 
 /// `m.ignored_user_list` (<https://spec.matrix.org/v1.19/client-server-api/#mignored_user_list>).

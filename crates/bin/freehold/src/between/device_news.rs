@@ -1,10 +1,9 @@
 //! The messages and keys of devices, as sync asks for them.
 
 use freehold_encryption::{Encryption, Failure, ToDeviceMessage};
-use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, ReadError, Snapshot};
+use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, Snapshot};
 use freehold_sync::response::{DeviceLists, EventJson};
-use freehold_sync::{Answer, DeviceNews, HeldKeys};
-use ruma_common::OneTimeKeyAlgorithm;
+use freehold_sync::{Answer, DeviceNews, HeldKeys, NewsError};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -20,7 +19,7 @@ impl DeviceNews for NewsOfDevices {
         limit: usize,
     ) -> Answer<'a, (Vec<EventJson>, Position)> {
         Box::pin(async move {
-            let page = self.0.to_device_since(snapshot, device, since, limit).await.map_err(read_error)?;
+            let page = self.0.to_device_since(snapshot, device, since, limit).await.map_err(failed)?;
             Ok((page.messages.iter().filter_map(event).collect(), page.up_to))
         })
     }
@@ -36,12 +35,9 @@ impl DeviceNews for NewsOfDevices {
 
     fn held_keys<'a>(&'a self, snapshot: &'a Snapshot, device: DeviceNumber) -> Answer<'a, HeldKeys> {
         Box::pin(async move {
-            let counts = self.0.one_time_key_counts(snapshot, device).await.map_err(read_error)?;
-            let unused = self.0.unused_fallback_types(snapshot, device).await.map_err(read_error)?;
-            let algorithm = |name: String| OneTimeKeyAlgorithm::from(name);
             Ok(HeldKeys {
-                one_time: counts.into_iter().map(|(name, count)| (algorithm(name), count)).collect(),
-                unused_fallback: unused.into_iter().map(algorithm).collect(),
+                one_time: self.0.one_time_key_counts(snapshot, device).await.map_err(failed)?,
+                unused_fallback: self.0.unused_fallback_types(snapshot, device).await.map_err(failed)?,
             })
         })
     }
@@ -53,8 +49,7 @@ impl DeviceNews for NewsOfDevices {
         since: Position,
     ) -> Answer<'a, DeviceLists> {
         Box::pin(async move {
-            let changes =
-                self.0.device_list_changes(snapshot, actor.user, since).await.map_err(read_error)?;
+            let changes = self.0.device_list_changes(snapshot, actor.user, since).await.map_err(failed)?;
             Ok(DeviceLists { changed: changes.changed, left: changes.left })
         })
     }
@@ -71,9 +66,6 @@ fn event(message: &ToDeviceMessage) -> Option<EventJson> {
     to_raw_value(&Event { content, sender: message.sender.as_str(), r#type: &message.event_type }).ok()
 }
 
-fn read_error(failure: Failure) -> ReadError {
-    match failure {
-        Failure::Read(error) => error,
-        other => ReadError::Engine(freehold_store::EngineError(other.to_string())),
-    }
+fn failed(failure: Failure) -> NewsError {
+    NewsError(Box::new(failure))
 }
