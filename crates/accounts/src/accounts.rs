@@ -16,6 +16,7 @@ use crate::interactive::Interactions;
 use crate::member_events::MemberEvents;
 use crate::password::Passwords;
 use crate::policies::{AccountPolicy, Policies};
+use crate::session::Seen;
 use crate::session_cache::SessionCache;
 use crate::settings::{AccountLimits, AccountSettings};
 use crate::shared_secret::Nonces;
@@ -51,6 +52,7 @@ pub(crate) struct Parts {
     pub(crate) counts: Counts,
     pub(crate) interactions: Interactions,
     pub(crate) nonces: Nonces,
+    pub(crate) seen: Seen,
     /// Told when member events are to be sent.
     pub(crate) member_jobs: Notify,
 }
@@ -65,6 +67,7 @@ impl Accounts {
             counts: Counts::default(),
             interactions: Interactions::new(given.settings.limits.interactions),
             nonces: Nonces::new(),
+            seen: Seen::new(),
             member_jobs: Notify::new(),
             given,
         }))

@@ -1,13 +1,13 @@
 //! Sessions: who a request comes from, by its access token.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use freehold_store::tables::accounts::{
     ACCESS_TOKENS, ACCOUNTS, AccessTokenRow, AccountRow, DEVICE_SEEN, DEVICE_TOKENS, DEVICES, REFRESH_TOKENS,
     SeenRow, TokenHash, TokenPairRow,
 };
 use freehold_store::{Actor, Batch, DeviceNumber, ReadError, Snapshot, Tenant};
+use lru::LruCache;
 use ruma_common::OwnedDeviceId;
 
 use crate::accounts::Accounts;
@@ -18,6 +18,8 @@ use crate::token;
 
 /// How often it is written down when a device was last used, in milliseconds.
 const SEEN_INTERVAL_MS: i64 = 10 * 60 * 1000;
+/// Of how many devices it is remembered.
+const SEEN_MAX: usize = 16 * 1024;
 /// How many characters of an address or user agent are written down.
 const SEEN_CHARACTERS: usize = 255;
 
@@ -30,9 +32,30 @@ pub struct Session {
     pub device_id: OwnedDeviceId,
     /// What the account may do.
     pub standing: Standing,
-    /// Whether the user administers the tenant.
+    /// Whether the account says that the user administers the tenant.
     pub admin: bool,
-    known: Arc<KnownSession>,
+}
+
+/// When it was last written down that a device was used; of devices that are forgotten it is written down once more.
+#[derive(Debug)]
+pub(crate) struct Seen(Mutex<LruCache<DeviceNumber, i64>>);
+
+impl Seen {
+    pub(crate) fn new() -> Self {
+        Seen(Mutex::new(LruCache::unbounded()))
+    }
+
+    fn is_due(&self, device: DeviceNumber, now_ts: i64) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.get(&device).is_some_and(|seen_ts| now_ts - seen_ts < SEEN_INTERVAL_MS) {
+            return false;
+        }
+        seen.put(device, now_ts);
+        if seen.len() > SEEN_MAX {
+            seen.pop_lru();
+        }
+        true
+    }
 }
 
 /// What an account may do.
@@ -75,12 +98,10 @@ server_failures!(TokenError);
 #[derive(Debug)]
 pub(crate) struct KnownSession {
     actor: Actor,
-    device: DeviceNumber,
     device_id: OwnedDeviceId,
     standing: Standing,
     admin: bool,
     expires_ts: Option<i64>,
-    seen_ts: AtomicI64,
 }
 
 impl Accounts {
@@ -105,19 +126,14 @@ impl Accounts {
             device_id: known.device_id.clone(),
             standing: known.standing,
             admin: known.admin,
-            known,
         })
     }
 
     /// Writes down, now and then and in the background, that a device was used.
-    pub fn note_use(&self, session: &Session, used: Use) {
+    pub fn note_use(&self, device: DeviceNumber, used: impl FnOnce() -> Use) {
         let now_ts = self.now_ts();
-        let seen = &session.known.seen_ts;
-        let seen_ts = seen.load(Ordering::Relaxed);
-        let is_due = now_ts - seen_ts >= SEEN_INTERVAL_MS;
-        // Of several requests at the same time, one writes.
-        if is_due && seen.compare_exchange(seen_ts, now_ts, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            let (accounts, device) = (self.clone(), session.known.device);
+        if self.0.seen.is_due(device, now_ts) {
+            let (accounts, used) = (self.clone(), used());
             tokio::spawn(async move { accounts.write_use(device, used, now_ts).await });
         }
     }
@@ -164,17 +180,14 @@ impl Accounts {
             return Ok(None);
         }
         let user_id = snapshot.id_of(device.user).await?;
-        let seen = snapshot.get(&DEVICE_SEEN, &row.device).await?;
         let tenant = Tenant::new(account.tenant, user_id.server_name().to_owned());
         let actor = Actor { tenant, user_id, user: device.user, device: Some(row.device) };
         Ok(Some(KnownSession {
             actor,
-            device: row.device,
             device_id: device.device_id.into(),
             standing: standing(&account),
             admin: account.admin,
             expires_ts: row.expires_ts,
-            seen_ts: AtomicI64::new(seen.map_or(0, |seen| seen.ts)),
         }))
     }
 

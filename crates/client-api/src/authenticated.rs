@@ -1,9 +1,10 @@
 //! Who asks: the access token of a request, and what its user may do at all.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use freehold_store::{Actor, BoxFuture};
@@ -11,7 +12,7 @@ use ruma_common::api::error::ErrorCode;
 use ruma_common::{DeviceId, OwnedDeviceId};
 
 use crate::error::ApiError;
-use crate::tenant_of_host::{TenantOfHost, TenantsByHost};
+use crate::tenant_of_host::{Connection, TenantOfHost, TenantsByHost};
 
 /// Knows access tokens.
 pub trait Authenticate: Send + Sync {
@@ -21,6 +22,9 @@ pub trait Authenticate: Send + Sync {
         host: &'a TenantOfHost,
         access_token: &'a str,
     ) -> BoxFuture<'a, Result<Session, AuthenticationError>>;
+
+    /// Is told that a session was used, from where and with what, as far as it is known. Does nothing unless it is kept.
+    fn note_use(&self, _session: &Session, _address: Option<IpAddr>, _user_agent: Option<&str>) {}
 }
 
 /// What an access token stands for.
@@ -174,6 +178,9 @@ where
     if session.actor.tenant != host.0 {
         return Err(AuthenticationError::Unknown.into());
     }
+    let address = parts.extensions.get::<Connection>().and_then(|connection| connection.client_address);
+    let user_agent = parts.headers.get(USER_AGENT).and_then(|name| name.to_str().ok());
+    sessions.note_use(&session, address, user_agent);
     parts.extensions.insert(KnownActor(session.actor.clone()));
     Ok(session)
 }

@@ -1,6 +1,8 @@
 //! Access tokens are those of accounts.
 
-use freehold_accounts::{Accounts, Standing as AccountStanding, TokenError};
+use std::net::IpAddr;
+
+use freehold_accounts::{Accounts, Standing as AccountStanding, TokenError, Use};
 use freehold_store::BoxFuture;
 
 use crate::authenticated::{Authenticate, AuthenticationError, Session, Standing};
@@ -21,6 +23,15 @@ impl Authenticate for Accounts {
             };
             Ok(Session { actor: session.actor, device_id: Some(session.device_id), standing })
         })
+    }
+
+    fn note_use(&self, session: &Session, address: Option<IpAddr>, user_agent: Option<&str>) {
+        if let Some(device) = session.actor.device {
+            Accounts::note_use(self, device, || Use {
+                ip: address.map(|address| address.to_string()),
+                user_agent: user_agent.map(str::to_owned),
+            });
+        }
     }
 }
 

@@ -276,6 +276,21 @@ async fn somebody_without_rights_learns_nothing_from_moderation() {
 }
 
 #[tokio::test]
+async fn it_is_written_down_when_and_with_what_a_device_was_used() {
+    let server = open();
+    let alice = register(&server, "alice.example", "alice").await;
+    let whoami = Ask::new("GET", &format!("{V3}/account/whoami")).with_token(token(&alice));
+    server.send(whoami.header("user-agent", "a client")).await.ok();
+    // It is written in the background.
+    tokio::task::yield_now().await;
+    let info = send(&server, &alice, "GET", "/admin/whois/@alice:alice.example", json!({})).await.ok();
+    let device = alice["device_id"].as_str().unwrap();
+    let connection = &info["devices"][device]["sessions"][0]["connections"][0];
+    assert_eq!(connection["user_agent"], "a client");
+    assert_eq!(connection["last_seen"], crate::server::NOW_TS);
+}
+
+#[tokio::test]
 async fn a_tool_registers_an_administrator_who_locks_somebody() {
     let policy = AccountPolicy {
         registration: Registration::Open,
