@@ -182,6 +182,8 @@ const PATHS: &[(&str, &str)] = &[(
 const QUERIES: &[(&str, &str)] = &[
     ("GET /_matrix/client/v3/rooms/{roomId}/messages", "dir=b"),
     ("GET /_matrix/client/v1/rooms/{roomId}/timestamp_to_event", "dir=f&ts=0"),
+    ("POST /_matrix/client/v3/join/{roomIdOrAlias}", "via=alice.example"),
+    ("POST /_matrix/client/v3/knock/{roomIdOrAlias}", "via=alice.example"),
     ("GET /_matrix/client/v3/room_keys/keys/{roomId}", "version={version}"),
     ("PUT /_matrix/client/v3/room_keys/keys/{roomId}", "version={version}"),
     ("DELETE /_matrix/client/v3/room_keys/keys/{roomId}", "version={version}"),
