@@ -208,12 +208,17 @@ fn failed(error: &dyn fmt::Display) -> ServerFailure {
     ServerFailure::Hash(error.to_string())
 }
 
+/// For how many blocks of 1 KiB memory is asked at least. The allocator of glibc keeps what is freed unless it is more than
+/// 32 MiB (`DEFAULT_MMAP_THRESHOLD_MAX` in its `malloc.c`); what is asked for and not touched takes no memory.
+const BLOCKS_GIVEN_BACK: usize = 33 * 1024;
+
 fn argon2id(
     password: &[u8],
     (salt, cost): (&[u8], HashCost),
     blocks: &mut Vec<Block>,
 ) -> Result<[u8; 32], ServerFailure> {
     let params = Params::new(cost.memory_kib, cost.passes, 1, Some(32)).map_err(|error| failed(&error))?;
+    blocks.reserve_exact(BLOCKS_GIVEN_BACK.saturating_sub(blocks.len()));
     blocks.resize(params.block_count(), Block::new());
     let mut hash = [0; 32];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
