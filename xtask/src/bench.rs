@@ -1,6 +1,11 @@
 //! Benchmarks: one table of ours against the peers, measured in one run.
 
-use crate::process::{Outcome, call, output, program, target_folder};
+use std::path::{Path, PathBuf};
+
+use crate::{
+    peers,
+    process::{Outcome, call, cargo, output, program, target_folder},
+};
 
 /// Which table, and how much time it may take.
 #[derive(clap::Args)]
@@ -14,20 +19,44 @@ pub(crate) struct Options {
     /// Only rows whose name contains this text
     #[arg(long)]
     only: Option<String>,
+    /// For `server`: a Python in whose environment Synapse is already installed
+    #[arg(long)]
+    python: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Table {
     /// The protocol libraries against ruma and raw ed25519-dalek
     Protocol,
+    /// The server against Synapse, on the same load over HTTP
+    Server,
 }
 
 /// The package of what is run here.
 const PROGRAMS: &str = "freehold-benches";
 
+/// Synapse, with what it needs to speak to PostgreSQL.
+const SYNAPSE: &[&str] = &["matrix-synapse==1.163.2", "psycopg2-binary==2.9.11"];
+/// Where Debian has the programs of PostgreSQL servers, by version.
+const POSTGRES: &str = "/usr/lib/postgresql";
+
 /// The task `bench`.
 pub(crate) fn run(options: &Options) -> Outcome {
-    let Table::Protocol = options.table;
+    match options.table {
+        Table::Protocol => protocol(options),
+        Table::Server => server(options),
+    }
+}
+
+/// What continuous integration runs: every row once, ours alone where a peer is a server.
+pub(crate) fn smoke() -> Outcome {
+    for table in [Table::Protocol, Table::Server] {
+        run(&Options { table, smoke: true, only: None, python: None })?;
+    }
+    Ok(())
+}
+
+fn protocol(options: &Options) -> Outcome {
     let smoke: &[&str] = if options.smoke { &["--smoke"] } else { &[] };
     let memory = target_folder().join("bench-memory.txt");
     let printed = output(program(PROGRAMS, "memory").args(smoke))?;
@@ -42,7 +71,43 @@ pub(crate) fn run(options: &Options) -> Outcome {
     call(&mut protocol)
 }
 
-/// What continuous integration runs: every row once.
-pub(crate) fn smoke() -> Outcome {
-    run(&Options { table: Table::Protocol, smoke: true, only: None })
+fn server(options: &Options) -> Outcome {
+    call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-server"]))?;
+    let mut load = program(PROGRAMS, "server-load");
+    load.arg("--freehold").arg(target_folder().join("release/freehold"));
+    load.arg("--folder").arg(target_folder().join("bench/servers"));
+    load.arg("--json").arg(target_folder().join("bench-server.json"));
+    if let Some(only) = &options.only {
+        load.args(["--only", only]);
+    }
+    if options.smoke {
+        load.arg("--smoke");
+        return call(&mut load);
+    }
+    match synapse_python(options) {
+        Ok(python) => drop(load.arg("--python").arg(python)),
+        Err(reason) => eprintln!("without Synapse: {reason}"),
+    }
+    match postgres_programs() {
+        Some(programs) => drop(load.arg("--postgres").arg(programs)),
+        None => eprintln!("without PostgreSQL: {POSTGRES} has no server (Debian: package postgresql)"),
+    }
+    call(&mut load)
+}
+
+fn synapse_python(options: &Options) -> Result<PathBuf, String> {
+    if let Some(python) = &options.python {
+        return Ok(python.clone());
+    }
+    let environment = target_folder().join("bench/synapse");
+    peers::install_python_packages(&environment, SYNAPSE)?;
+    Ok(environment.join("bin/python"))
+}
+
+/// The folder with the programs of the newest PostgreSQL server.
+fn postgres_programs() -> Option<PathBuf> {
+    let versions = Path::new(POSTGRES).read_dir().ok()?.flatten();
+    let servers =
+        versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("initdb").exists());
+    servers.max()
 }

@@ -1,0 +1,145 @@
+//! Synapse, as its packages install it: one process, on SQLite or on PostgreSQL.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::http::Outcome;
+use crate::postgres::Postgres;
+use crate::process::{Process, Server, free_port, run};
+
+/// The name of the server.
+const SERVER_NAME: &str = "single.localhost";
+
+/// The tables in which Synapse keeps the states of rooms.
+const STATE_TABLES: [&str; 4] =
+    ["state_groups", "state_groups_state", "state_group_edges", "event_to_state_groups"];
+
+/// Where Synapse keeps things.
+pub(crate) enum Database {
+    Sqlite(PathBuf),
+    Postgres(Postgres),
+}
+
+/// A running Synapse.
+pub(crate) struct Synapse {
+    pub(crate) server: Server,
+    python: PathBuf,
+    /// Dropped after the server.
+    database: Database,
+}
+
+/// The states of rooms, as stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StateStored {
+    pub(crate) bytes: f64,
+    /// Rows of the table that has a row for each entry.
+    pub(crate) rows: f64,
+}
+
+impl Synapse {
+    /// Configures and starts a server in a folder.
+    pub(crate) async fn start(python: &Path, folder: &Path, database: Database) -> Outcome<Self> {
+        let port = free_port()?;
+        let file = folder.join("homeserver.json");
+        let write = |file: &Path, value: Value| {
+            std::fs::write(file, value.to_string()).map_err(|error| format!("{}: {error}", file.display()))
+        };
+        write(&folder.join("log.json"), logging())?;
+        write(&file, configuration(port, folder, database.setting()))?;
+        run(Command::new(python).args(["-m", "synapse.app.homeserver", "--generate-keys", "-c"]).arg(&file))?;
+        let mut command = Command::new(python);
+        command.args(["-m", "synapse.app.homeserver", "-c"]).arg(&file).current_dir(folder);
+        let process = Process::start(command, folder, "TERM")?;
+        let server = Server::wait((database.name(), SERVER_NAME), port, process).await?;
+        Ok(Synapse { server, python: python.to_owned(), database })
+    }
+
+    /// How much the states of rooms take.
+    pub(crate) fn state_stored(&self) -> Outcome<StateStored> {
+        let printed = match &self.database {
+            Database::Sqlite(file) => {
+                run(Command::new(&self.python).args(["-c", SQLITE_SIZES]).arg(file).args(STATE_TABLES))?
+            }
+            Database::Postgres(postgres) => {
+                let sizes =
+                    STATE_TABLES.map(|table| format!("pg_total_relation_size('{table}')")).join(" + ");
+                postgres.query(&format!("SELECT {sizes}, (SELECT count(*) FROM state_groups_state)"))?
+            }
+        };
+        let mut numbers = printed.trim().split('|').map(str::parse::<f64>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(bytes)), Some(Ok(rows))) => Ok(StateStored { bytes, rows }),
+            _ => Err(format!("sizes of state tables read `{printed}`")),
+        }
+    }
+}
+
+/// Prints what the pages of the tables and of their indexes take, and the number of rows.
+const SQLITE_SIZES: &str = "
+import sqlite3, sys
+database = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True, timeout=30)
+tables = sys.argv[2:]
+marks = ','.join('?' * len(tables))
+names = [row[0] for row in database.execute(f'SELECT name FROM sqlite_master WHERE tbl_name IN ({marks})', tables)]
+sizes = dict(database.execute('SELECT name, sum(pgsize) FROM dbstat GROUP BY name'))
+rows = database.execute('SELECT count(*) FROM state_groups_state').fetchone()[0]
+print(sum(sizes.get(name, 0) for name in names), rows, sep='|')
+";
+
+impl Database {
+    fn name(&self) -> &'static str {
+        match self {
+            Database::Sqlite(_) => "Synapse/SQLite",
+            Database::Postgres(_) => "Synapse/PostgreSQL",
+        }
+    }
+
+    fn setting(&self) -> Value {
+        match self {
+            Database::Sqlite(file) => json!({"name": "sqlite3", "args": {"database": file}}),
+            Database::Postgres(postgres) => json!({"name": "psycopg2", "args": {
+                "user": "synapse", "dbname": "synapse", "host": "127.0.0.1", "port": postgres.port(),
+                "cp_min": 5, "cp_max": 10,
+            }}),
+        }
+    }
+}
+
+fn logging() -> Value {
+    json!({
+        "version": 1, "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "root": {"level": "WARNING", "handlers": ["console"]},
+    })
+}
+
+fn configuration(port: u16, folder: &Path, database: Value) -> Value {
+    let path = |name: &str| -> PathBuf { folder.join(name) };
+    let rate = json!({"per_second": 100_000, "burst_count": 100_000});
+    json!({
+        "server_name": SERVER_NAME,
+        "listeners": [{
+            "port": port, "tls": false, "type": "http", "bind_addresses": ["127.0.0.1"],
+            "resources": [{"names": ["client"]}],
+        }],
+        "database": database,
+        "log_config": path("log.json"),
+        "pid_file": path("pid"),
+        "media_store_path": path("media"),
+        "signing_key_path": path("signing.key"),
+        "trusted_key_servers": [],
+        "suppress_key_server_warning": true,
+        "report_stats": false,
+        "macaroon_secret_key": "for one run",
+        "form_secret": "for one run",
+        "enable_registration": true,
+        "enable_registration_without_verification": true,
+        "presence": {"enabled": false},
+        "rc_message": rate, "rc_registration": rate, "rc_joins_per_room": rate, "rc_admin_redaction": rate,
+        "rc_room_creation": rate,
+        "rc_login": {"address": rate, "account": rate, "failed_attempts": rate},
+        "rc_joins": {"local": rate, "remote": rate},
+        "rc_invites": {"per_room": rate, "per_user": rate, "per_issuer": rate},
+    })
+}

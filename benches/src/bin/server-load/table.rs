@@ -1,0 +1,168 @@
+//! The table: what was measured, what must be reached, and whether it is.
+
+use serde_json::{Value, json};
+
+use crate::http::Outcome;
+
+/// What must be reached.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// The figure is at most this much.
+    AtMost(f64),
+    /// The figure is at least this many times as large as the peer's.
+    TimesAtLeast(f64),
+    /// The figure is at most this many times as large as the peer's.
+    TimesAtMost(f64),
+    /// Shown for comparison.
+    None,
+}
+
+/// What a figure is.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    Bytes,
+    Seconds,
+    PerSecond,
+    Times,
+    Count,
+}
+
+/// A row before its verdict.
+pub(crate) struct Row<'a> {
+    pub(crate) what: &'a str,
+    pub(crate) unit: Unit,
+    pub(crate) ours: Outcome<f64>,
+    /// Each peer's figure; what counts is the last that there is.
+    pub(crate) peers: Vec<Outcome<f64>>,
+    pub(crate) target: Target,
+}
+
+/// The rows so far.
+pub(crate) struct Table {
+    rows: Vec<Value>,
+    lines: Vec<String>,
+    peers: Vec<&'static str>,
+    is_smoke: bool,
+}
+
+impl Table {
+    pub(crate) fn new(peers: Vec<&'static str>, is_smoke: bool) -> Self {
+        Table { rows: Vec::new(), lines: Vec::new(), peers, is_smoke }
+    }
+
+    pub(crate) fn add(&mut self, row: &Row<'_>) {
+        let peer = row.peers.iter().rev().find_map(|peer| peer.as_ref().ok().copied());
+        let ours = row.ours.as_ref().ok().copied();
+        let ratio = ours.zip(peer).map(|(ours, peer)| ours / peer);
+        let verdict = match &row.ours {
+            Err(reason) => format!("FAILED: {reason}"),
+            Ok(_) if self.is_smoke => "ran".into(),
+            Ok(ours) => verdict(row.target, *ours, ratio),
+        };
+        let cell =
+            |figure: &Outcome<f64>| figure.as_ref().map_or("–".into(), |figure| shown(row.unit, *figure));
+        let peers: Vec<String> = row.peers.iter().map(&cell).collect();
+        let mut cells = vec![row.what.to_owned(), cell(&row.ours)];
+        cells.extend((0..self.peers.len()).map(|place| peers.get(place).cloned().unwrap_or("–".into())));
+        cells.extend([ratio.map_or("–".into(), times), wanted(row), verdict.clone()]);
+        self.lines.push(format!("| {} |", cells.join(" | ")));
+        let figure = |figure: &Outcome<f64>| match figure {
+            Ok(figure) => json!(figure),
+            Err(reason) => json!({"failed": reason}),
+        };
+        let of_peers: Vec<Value> = row.peers.iter().map(figure).collect();
+        self.rows.push(json!({
+            "row": row.what, "ours": figure(&row.ours), "peers": of_peers, "ratio": ratio, "target": wanted(row),
+            "verdict": verdict,
+        }));
+    }
+
+    /// The table as it is printed.
+    pub(crate) fn text(&self) -> String {
+        let mut head = vec!["what", "ours"];
+        head.extend(&self.peers);
+        head.extend(["ours ÷ peer", "target", "verdict"]);
+        let rule = "---|".repeat(head.len());
+        format!("| {} |\n|{rule}\n{}\n", head.join(" | "), self.lines.join("\n"))
+    }
+
+    /// How many rows there are of each verdict.
+    pub(crate) fn summary(&self) -> String {
+        let count = |word| self.count(word);
+        format!(
+            "{} rows: {} PASS, {} short of the target, {} failed",
+            self.rows.len(),
+            count("PASS"),
+            count("short"),
+            count("FAILED")
+        )
+    }
+
+    /// How many verdicts begin with a word.
+    pub(crate) fn count(&self, word: &str) -> usize {
+        let verdicts = self.rows.iter().filter_map(|row| row.get("verdict").and_then(Value::as_str));
+        verdicts.filter(|verdict| verdict.starts_with(word)).count()
+    }
+
+    pub(crate) fn rows(&self) -> &[Value] {
+        &self.rows
+    }
+}
+
+fn verdict(target: Target, ours: f64, ratio: Option<f64>) -> String {
+    let (reached, wanted, is_enough) = match (target, ratio) {
+        (Target::AtMost(most), _) => (ours, most, ours <= most),
+        (Target::TimesAtLeast(least), Some(ratio)) => (ratio, least, ratio >= least),
+        (Target::TimesAtMost(most), Some(ratio)) => (ratio, most, ratio <= most),
+        (Target::None, _) => return "–".into(),
+        (_, None) => return "no peer".into(),
+    };
+    if is_enough { "PASS".into() } else { format!("short: {:.0} % of the target", 100.0 * reached / wanted) }
+}
+
+fn wanted(row: &Row<'_>) -> String {
+    match row.target {
+        Target::AtMost(most) => format!("≤ {}", shown(row.unit, most)),
+        Target::TimesAtLeast(least) => format!("≥ {least} ×"),
+        Target::TimesAtMost(most) if most < 1.0 => format!("≤ 1/{:.0}", 1.0 / most),
+        Target::TimesAtMost(most) => format!("≤ {most} ×"),
+        Target::None => "–".into(),
+    }
+}
+
+fn times(ratio: f64) -> String {
+    if ratio >= 0.5 { format!("{ratio:.2} ×") } else { format!("1/{:.1}", 1.0 / ratio) }
+}
+
+/// A figure for people.
+pub(crate) fn shown(unit: Unit, figure: f64) -> String {
+    match unit {
+        Unit::Bytes => format!("{:.2} MB", figure / 1e6),
+        Unit::Seconds if figure < 1e-3 => format!("{:.0} µs", figure * 1e6),
+        Unit::Seconds => format!("{:.2} ms", figure * 1e3),
+        Unit::PerSecond => format!("{figure:.1}/s"),
+        Unit::Times => format!("{figure:.3} ×"),
+        Unit::Count => format!("{figure:.0}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_held_against_the_last_peer_that_there_is() {
+        let mut table = Table::new(vec!["one", "other"], false);
+        let row = |target, peers| Row { what: "x", unit: Unit::PerSecond, ours: Ok(100.0), peers, target };
+        table.add(&row(Target::TimesAtLeast(50.0), vec![Ok(1.0), Ok(2.0)]));
+        table.add(&row(Target::TimesAtLeast(50.0), vec![Ok(1.0), Ok(4.0)]));
+        table.add(&row(Target::TimesAtLeast(50.0), vec![Ok(1.0), Err("it is not installed".into())]));
+        table.add(&row(Target::TimesAtLeast(50.0), vec![]));
+        table.add(&row(Target::AtMost(99.0), vec![]));
+        let verdicts: Vec<&str> = table.rows().iter().filter_map(|row| row["verdict"].as_str()).collect();
+        assert_eq!(
+            verdicts,
+            ["PASS", "short: 50 % of the target", "PASS", "no peer", "short: 101 % of the target"]
+        );
+    }
+}

@@ -1,0 +1,216 @@
+//! Many tenants in one process of ours: adding them, starting with them, and a room with members in many of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::http::Outcome;
+use crate::ours::{Operator, Ours, TENANT};
+use crate::pace::{Bound, Paced, closed};
+use crate::person::Person;
+use crate::process::Server;
+
+/// How many of everything.
+#[derive(Clone, Copy)]
+pub(crate) struct Amounts {
+    pub(crate) tenants: Bound,
+    /// People of these tenants, and the seconds that registering them may take: each costs a password hash.
+    pub(crate) people: Bound,
+    /// Members of the shared room.
+    pub(crate) members: usize,
+    /// Messages in it.
+    pub(crate) messages: usize,
+}
+
+impl Amounts {
+    pub(crate) const FULL: Amounts = Amounts {
+        tenants: Bound { count: 10_000, seconds: 90 },
+        people: Bound { count: 10_000, seconds: 120 },
+        members: 1_000,
+        messages: 500,
+    };
+    pub(crate) const SMOKE: Amounts = Amounts {
+        tenants: Bound { count: 30, seconds: 5 },
+        people: Bound { count: 20, seconds: 5 },
+        members: 20,
+        messages: 20,
+    };
+}
+
+/// What many tenants cost.
+pub(crate) struct Tenants {
+    pub(crate) adding: Paced,
+    /// How many have a user.
+    pub(crate) people: usize,
+    /// Resident bytes when all were there, and when the server was started anew with them.
+    pub(crate) resident_before: f64,
+    pub(crate) resident: f64,
+    pub(crate) started_in: f64,
+    pub(crate) shared_room: Outcome<SharedRoom>,
+}
+
+/// The same room with its members in many tenants, and in one.
+pub(crate) struct SharedRoom {
+    pub(crate) members: usize,
+    pub(crate) many: RoomCost,
+    pub(crate) one: RoomCost,
+}
+
+/// What a room costs.
+pub(crate) struct RoomCost {
+    pub(crate) joins: Paced,
+    pub(crate) messages: Paced,
+    /// Bytes that the store holds more because of the room.
+    pub(crate) bytes: f64,
+}
+
+/// Measures a server of ours with many tenants; its folder is empty.
+pub(crate) async fn run(ours: Ours<'_>, amounts: Amounts) -> Outcome<Tenants> {
+    let server = ours.start().await?;
+    let operator = ours.operator(&server).await?;
+    eprintln!("ours: adding tenants");
+    let (adding, names) = add(&operator, amounts.tenants).await?;
+    eprintln!("ours: a user for each tenant");
+    let people = populate(&server, &operator, names, amounts.people).await?;
+    let resident_before = server.process.resident()?;
+    drop(server);
+    eprintln!("ours: starting with {} tenants", adding.count());
+    let server = ours.start().await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let resident = server.process.resident()?;
+    let count = people.len();
+    let room = Shared { ours, server: &server, operator: operator.of(&server), amounts };
+    let shared_room = room.measure(people).await;
+    Ok(Tenants {
+        adding,
+        people: count,
+        resident_before,
+        resident,
+        started_in: server.started_in,
+        shared_room,
+    })
+}
+
+/// Adds tenants one after the other.
+async fn add(operator: &Operator, bound: Bound) -> Outcome<(Paced, Vec<String>)> {
+    let operator = operator.clone();
+    closed(1, bound, move |_, number| {
+        let operator = operator.clone();
+        async move {
+            // As long as the name of the one tenant, so that rows are.
+            let name = format!("t{number:05}.localhost");
+            operator.add_tenant(&name).await.map(|()| name)
+        }
+    })
+    .await
+}
+
+/// Registers a user at each tenant, as far as the time allows.
+async fn populate(
+    server: &Server,
+    operator: &Operator,
+    names: Vec<String>,
+    bound: Bound,
+) -> Outcome<Vec<(String, Person)>> {
+    let (http, operator, names) = (server.http.clone(), operator.clone(), Arc::new(names));
+    let bound = Bound { count: bound.count.min(names.len()), ..bound };
+    let register = closed(8, bound, move |_, number| {
+        let (http, operator, name) = (http.clone(), operator.clone(), names.get(number).cloned());
+        async move {
+            let name = name.ok_or("there are too few tenants")?;
+            operator.open_registration(&name).await?;
+            let person = Person::register(&http, &name.as_str().into(), "user00000").await?;
+            Ok((name, person))
+        }
+    });
+    let (_, mut people) = register.await?;
+    people.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(people)
+}
+
+struct Shared<'a> {
+    ours: Ours<'a>,
+    server: &'a Server,
+    operator: Operator,
+    amounts: Amounts,
+}
+
+impl Shared<'_> {
+    async fn measure(&self, people: Vec<(String, Person)>) -> Outcome<SharedRoom> {
+        let http = &self.server.http;
+        let members: Vec<Person> =
+            people.into_iter().take(self.amounts.members).map(|(_, person)| person.at(http)).collect();
+        let count = members.len();
+        eprintln!("ours: {count} users of one tenant");
+        let neighbours = self.neighbours(count).await?;
+        eprintln!("ours: a room with members in {count} tenants");
+        let many = self.room("many", members).await?;
+        eprintln!("ours: the same room in one tenant");
+        let one = self.room("one", neighbours).await?;
+        Ok(SharedRoom { members: count, many, one })
+    }
+
+    async fn neighbours(&self, count: usize) -> Outcome<Vec<Person>> {
+        let http = self.server.http.clone();
+        let register = closed(8, Bound { count, seconds: 60 }, move |_, number| {
+            let http = http.clone();
+            async move { Person::register(&http, &TENANT.into(), &format!("user{number:05}")).await }
+        });
+        let (_, people) = register.await?;
+        let missing = count - people.len();
+        if missing == 0 {
+            Ok(people)
+        } else {
+            Err(format!("{missing} users were not registered in the time"))
+        }
+    }
+
+    /// Makes a room, lets everybody join it, and sends messages.
+    async fn room(&self, name: &str, members: Vec<Person>) -> Outcome<RoomCost> {
+        let before = self.bytes_stored(&format!("{name}-before")).await?;
+        let owner = members.first().cloned().ok_or("nobody is there to make a room")?;
+        let room_id: Arc<str> = owner.create_room("public_chat").await?.into();
+        let others: Arc<[Person]> = members.get(1..).unwrap_or_default().into();
+        let (count, joined) = (others.len(), room_id.clone());
+        let join = closed(4, Bound { count, seconds: 60 }, move |_, number| {
+            let (others, room_id) = (others.clone(), joined.clone());
+            async move { others.get(number).ok_or("nobody to join")?.join(&room_id).await }
+        });
+        let (joins, _) = join.await?;
+        if joins.count() < count {
+            return Err(format!("only {} of {count} joined in the time", joins.count()));
+        }
+        let send = closed(1, Bound { count: self.amounts.messages, seconds: 60 }, move |_, number| {
+            let (owner, room_id) = (owner.clone(), room_id.clone());
+            async move { owner.send(&room_id, &format!("message {number:05}")).await }
+        });
+        let (messages, _) = send.await?;
+        if messages.count() < self.amounts.messages {
+            return Err(format!("only {} messages were sent in the time", messages.count()));
+        }
+        let bytes = self.bytes_stored(&format!("{name}-after")).await? - before;
+        Ok(RoomCost { joins, messages, bytes })
+    }
+
+    async fn bytes_stored(&self, name: &str) -> Outcome<f64> {
+        let begun = Instant::now();
+        let bytes = self.operator.bytes_stored(self.ours.folder.join(name)).await?;
+        eprintln!("ours: a backup of {:.1} MB in {:.1} s", bytes / 1e6, begun.elapsed().as_secs_f64());
+        Ok(bytes)
+    }
+}
+
+impl Tenants {
+    pub(crate) fn to_json(&self) -> Value {
+        let cost = |cost: &RoomCost| json!({"joins": cost.joins.to_json(), "messages": cost.messages.to_json(), "bytes": cost.bytes});
+        let shared = match &self.shared_room {
+            Ok(room) => json!({"members": room.members, "many": cost(&room.many), "one": cost(&room.one)}),
+            Err(reason) => json!({"failed": reason}),
+        };
+        json!({
+            "adding": self.adding.to_json(), "people": self.people, "resident_bytes_before": self.resident_before,
+            "resident_bytes": self.resident, "started_in_seconds": self.started_in, "shared_room": shared,
+        })
+    }
+}
