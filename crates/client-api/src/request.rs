@@ -51,6 +51,26 @@ where
     }
 }
 
+/// One request taken from the rate limits, for handlers that read the body themselves. An argument after
+/// [`Authenticated`](crate::Authenticated), so that it is known whose request it is.
+pub(crate) struct Counted;
+
+impl<S> FromRequestParts<S> for Counted
+where
+    S: Send + Sync,
+    Arc<dyn TenantsByHost>: FromRef<S>,
+    Arc<dyn Clock>: FromRef<S>,
+    Limits: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut request::Parts, services: &S) -> Result<Self, ApiError> {
+        let TenantOfHost(tenant) = TenantOfHost::from_request_parts(parts, services).await?;
+        take_from_limits(parts, tenant, services)?;
+        Ok(Counted)
+    }
+}
+
 fn take_from_limits<S>(parts: &request::Parts, tenant: Tenant, services: &S) -> Result<(), ApiError>
 where
     Arc<dyn Clock>: FromRef<S>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use freehold_accounts::Accounts;
 use freehold_encryption::Encryption;
+use freehold_media::Media;
 use freehold_rooms::Rooms;
 use freehold_store::Clock;
 use freehold_sync::SyncService;
@@ -30,6 +31,8 @@ pub struct Services {
     pub rooms: Rooms,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// The content repository.
+    pub media: Media,
     /// Keys, to-device messages, backups.
     pub encryption: Encryption,
 }

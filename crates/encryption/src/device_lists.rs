@@ -58,6 +58,18 @@ impl Encryption {
         })
     }
 
+    /// What changed for a user after `from`.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn device_list_changes_until_now(
+        &self,
+        user: UserNumber,
+        from: Position,
+    ) -> Result<DeviceListChanges, Failure> {
+        self.device_list_changes(&self.snapshot()?, user, from).await
+    }
+
     /// Adds the note that a user's device list changed, and wakes who shares a room with them.
     pub(crate) async fn mark_device_list(
         &self,

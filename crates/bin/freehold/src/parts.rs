@@ -7,6 +7,7 @@ use freehold_accounts::{AccountParts, AccountSettings, Accounts};
 use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
+use freehold_media::{Media, MediaSettings};
 use freehold_rooms::{Rooms, RoomsSettings};
 use freehold_store::{Clock, Interner, Store};
 use freehold_store_fjall::{FjallEngine, Settings};
@@ -14,8 +15,8 @@ use freehold_sync::SyncService;
 use freehold_tenancy::{BaseDomain, Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
-    AccountPolicies, IdentitiesOfTenants, KeysOfDevices, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices,
-    ProfilesOfAccounts, TenantsAsServers,
+    AccountPolicies, IdentitiesOfTenants, KeysOfDevices, MediaPolicies, MemberEventsInRooms, NewsOfAccounts,
+    NewsOfDevices, ProfilesOfAccounts, TenantsAsServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) accounts: Accounts,
     pub(crate) rooms: Rooms,
     pub(crate) encryption: Encryption,
+    pub(crate) media: Media,
     pub(crate) sync: SyncService,
     pub(crate) desk: Desk,
     pub(crate) outside: Arc<dyn Outside>,
@@ -50,6 +52,7 @@ impl Parts {
         let tenancy = tenancy(config, data, store.clone(), clock.clone()).await?;
         let interner = Interner::new(&store);
         let encryption = encryption(&store, &tenancy, &clock);
+        let media = media(data, &store, &tenancy, &clock)?;
         let rooms = rooms(config, (&store, &interner), &tenancy, &clock);
         let accounts = Accounts::new(AccountParts {
             store: store.clone(),
@@ -69,7 +72,7 @@ impl Parts {
         let outside: Arc<dyn Outside> = Arc::new(Internet::new(&config.extra_ca, &config.allowed_networks));
         let desk = Desk::new(tenancy.clone(), outside.clone(), (store.clone(), data.path().to_owned()));
         let (metrics, limits) = (Metrics::default(), limits(&config.rate_limits));
-        Ok(Parts { tenancy, accounts, rooms, encryption, sync, desk, outside, metrics, limits, clock })
+        Ok(Parts { tenancy, accounts, rooms, encryption, media, sync, desk, outside, metrics, limits, clock })
     }
 
     /// The client-server API over these parts.
@@ -79,6 +82,7 @@ impl Parts {
             sessions: Arc::new(self.accounts.clone()),
             accounts: self.accounts.clone(),
             encryption: self.encryption.clone(),
+            media: self.media.clone(),
             limits: self.limits.clone(),
             sync: self.sync.clone(),
             rooms: self.rooms.clone(),
@@ -128,6 +132,16 @@ async fn tenancy(
     Tenancy::open(store, Arc::new(keys), clock, settings)
         .await
         .map_err(|error| Failure::of("cannot read the tenants", error))
+}
+
+fn media(data: &Data, store: &Store, tenancy: &Tenancy, clock: &Arc<dyn Clock>) -> Result<Media, Failure> {
+    let directory = data.path().join("media");
+    std::fs::create_dir_all(&directory)
+        .map_err(|error| Failure::of("cannot make the directory of media", error))?;
+    let files = Media::files_below(&directory);
+    let files = files.map_err(|error| Failure::of("cannot open the directory of media", error))?;
+    let policies = Arc::new(MediaPolicies(tenancy.clone()));
+    Ok(Media::new(store.clone(), files, policies, clock.clone(), MediaSettings::default()))
 }
 
 fn encryption(store: &Store, tenancy: &Tenancy, clock: &Arc<dyn Clock>) -> Encryption {

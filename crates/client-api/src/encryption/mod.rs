@@ -5,6 +5,7 @@ mod backup_versions;
 mod claim_keys;
 mod cross_signing;
 mod errors;
+mod key_changes;
 mod query_keys;
 mod send_to_device;
 mod upload_keys;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> Endpoints {
         .route(upload_keys::upload_keys)
         .route(query_keys::query_keys)
         .route(claim_keys::claim_keys)
+        .route(key_changes::key_changes)
         .route(cross_signing::upload_cross_signing_keys)
         .route(cross_signing::upload_signatures)
         .route(send_to_device::send_to_device)

@@ -12,6 +12,7 @@ mod encryption;
 mod framework;
 mod isolation;
 mod ledger;
+mod media;
 mod no_news;
 mod rooms;
 mod server;

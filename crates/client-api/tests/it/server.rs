@@ -15,6 +15,7 @@ use freehold_client_api::{
 };
 use freehold_encryption::{Encryption, Servers};
 use freehold_keyring::Purpose;
+use freehold_media::{Media, MediaPolicy, MediaSettings};
 use freehold_rooms::{Identities, NoProfiles, Outside, Rooms, RoomsSettings, SigningError};
 use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
 use freehold_store::{
@@ -164,6 +165,7 @@ impl Ground {
             sessions,
             accounts,
             encryption: self.encryption(),
+            media: self.media(),
             limits: Limits::new(limits),
             sync: self.sync(rooms.clone()),
             rooms,
@@ -184,6 +186,12 @@ impl Ground {
             clock: Arc::new(NOW_TS),
         };
         SyncService::new(self.store.clone(), rooms, outside)
+    }
+
+    fn media(&self) -> Media {
+        let objects = Arc::new(object_store::memory::InMemory::new());
+        let settings = MediaSettings { file_bytes: 200_000, ..MediaSettings::default() };
+        Media::new(self.store.clone(), objects, Arc::new(TwoTenants), Arc::new(NOW_TS), settings)
     }
 
     fn rooms(&self) -> Rooms {
@@ -249,6 +257,19 @@ impl DeviceKeys for KeysOfDevices {
 
 #[derive(Clone, Copy)]
 struct TwoTenants;
+
+/// Bob's tenant gives to everybody what was uploaded before the end of time; Alice's gives nothing.
+impl freehold_media::Policies for TwoTenants {
+    fn policy<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, MediaPolicy> {
+        let frozen_ts = if tenant.server_name() == BOBS { i64::MAX } else { i64::MIN };
+        let policy = MediaPolicy { frozen_ts, user_bytes: Some(400_000), ..MediaPolicy::default() };
+        Box::pin(std::future::ready(policy))
+    }
+
+    fn reach<'a>(&'a self, _: &'a Tenant, server_name: &'a ServerName) -> BoxFuture<'a, Option<Tenant>> {
+        Box::pin(std::future::ready(self.tenant_of_host(server_name.as_str())))
+    }
+}
 
 impl Servers for TwoTenants {
     fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
