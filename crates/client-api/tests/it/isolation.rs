@@ -109,7 +109,12 @@ impl World {
             json!({"first_message_index": 0, "forwarded_count": 0, "is_verified": false, "session_data": {}});
         self.owner("PUT", &format!("room_keys/keys/{room_id}/existing?version={backup}"), key).await;
         self.owner("POST", "keys/upload", self.keys.clone()).await;
+        let upload =
+            self.ask(Asker::Owner, "POST", "/_matrix/media/v3/upload").body(crate::media::picture(2, 1));
+        let uploaded = self.server.send(upload).await.ok();
+        let (_, media_id) = uploaded["content_uri"].as_str().unwrap().rsplit_once('/').unwrap();
         let existing = [
+            ("mediaId", media_id.to_owned()),
             ("version", backup),
             ("sessionId", "existing".to_owned()),
             ("roomId", room_id.clone()),
@@ -132,6 +137,8 @@ impl World {
             ("relType", "m.thread"),
             ("kind", "override"),
             ("keyName", "displayname"),
+            ("serverName", ALICES),
+            ("fileName", "name"),
         ];
         let both = both.map(|(name, value)| (name, value.to_owned()));
         self.existing = existing.into_iter().chain(both.clone()).collect();
@@ -190,6 +197,8 @@ const QUERIES: &[(&str, &str)] = &[
     ("GET /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", "version={version}"),
     ("PUT /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", "version={version}"),
     ("DELETE /_matrix/client/v3/room_keys/keys/{roomId}/{sessionId}", "version={version}"),
+    ("GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}", "width=1&height=1"),
+    ("GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}", "width=1&height=1"),
 ];
 
 /// Bodies with which an endpoint goes about its work.
@@ -240,6 +249,12 @@ const PUBLIC: &[(&str, &str)] = &[
         "GET /_matrix/client/v3/directory/room/{roomAlias}",
         "any server resolves an alias: https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1querydirectory",
     ),
+    ("GET /_matrix/client/v1/media/download/{serverName}/{mediaId}", MEDIA),
+    ("GET /_matrix/client/v1/media/download/{serverName}/{mediaId}/{fileName}", MEDIA),
+    ("GET /_matrix/client/v1/media/thumbnail/{serverName}/{mediaId}", MEDIA),
+    ("GET /_matrix/media/v3/download/{serverName}/{mediaId}", MEDIA),
+    ("GET /_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}", MEDIA),
+    ("GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}", MEDIA),
     (
         "GET /_matrix/client/v3/profile/{userId}",
         "any server asks for profiles: \
@@ -262,12 +277,21 @@ const PUBLIC: &[(&str, &str)] = &[
     ),
 ];
 
+/// Files of a tenant, which every server may ask for.
+const MEDIA: &str = "any server asks for media: \
+    https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1mediadownloadmediaid";
+
 /// Endpoints that answer their owner the same, too, and why.
 const SAME_FOR_ALL: &[(&str, &str)] = &[
     ("DELETE /_matrix/client/v3/devices/{deviceId}", "asks for the password first"),
     ("PUT /_matrix/client/v3/sendToDevice/{eventType}/{txnId}", "says nothing about who gets it"),
     ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}", "makes what does not exist"),
+    ("GET /_matrix/media/v3/download/{serverName}/{mediaId}", FROZEN),
+    ("GET /_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}", FROZEN),
+    ("GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}", FROZEN),
 ];
+
+const FROZEN: &str = "the owner's tenant gives nothing without an access token";
 
 /// Endpoints with nothing in their paths and bodies that could exist or not.
 fn names_nothing(path: &str, body: &str) -> bool {

@@ -46,6 +46,14 @@ fn download(file: &str) -> String {
     format!("/_matrix/client/v1/media/download/{file}")
 }
 
+/// A picture, as a PNG.
+pub(crate) fn picture(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let pixels = RgbImage::from_pixel(width, height, Rgb([9, 9, 9]));
+    pixels.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
+    bytes
+}
+
 #[tokio::test]
 async fn a_file_is_given_to_users_of_both_tenants_with_headers_that_keep_it_harmless() {
     let (server, alice, bob) = two().await;
@@ -140,10 +148,7 @@ async fn large_files_and_full_accounts_are_refused() {
 #[tokio::test]
 async fn thumbnails_are_pictures_and_others_have_none() {
     let (server, alice, bob) = two().await;
-    let mut picture = Vec::new();
-    let pixels = RgbImage::from_pixel(200, 100, Rgb([9, 9, 9]));
-    pixels.write_to(&mut Cursor::new(&mut picture), ImageFormat::Png).unwrap();
-    let file = alice.upload(&server, ("image/png", ""), &picture).await;
+    let file = alice.upload(&server, ("image/png", ""), &picture(200, 100)).await;
     for path in [
         format!("/_matrix/client/v1/media/thumbnail/{file}?width=30&height=30&method=crop"),
         format!("/_matrix/media/v3/thumbnail/{file}?width=30&height=30&method=crop"),
