@@ -116,7 +116,7 @@ impl Measured {
             what: &format!("state of {} changes in a room of {} members", size.changes, size.members),
             unit: Unit::Bytes,
             ours: state::ours(size),
-            peers: place(peer.clone().map(|peer| peer.added.bytes)),
+            peers: place(peer.clone().map(|peer| peer.bytes())),
             target: Target::None,
         });
         table.add(&Row {

@@ -71,7 +71,11 @@ pub(crate) async fn synapse(synapse: &Synapse) -> Outcome<PeerState> {
     eprintln!("{}: changes of memberships", server.name);
     let changes = moderate(&moderator, &room_id, "unban", SCALED_DOWN.changes.min(members)).await?;
     let after = synapse.state_stored()?;
-    let added = StateStored { bytes: after.bytes - before.bytes, rows: after.rows - before.rows };
+    let added = StateStored {
+        states: after.states - before.states,
+        entries: after.entries - before.entries,
+        rows: after.rows - before.rows,
+    };
     if changes == 0 {
         return Err("no membership was changed in the time".into());
     }
@@ -100,18 +104,23 @@ async fn moderate(
 const DELTAS: f64 = 100.0;
 
 impl PeerState {
+    /// The bytes that the changes added.
+    pub(crate) fn bytes(&self) -> f64 {
+        self.added.states + self.added.entries
+    }
+
     /// The bytes that another number of changes in another room would add: rows by Synapse's own rule, each of the
     /// size that was measured.
     pub(crate) fn scaled_to(&self, size: Size) -> f64 {
         let changes = size.changes as f64;
         let rows = changes + changes / DELTAS * size.members as f64;
-        self.added.bytes / self.added.rows * rows
+        self.added.states / self.size.changes as f64 * changes + self.added.entries / self.added.rows * rows
     }
 
     pub(crate) fn to_json(self) -> Value {
         json!({
-            "members": self.size.members, "changes": self.size.changes, "bytes_added": self.added.bytes,
-            "rows_added": self.added.rows,
+            "members": self.size.members, "changes": self.size.changes, "bytes_added": self.bytes(),
+            "bytes_of_entries": self.added.entries, "entries": self.added.rows,
         })
     }
 }
@@ -122,10 +131,10 @@ mod tests {
 
     #[test]
     fn scaling_follows_deltas_and_full_states() {
-        let added = StateStored { bytes: 1_100_000.0, rows: 11_000.0 };
+        let added = StateStored { states: 300_000.0, entries: 1_100_000.0, rows: 11_000.0 };
         let peer = PeerState { size: SCALED_DOWN, added };
-        assert!((peer.scaled_to(SCALED_DOWN) - 1_100_000.0).abs() < 1.0);
-        assert!((peer.scaled_to(Size { members: 10_000, changes: 10_000 }) - 101_000_000.0).abs() < 1.0);
+        assert!((peer.scaled_to(SCALED_DOWN) - 1_400_000.0).abs() < 1.0);
+        assert!((peer.scaled_to(Size { members: 10_000, changes: 10_000 }) - 104_000_000.0).abs() < 1.0);
     }
 
     #[test]

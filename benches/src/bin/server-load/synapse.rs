@@ -12,9 +12,10 @@ use crate::process::{Process, Server, free_port, run};
 /// The name of the server.
 const SERVER_NAME: &str = "single.localhost";
 
-/// The tables in which Synapse keeps the states of rooms.
-const STATE_TABLES: [&str; 4] =
-    ["state_groups", "state_groups_state", "state_group_edges", "event_to_state_groups"];
+/// The table in which Synapse keeps entries of states.
+const STATE_ENTRIES: &str = "state_groups_state";
+/// The tables that have a row for each state.
+const STATES: [&str; 3] = ["state_groups", "state_group_edges", "event_to_state_groups"];
 
 /// Where Synapse keeps things.
 pub(crate) enum Database {
@@ -33,8 +34,11 @@ pub(crate) struct Synapse {
 /// The states of rooms, as stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StateStored {
-    pub(crate) bytes: f64,
-    /// Rows of the table that has a row for each entry.
+    /// Bytes of the tables that have a row for each state.
+    pub(crate) states: f64,
+    /// Bytes of the table that has a row for each entry.
+    pub(crate) entries: f64,
+    /// Rows of that table.
     pub(crate) rows: f64,
 }
 
@@ -60,17 +64,19 @@ impl Synapse {
     pub(crate) fn state_stored(&self) -> Outcome<StateStored> {
         let printed = match &self.database {
             Database::Sqlite(file) => {
-                run(Command::new(&self.python).args(["-c", SQLITE_SIZES]).arg(file).args(STATE_TABLES))?
+                let mut python = Command::new(&self.python);
+                run(python.args(["-c", SQLITE_SIZES]).arg(file).arg(STATE_ENTRIES).args(STATES))?
             }
             Database::Postgres(postgres) => {
-                let sizes =
-                    STATE_TABLES.map(|table| format!("pg_total_relation_size('{table}')")).join(" + ");
-                postgres.query(&format!("SELECT {sizes}, (SELECT count(*) FROM state_groups_state)"))?
+                let size = |table: &str| format!("pg_total_relation_size('{table}')");
+                let (states, entries) = (STATES.map(size).join(" + "), size(STATE_ENTRIES));
+                let rows = format!("(SELECT count(*) FROM {STATE_ENTRIES})");
+                postgres.query(&format!("SELECT {states}, {entries}, {rows}"))?
             }
         };
-        let mut numbers = printed.trim().split('|').map(str::parse::<f64>);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(bytes)), Some(Ok(rows))) => Ok(StateStored { bytes, rows }),
+        let numbers: Vec<f64> = printed.trim().split('|').filter_map(|number| number.parse().ok()).collect();
+        match numbers.as_slice() {
+            [states, entries, rows] => Ok(StateStored { states: *states, entries: *entries, rows: *rows }),
             _ => Err(format!("sizes of state tables read `{printed}`")),
         }
     }
@@ -80,12 +86,13 @@ impl Synapse {
 const SQLITE_SIZES: &str = "
 import sqlite3, sys
 database = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True, timeout=30)
-tables = sys.argv[2:]
-marks = ','.join('?' * len(tables))
-names = [row[0] for row in database.execute(f'SELECT name FROM sqlite_master WHERE tbl_name IN ({marks})', tables)]
 sizes = dict(database.execute('SELECT name, sum(pgsize) FROM dbstat GROUP BY name'))
-rows = database.execute('SELECT count(*) FROM state_groups_state').fetchone()[0]
-print(sum(sizes.get(name, 0) for name in names), rows, sep='|')
+def size(tables):
+    marks = ','.join('?' * len(tables))
+    names = database.execute(f'SELECT name FROM sqlite_master WHERE tbl_name IN ({marks})', tables)
+    return sum(sizes.get(name, 0) for name, in names)
+rows, = database.execute(f'SELECT count(*) FROM {sys.argv[2]}').fetchone()
+print(size(sys.argv[3:]), size(sys.argv[2:3]), rows, sep='|')
 ";
 
 impl Database {
