@@ -85,7 +85,7 @@ pub(crate) fn thumbnail(
         return moving(file, format, size, limits);
     }
     let (picture, turned) = decode(file, format, limits)?;
-    match size.from_picture((picture.width(), picture.height())) {
+    match size.for_picture((picture.width(), picture.height())) {
         Some(smaller) => still(&resized(&picture, smaller, size.method)),
         None if moves || turned => still(&picture),
         None => Ok(Made::Itself(kind)),
@@ -227,7 +227,7 @@ fn moving(
 ) -> Result<Made, PictureError> {
     let (dimensions, frames) = frames(file, format, limits)?;
     check_dimensions(dimensions, limits)?;
-    let (kind, smaller) = (content_type(format).unwrap_or_default(), size.from_picture(dimensions));
+    let (kind, smaller) = (content_type(format).unwrap_or_default(), size.for_picture(dimensions));
     let Some(smaller) = smaller else { return Ok(Made::Itself(kind)) };
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new_with_speed(&mut bytes, 10);

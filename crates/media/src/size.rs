@@ -60,7 +60,7 @@ impl ThumbnailSize {
 
     /// The size of what is made from a picture of this size: never larger than the picture, and never smaller than what is
     /// asked for. `None` if the picture itself is to be given.
-    pub(crate) fn from_picture(self, (width, height): (u32, u32)) -> Option<(u32, u32)> {
+    pub(crate) fn for_picture(self, (width, height): (u32, u32)) -> Option<(u32, u32)> {
         if width <= self.width || height <= self.height {
             return None;
         }
@@ -122,7 +122,7 @@ mod tests {
             let method = if crop { Method::Crop } else { Method::Scale };
             let Some(made) = size(width, height, method).made() else { return Ok(()) };
             prop_assert!(made.width >= width && made.height >= height);
-            if let Some((w, h)) = made.from_picture((picture_width, picture_height)) {
+            if let Some((w, h)) = made.for_picture((picture_width, picture_height)) {
                 prop_assert!(w >= made.width && h >= made.height);
                 prop_assert!(w <= picture_width && h <= picture_height);
                 let skew = (u64::from(w) * u64::from(picture_height)).abs_diff(u64::from(h) * u64::from(picture_width));

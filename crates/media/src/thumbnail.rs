@@ -45,18 +45,18 @@ impl Media {
         let size = size.made().unwrap_or(ThumbnailSize { width: u32::MAX, height: u32::MAX, ..size });
         let place = place_of(thumbnails_of(owner.number(), wanted.media_id), size, animation);
         if let Some(kept) = self.0.blobs.thumbnail(&place).await? {
-            return self.from_kept(&row, kept).await;
+            return self.as_kept(&row, kept).await;
         }
         // Whoever waited finds what the one before made.
         let permit = self.0.pictures.clone().acquire_owned().await.map_err(|_| Failure::Stopped)?;
         if let Some(kept) = self.0.blobs.thumbnail(&place).await? {
-            return self.from_kept(&row, kept).await;
+            return self.as_kept(&row, kept).await;
         }
         let (made, permit) = self.make(&row, size, animation, permit).await?;
         let kept = kept(&made);
         self.0.blobs.keep_thumbnail(&place, kept.clone()).await?;
         drop(permit);
-        self.from_kept(&row, kept).await
+        self.as_kept(&row, kept).await
     }
 
     /// The permit goes with the work, which goes on when nobody waits for it any more.
@@ -77,7 +77,7 @@ impl Media {
         })
     }
 
-    async fn from_kept(&self, row: &StoredRow, kept: Bytes) -> Result<Thumbnail, ThumbnailError> {
+    async fn as_kept(&self, row: &StoredRow, kept: Bytes) -> Result<Thumbnail, ThumbnailError> {
         let mut bytes = kept;
         if bytes.is_empty() {
             return Err(Failure::Stopped.into());

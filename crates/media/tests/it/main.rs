@@ -1,5 +1,10 @@
 //! The service over an engine and bytes in memory, with two tenants.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails, also outside the functions that are marked as tests"
+)]
+
 mod downloads;
 mod ownership;
 mod thumbnails;

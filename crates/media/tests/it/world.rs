@@ -159,7 +159,6 @@ impl fmt::Display for Recorded {
     }
 }
 
-#[expect(clippy::type_complexity, reason = "as the trait has them")]
 impl ObjectStore for Recorded {
     fn put_opts<'l, 'p, 'a>(
         &'l self,
