@@ -53,7 +53,7 @@ pub(crate) async fn delivery(people: &[Person], pairs: usize, seconds: u64) -> O
 impl Pair {
     async fn meet(sender: &Person, listener: &Person) -> Outcome<Self> {
         let room_id = sender.create_room("public_chat").await?;
-        listener.join(&room_id).await?;
+        listener.join(&room_id, sender.host()).await?;
         let since = listener.sync(None, 0).await?.next_batch;
         Ok(Pair { sender: sender.clone(), listener: listener.clone(), room_id, since })
     }

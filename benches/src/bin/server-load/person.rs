@@ -13,7 +13,6 @@ pub(crate) struct Person {
     http: Http,
     host: Arc<str>,
     token: String,
-    pub(crate) user_id: String,
 }
 
 /// What a sync gave.
@@ -46,7 +45,7 @@ impl Person {
         let answer = json(&answer)?;
         let (token, user_id) = (text(&answer, "access_token")?, text(&answer, "user_id")?);
         if user_id.starts_with(&format!("@{name}:")) {
-            Ok(Person { http: http.clone(), host: host.clone(), token, user_id })
+            Ok(Person { http: http.clone(), host: host.clone(), token })
         } else {
             Err(format!("`{name}` was registered as `{user_id}`"))
         }
@@ -63,11 +62,17 @@ impl Person {
         text(&self.ask(Method::POST, "createRoom", Some(&body)).await?, "room_id")
     }
 
-    /// Joins a room.
-    pub(crate) async fn join(&self, room_id: &str) -> Outcome<()> {
-        let answer = self.ask(Method::POST, &format!("join/{}", encode(room_id)), Some(&json!({}))).await?;
+    /// Joins a room in which somebody of the host `via` is.
+    pub(crate) async fn join(&self, room_id: &str, via: &str) -> Outcome<()> {
+        let path = format!("join/{}?via={}", encode(room_id), encode(via));
+        let answer = self.ask(Method::POST, &path, Some(&json!({}))).await?;
         let joined = text(&answer, "room_id")?;
         if joined == room_id { Ok(()) } else { Err(format!("joined `{joined}` in place of `{room_id}`")) }
+    }
+
+    /// The host whose user this is.
+    pub(crate) fn host(&self) -> &Arc<str> {
+        &self.host
     }
 
     /// Sends a message that says `body`.

@@ -93,8 +93,8 @@ async fn moderate(
     let done = closed(4, bound, move |_, number| {
         let (moderator, room_id) = (moderator.clone(), room_id.clone());
         async move {
-            let host = moderator.user_id.split_once(':').map(|(_, host)| host).unwrap_or_default();
-            moderator.moderate(&room_id, action, &format!("@member{number:04}:{host}")).await
+            let member = format!("@member{number:04}:{}", moderator.host());
+            moderator.moderate(&room_id, action, &member).await
         }
     });
     Ok(done.await?.0.count())

@@ -172,10 +172,10 @@ impl Shared<'_> {
         let owner = members.first().cloned().ok_or("nobody is there to make a room")?;
         let room_id: Arc<str> = owner.create_room("public_chat").await?.into();
         let others: Arc<[Person]> = members.get(1..).unwrap_or_default().into();
-        let (count, joined) = (others.len(), room_id.clone());
+        let (count, via, joined) = (others.len(), owner.host().clone(), room_id.clone());
         let join = closed(4, Bound { count, seconds: 60 }, move |_, number| {
-            let (others, room_id) = (others.clone(), joined.clone());
-            async move { others.get(number).ok_or("nobody to join")?.join(&room_id).await }
+            let (others, via, room_id) = (others.clone(), via.clone(), joined.clone());
+            async move { others.get(number).ok_or("nobody to join")?.join(&room_id, &via).await }
         });
         let (joins, _) = join.await?;
         if joins.count() < count {
