@@ -61,8 +61,8 @@ pub fn event_passes(filter: &Filter, json: &str) -> bool {
 }
 
 /// Whether a list of wanted rooms and one of unwanted rooms let a room pass; unwanted wins.
-pub fn room_passes<'a>(
-    wanted: Option<&'a [ruma_common::OwnedRoomId]>,
+pub fn room_passes(
+    wanted: Option<&[ruma_common::OwnedRoomId]>,
     unwanted: &[ruma_common::OwnedRoomId],
     room: &RoomId,
 ) -> bool {
