@@ -7,7 +7,7 @@
 )]
 
 #[path = "../../../rooms/tests/it/hosted.rs"]
-#[allow(dead_code, reason = "shared with the tests of rooms, which use all of it")]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
 mod hosted;
 mod person;
 mod receipts;

@@ -16,12 +16,12 @@ use serde_json::Value;
 
 use crate::hosted::{World, entry};
 
-pub const ALICE: &str = "@alice:one.example";
-pub const BOB: &str = "@bob:two.example";
+pub(crate) const ALICE: &str = "@alice:one.example";
+pub(crate) const BOB: &str = "@bob:two.example";
 
 /// Accounts without any data but the server's push rules, and whom they ignore.
-pub struct Accounts {
-    pub ignored: Mutex<BTreeSet<OwnedUserId>>,
+pub(crate) struct Accounts {
+    pub(crate) ignored: Mutex<BTreeSet<OwnedUserId>>,
 }
 
 fn ready<'a, T: Send + 'a>(value: T) -> Answer<'a, T> {
@@ -79,16 +79,16 @@ impl DeviceNews for Devices {
 }
 
 /// Two people of two tenants, and the service that answers both.
-pub struct People {
-    pub world: World,
-    pub service: SyncService,
-    pub accounts: Arc<Accounts>,
-    pub alice: Actor,
-    pub bob: Actor,
+pub(crate) struct People {
+    pub(crate) world: World,
+    pub(crate) service: SyncService,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) alice: Actor,
+    pub(crate) bob: Actor,
 }
 
 impl People {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new(&["one.example", "two.example"]).await;
         let accounts = Arc::new(Accounts { ignored: Mutex::default() });
         let outside = Outside {
@@ -102,7 +102,7 @@ impl People {
     }
 
     /// A room that both are in.
-    pub async fn shared_room(&self) -> OwnedRoomId {
+    pub(crate) async fn shared_room(&self) -> OwnedRoomId {
         let create = CreateRoom { invite: vec![self.bob.user_id.clone()], ..CreateRoom::default() };
         let room = self.world.rooms.create_room(&self.alice, create).await.unwrap();
         self.world.rooms.join(&self.bob, entry(&room, &[])).await.unwrap();
@@ -110,11 +110,11 @@ impl People {
     }
 
     /// What a sync without anything said answers.
-    pub async fn sync(&self, actor: &Actor, since: Option<&Value>) -> Value {
+    pub(crate) async fn sync(&self, actor: &Actor, since: Option<&Value>) -> Value {
         self.sync_with(actor, since, |_| {}).await
     }
 
-    pub async fn sync_with(
+    pub(crate) async fn sync_with(
         &self,
         actor: &Actor,
         since: Option<&Value>,
@@ -127,31 +127,31 @@ impl People {
 }
 
 /// The token of an answer.
-pub fn token(answer: &Value) -> freehold_sync::SyncToken {
+pub(crate) fn token(answer: &Value) -> freehold_sync::SyncToken {
     answer["next_batch"].as_str().unwrap().parse().unwrap()
 }
 
 /// What an answer says of a joined room.
-pub fn joined<'a>(answer: &'a Value, room: &RoomId) -> &'a Value {
+pub(crate) fn joined<'a>(answer: &'a Value, room: &RoomId) -> &'a Value {
     &answer["rooms"]["join"][room.as_str()]
 }
 
 /// The bodies of the messages in a timeline.
-pub fn bodies(room: &Value) -> Vec<&str> {
+pub(crate) fn bodies(room: &Value) -> Vec<&str> {
     events(&room["timeline"]).iter().filter_map(|event| event["content"]["body"].as_str()).collect()
 }
 
-pub fn events(list: &Value) -> &[Value] {
+pub(crate) fn events(list: &Value) -> &[Value] {
     list["events"].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Type and state key of each event of a list.
-pub fn keys(list: &Value) -> BTreeSet<(String, String)> {
+pub(crate) fn keys(list: &Value) -> BTreeSet<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     events(list).iter().map(|event| (text(&event["type"]), text(&event["state_key"]))).collect()
 }
 
 /// A filter from its JSON.
-pub fn filter(json: Value) -> FilterDefinition {
+pub(crate) fn filter(json: Value) -> FilterDefinition {
     serde_json::from_value(json).unwrap()
 }
