@@ -96,7 +96,7 @@ class Agent:
             sas = client.key_verifications[event.transaction_id]
             # matrix-nio 0.26 takes the seven numbers of emoji for bytes and cuts them up again.
             numbers = sas.established_sas.bytes(sas._extra_info).emoji_indices
-            self.emoji = [Sas.emoji[number][1].lower() for number in numbers]
+            self.emoji = [Sas.emoji[number][0].replace("\uFE0F", "") for number in numbers]
             await client.confirm_short_auth_string(event.transaction_id)
         elif isinstance(event, KeyVerificationMac):
             sas = client.key_verifications[event.transaction_id]

@@ -22,11 +22,11 @@ export async function verifyWithSas(one, other) {
     return mine;
 }
 
-/** Says yes to the emoji and gives their names. */
+/** Says yes to the emoji and gives them; libraries name them differently, and write some with a variation selector. */
 function confirm(verifier) {
     return new Promise((done) => {
         verifier.on(CONFIRMED, (sas) => {
-            done(sas.sas.emoji.map(([, name]) => name.toLowerCase()));
+            done(sas.sas.emoji.map(([emoji]) => emoji.replaceAll("\uFE0F", "")));
             sas.confirm();
         });
     });
