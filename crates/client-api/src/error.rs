@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 /// An error as the client sees it.
 ///
-/// The status follows from the code ([`status_of`]) unless an endpoint's page in the specification says another.
+/// The status follows from the code unless an endpoint's page in the specification says another.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     /// The status of the answer.
