@@ -22,6 +22,7 @@ mod discovery;
 mod encryption;
 mod endpoints;
 mod error;
+mod in_flight;
 mod json_path;
 mod limits;
 mod media;
@@ -40,6 +41,7 @@ pub use authenticated::{
 };
 pub use endpoints::{Access, Endpoint, Endpoints};
 pub use error::ApiError;
+pub use in_flight::InFlight;
 pub use limits::{LimitKey, Limits, LimitsSettings, Rate, RetryAfter};
 pub use reply::Reply;
 pub use request::Body;

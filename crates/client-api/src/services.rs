@@ -11,6 +11,7 @@ use freehold_store::Clock;
 use freehold_sync::SyncService;
 
 use crate::authenticated::Authenticate;
+use crate::in_flight::InFlight;
 use crate::limits::Limits;
 use crate::tenant_of_host::TenantsByHost;
 
@@ -25,6 +26,8 @@ pub struct Services {
     pub accounts: Accounts,
     /// What is new for users.
     pub sync: SyncService,
+    /// What devices are sending.
+    pub in_flight: InFlight,
     /// How many requests who may send.
     pub limits: Limits,
     /// All rooms.

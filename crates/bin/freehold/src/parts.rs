@@ -35,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) encryption: Encryption,
     pub(crate) media: Media,
     pub(crate) sync: SyncService,
+    pub(crate) in_flight: client_api::InFlight,
     pub(crate) desk: Desk,
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) metrics: Metrics,
@@ -72,7 +73,21 @@ impl Parts {
         let outside: Arc<dyn Outside> = Arc::new(Internet::new(&config.extra_ca, &config.allowed_networks));
         let desk = Desk::new(tenancy.clone(), outside.clone(), (store.clone(), data.path().to_owned()));
         let (metrics, limits) = (Metrics::default(), limits(&config.rate_limits));
-        Ok(Parts { tenancy, accounts, rooms, encryption, media, sync, desk, outside, metrics, limits, clock })
+        let in_flight = client_api::InFlight::default();
+        Ok(Parts {
+            tenancy,
+            accounts,
+            rooms,
+            encryption,
+            media,
+            sync,
+            in_flight,
+            desk,
+            outside,
+            metrics,
+            limits,
+            clock,
+        })
     }
 
     /// The client-server API over these parts.
@@ -85,6 +100,7 @@ impl Parts {
             media: self.media.clone(),
             limits: self.limits.clone(),
             sync: self.sync.clone(),
+            in_flight: self.in_flight.clone(),
             rooms: self.rooms.clone(),
             clock: self.clock.clone(),
         })

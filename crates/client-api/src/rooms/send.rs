@@ -12,15 +12,18 @@ use super::error::in_room;
 use super::view::View;
 use crate::authenticated::{Authenticated, EvenSuspended, Standing, suspended};
 use crate::error::ApiError;
+use crate::in_flight::InFlight;
 use crate::reply::Reply;
 use crate::request::Body;
 
 /// `PUT /rooms/{roomId}/send/{eventType}/{txnId}`.
 pub(crate) async fn send_message(
     State(rooms): State<Rooms>,
+    State(in_flight): State<InFlight>,
     user: Authenticated,
     Body(request): Body<message::Request>,
 ) -> Result<Reply<message::Response>, ApiError> {
+    let _sending = in_flight.begin(user.actor.device);
     let event = NewEvent {
         event_type: request.event_type.to_string(),
         state_key: None,
@@ -36,9 +39,11 @@ pub(crate) async fn send_message(
 /// `PUT /rooms/{roomId}/state/{eventType}/{stateKey}`.
 pub(crate) async fn send_state(
     State(rooms): State<Rooms>,
+    State(in_flight): State<InFlight>,
     user: Authenticated,
     Body(request): Body<state::Request>,
 ) -> Result<Reply<state::Response>, ApiError> {
+    let _sending = in_flight.begin(user.actor.device);
     let event = NewEvent {
         event_type: request.event_type.to_string(),
         state_key: Some(request.state_key),
@@ -54,6 +59,7 @@ pub(crate) async fn send_state(
 /// `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`. Suspended users may redact what is their own.
 pub(crate) async fn redact(
     State(rooms): State<Rooms>,
+    State(in_flight): State<InFlight>,
     EvenSuspended(user): EvenSuspended,
     Body(request): Body<redact::Request>,
 ) -> Result<Reply<redact::Response>, ApiError> {
@@ -62,6 +68,7 @@ pub(crate) async fn redact(
         let own = view.event(&request.event_id).await?.pdu.sender() == user.actor.user_id;
         own.then_some(()).ok_or_else(suspended)?;
     }
+    let _sending = in_flight.begin(user.actor.device);
     let redaction = Redaction {
         event_id: request.event_id,
         reason: request.reason,

@@ -11,6 +11,7 @@ use ruma_common::api::error::ErrorCode;
 
 use crate::authenticated::Authenticated;
 use crate::error::ApiError;
+use crate::in_flight::InFlight;
 use crate::request::Body;
 
 /// The name under which clients asked for `use_state_after` before it was in the specification (MSC4222).
@@ -19,6 +20,7 @@ const UNSTABLE_USE_STATE_AFTER: &str = "org.matrix.msc4222.use_state_after=true"
 /// Answers with what is new, or waits for it.
 pub(crate) async fn sync(
     State(service): State<SyncService>,
+    State(in_flight): State<InFlight>,
     user: Authenticated,
     RawQuery(query): RawQuery,
     Body(request): Body<Request>,
@@ -33,7 +35,9 @@ pub(crate) async fn sync(
         timeout: request.timeout.unwrap_or_default(),
         state_form: state_form(request.use_state_after, query.as_deref().unwrap_or_default()),
     };
-    Ok(Json(service.sync(&user.actor, &request).await?))
+    let news = service.sync(&user.actor, &request).await?;
+    in_flight.settled(user.actor.device).await;
+    Ok(Json(news))
 }
 
 async fn filter(

@@ -168,6 +168,7 @@ impl Ground {
             media: self.media(),
             limits: Limits::new(limits),
             sync: self.sync(rooms.clone()),
+            in_flight: freehold_client_api::InFlight::default(),
             rooms,
             clock: Arc::new(NOW_TS),
         };
