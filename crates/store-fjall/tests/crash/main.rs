@@ -36,7 +36,12 @@ fn main() {
         full_disk::fill_and_make_room();
     } else if let Some(cuts) = number("--power-cuts") {
         power_cut::cut_many_times(cuts);
-    } else if !has("--list") {
+    } else if has("--list") {
+        // How nextest asks what there is to run.
+        if !has("--ignored") {
+            println!("a_killed_writer_loses_nothing_it_was_told_is_durable: test");
+        }
+    } else {
         kill::kill_many_times(number("--kills").unwrap_or(KILLS));
     }
 }
