@@ -1,6 +1,6 @@
 //! What devices are sending: a device hears that its event was taken before its sync tells it of the event.
 //!
-//! Clients match the two by the answer; matrix-js-sdk 43 takes a message in a thread for lost when the sync is first.
+//! Clients match the two by the answer; matrix-js-sdk takes a message in a thread for lost when the sync is first.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
