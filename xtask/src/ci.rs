@@ -150,7 +150,7 @@ fn real_servers() -> Result<Verdict, String> {
 
 fn real_clients() -> Result<Verdict, String> {
     match peers::clients::availability() {
-        Ok(()) => peers::run(&peers::Peer::Clients).map(passed),
+        Ok(()) => peers::clients::run().map(passed),
         Err(reason) => Ok(Verdict::Skipped(reason)),
     }
 }

@@ -39,32 +39,10 @@ pub enum Standing {
 impl Event {
     /// What authorisation rules and state resolution see of it.
     pub fn view(&self) -> EventView<'_, u64> {
-        let EventView {
-            event_id,
-            room_id,
-            event_type,
-            state_key,
-            sender,
-            content,
-            origin_server_ts,
-            depth,
-            redacts,
-            ..
-        } = self.pdu.view();
+        let view = self.pdu.view();
         EventView {
-            id: &self.number,
-            event_id,
-            room_id,
-            event_type,
-            state_key,
-            sender,
-            content,
-            origin_server_ts,
-            depth,
-            prev_events: &self.prev_events,
-            auth_events: &self.auth_events,
-            redacts,
             rejected: self.standing == Standing::Rejected,
+            ..view.with_ids(&self.number, &self.prev_events, &self.auth_events)
         }
     }
 }

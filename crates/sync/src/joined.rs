@@ -71,7 +71,7 @@ impl Look<'_> {
 
     fn typing_event(&self, room: RoomNumber, since: Option<Position>) -> Option<EventJson> {
         let typing = &self.inner.typing;
-        let changed = typing.rooms_changed(self.typing_since).contains(&room);
+        let changed = typing.has_changed(room, self.typing_since);
         let users = typing.users(room);
         let is_news = if since.is_some() { changed } else { !users.is_empty() };
         let event = json!({ "type": "m.typing", "content": { "user_ids": users } });

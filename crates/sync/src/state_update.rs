@@ -35,11 +35,7 @@ impl Look<'_> {
         span: Span,
     ) -> Result<ShownState, SyncError> {
         let end = view.reader.state_at(view.room, span.to).await?;
-        let nothing = view.reader.state_at(view.room, Position(0)).await?;
-        let base = match span.since {
-            Some(since) => view.reader.state_at(view.room, since).await?,
-            None => nothing.clone(),
-        };
+        let base = view.reader.state_at(view.room, span.since.unwrap_or_default()).await?;
         let since_last = base.changes_to(&end).await?;
         let members_changed = since_last.iter().any(is_member);
         let whole = span.since.is_none() || self.request.full_state;
@@ -47,7 +43,11 @@ impl Look<'_> {
             (StateForm::Before, Some(first)) => view.reader.state_before(first).await?,
             _ => end,
         };
-        let changes = if whole { nothing } else { base }.changes_to(&wanted).await?;
+        let base = match span.since {
+            Some(_) if whole => view.reader.state_at(view.room, Position::default()).await?,
+            _ => base,
+        };
+        let changes = base.changes_to(&wanted).await?;
         let events = self.state_events(view, (changes, whole), (&wanted, timeline)).await?;
         Ok(ShownState { update: self.in_its_form(events), members_changed })
     }

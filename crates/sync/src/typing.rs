@@ -89,6 +89,11 @@ impl Typing {
         rooms
     }
 
+    /// Whether who types in a room changed after the change with number `since`.
+    pub fn has_changed(&self, room: RoomNumber, since: u64) -> bool {
+        self.lock().rooms.get(&room).is_some_and(|typing| typing.changed > since)
+    }
+
     /// Who types in a room.
     pub fn users(&self, room: RoomNumber) -> Vec<OwnedUserId> {
         let state = self.lock();
@@ -140,6 +145,7 @@ mod tests {
         typing.start(ROOM, user_id!("@one:a.example"), 1_000);
         let since = typing.serial();
         assert_eq!(typing.rooms_changed(0), [ROOM]);
+        assert!(typing.has_changed(ROOM, 0) && !typing.has_changed(ROOM, since));
         assert!(typing.rooms_changed(since).is_empty());
         typing.start(RoomNumber(2), user_id!("@one:a.example"), 1_000);
         typing.stop(ROOM, user_id!("@one:a.example"));

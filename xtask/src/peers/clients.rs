@@ -54,7 +54,7 @@ pub(crate) fn availability() -> Result<(), String> {
 }
 
 /// Runs the suite.
-pub(super) fn run() -> Outcome {
+pub(crate) fn run() -> Outcome {
     call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-server"]))?;
     let mut server = Server::prepare(&folder().join("server"))?;
     server.start()?;
