@@ -9,8 +9,7 @@
 //!
 //! # What it does not do
 //!
-//! It knows no HTTP and asks no other server; what only those could answer is [`ActionError::Elsewhere`] or
-//! [`ActionError::NotReached`].
+//! It knows no HTTP. What only other servers can answer it asks of [`RemoteServers`].
 //!
 //! # Where to start
 //!
@@ -44,7 +43,10 @@ pub use create::{CreateRoom, InitialState, Preset, Visibility};
 pub use directory::{DirectoryFilter, RoomSummary};
 pub use error::ActionError;
 pub use membership::{Entry, MemberAction};
-pub use outside::{Identities, NoProfiles, Profiles, SigningError};
+pub use outside::{
+    AnswerBody, Identities, MakeMembership, Members, NoProfiles, NoRemoteServers, NobodyAsked, OwnStep,
+    Profiles, RemoteServers, ResolvedAlias, SendInvite, SendMembership, SigningError, Template, Unanswered,
+};
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
 };

@@ -9,7 +9,7 @@ use freehold_event::RoomVersion;
 use freehold_store::{Clock, Interner, ReadError, RoomNumber, Snapshot, Store};
 
 use crate::loaded::Loaded;
-use crate::outside::{Identities, Profiles};
+use crate::outside::{Identities, Profiles, RemoteServers};
 use crate::read::{Caches, Reader};
 
 /// All rooms that somebody here is in. A clone is another handle on the same.
@@ -23,6 +23,8 @@ pub struct Outside {
     pub identities: Arc<dyn Identities>,
     /// What people call themselves.
     pub profiles: Arc<dyn Profiles>,
+    /// What other servers say.
+    pub remote: Arc<dyn RemoteServers>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }

@@ -175,6 +175,7 @@ fn rooms(
     let outside = freehold_rooms::Outside {
         identities: Arc::new(IdentitiesOfTenants(tenancy.clone())),
         profiles: Arc::new(ProfilesOfAccounts(store.clone())),
+        remote: Arc::new(freehold_rooms::NoRemoteServers),
         clock: clock.clone(),
     };
     let cache_bytes = usize::try_from(config.memory.0 / 4).unwrap_or(usize::MAX);

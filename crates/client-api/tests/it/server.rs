@@ -199,6 +199,7 @@ impl Ground {
         let outside = Outside {
             identities: Arc::new(TwoTenants),
             profiles: Arc::new(NoProfiles),
+            remote: Arc::new(freehold_rooms::NoRemoteServers),
             clock: Arc::new(NOW_TS),
         };
         Rooms::new(self.store.clone(), self.interner.clone(), outside, RoomsSettings::default())
