@@ -32,6 +32,7 @@ mod receive;
 mod redact;
 mod rooms;
 mod send;
+mod servers;
 mod sign;
 mod special;
 mod stripped;

@@ -13,6 +13,8 @@ use freehold_store::tables::rooms::{
 use freehold_store::{EventNumber, Order, ReadError, RoomNumber, Snapshot, TenantNumber, UserNumber};
 
 use crate::error::ActionError;
+use crate::rooms::Rooms;
+use crate::servers::foreign_servers;
 
 /// A room that lies open in memory, as of what is durable.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Loaded {
     pub(crate) shelf: Shelf,
     pub(crate) row: CurrentStateRow,
     pub(crate) locals: Locals,
+    /// How many servers are in the room that are not hosted here.
+    pub(crate) foreign_servers: u64,
 }
 
 /// The users of tenants in a room: who is woken by what happens there.
@@ -31,7 +35,11 @@ pub(crate) struct Locals(pub(crate) Arc<BTreeMap<UserNumber, (TenantNumber, Memb
 const SHELF_MAX: usize = 32;
 
 impl Loaded {
-    pub(crate) async fn load(snapshot: &Snapshot, number: RoomNumber) -> Result<Option<Self>, ActionError> {
+    pub(crate) async fn load(
+        rooms: &Rooms,
+        snapshot: &Snapshot,
+        number: RoomNumber,
+    ) -> Result<Option<Self>, ActionError> {
         let Some(room) = snapshot.get(&ROOMS, &number).await? else {
             return Ok(None);
         };
@@ -53,7 +61,8 @@ impl Loaded {
             }
         };
         let locals = Locals::load(snapshot, number).await?;
-        Ok(Some(Loaded { machine, shelf, row, locals }))
+        let foreign_servers = foreign_servers(rooms, snapshot, number).await?;
+        Ok(Some(Loaded { machine, shelf, row, locals, foreign_servers }))
     }
 
     /// Takes off the shelf what is not needed soon, and everything if it holds much.

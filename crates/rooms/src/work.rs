@@ -13,6 +13,7 @@ use freehold_signing::SignedPdu;
 use freehold_store::tables::rooms::{CurrentStateRow, EventRow};
 use freehold_store::{
     Actor, Batch, DeviceNumber, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant,
+    TenantNumber,
 };
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
@@ -20,6 +21,7 @@ use crate::error::ActionError;
 use crate::loaded::{Loaded, Locals, fulfil};
 use crate::random;
 use crate::rooms::{Cell, Rooms};
+use crate::servers::ServerCounts;
 use crate::sign;
 use crate::write::RowAt;
 
@@ -56,6 +58,8 @@ pub(crate) struct Work {
     pub(crate) machine: Room,
     pub(crate) shelf: Shelf,
     pub(crate) locals: Locals,
+    /// How many servers are in the room that are not hosted here.
+    pub(crate) foreign_servers: u64,
     pub(crate) batch: Batch,
     pub(crate) staged: Vec<Receipt>,
     /// What the staged events bring beside themselves.
@@ -84,6 +88,10 @@ pub(crate) struct Beside {
     pub(crate) released_count: usize,
     /// Staged events that were redacted before they came, by what.
     pub(crate) redacted_on_arrival: BTreeMap<u64, EventNumber>,
+    /// How many more users of each server are joined than before.
+    pub(crate) servers: ServerCounts,
+    /// Which staged events a tenant sends to other servers.
+    pub(crate) outgoing: BTreeMap<u64, TenantNumber>,
     /// The users of the events, by id.
     pub(crate) users: BTreeMap<OwnedUserId, freehold_store::UserNumber>,
 }
@@ -108,7 +116,7 @@ impl Work {
         // What is durable now: the writer before us may have committed while we waited.
         let snapshot = rooms.0.store.snapshot()?;
         if guard.is_none() {
-            *guard = Loaded::load(&snapshot, number).await?;
+            *guard = Loaded::load(rooms, &snapshot, number).await?;
         }
         let Some(loaded) = guard.as_mut() else {
             return Err(unknown());
@@ -122,6 +130,7 @@ impl Work {
             machine: loaded.machine.clone(),
             shelf,
             locals: loaded.locals.clone(),
+            foreign_servers: loaded.foreign_servers,
             batch: Batch::new(),
             staged: Vec::new(),
             beside: Beside::default(),
@@ -178,6 +187,7 @@ impl Work {
             machine: receipt.room.clone(),
             shelf: Shelf::new(),
             locals: Locals::default(),
+            foreign_servers: 0,
             batch,
             staged: Vec::new(),
             beside: Beside::default(),
@@ -185,7 +195,8 @@ impl Work {
             guard: cell.lock_arc().await,
             new_cell: Some(cell),
         };
-        work.stage(receipt, numbers);
+        let event = work.stage(receipt, numbers);
+        work.send_out(tenant, &event);
         Ok(work)
     }
 
@@ -215,7 +226,9 @@ impl Work {
             true => sign::verified(&self.rooms, signed, ts)?,
             false => signed,
         };
-        self.receive(signed).await
+        let event = self.receive(signed).await?;
+        self.send_out(tenant, &event);
+        Ok(event)
     }
 
     /// Receives an event that is signed by all who must.
@@ -339,6 +352,7 @@ impl Work {
             machine: self.machine,
             shelf: self.shelf,
             locals: self.locals,
+            foreign_servers: self.foreign_servers,
             row,
             is_redaction,
             guard: self.guard,
@@ -355,6 +369,7 @@ struct Written {
     machine: Room,
     shelf: Shelf,
     locals: Locals,
+    foreign_servers: u64,
     row: RowAt,
     is_redaction: bool,
     guard: async_lock::MutexGuardArc<Option<Loaded>>,
@@ -373,7 +388,8 @@ impl Written {
             self.shelf = Shelf::new();
         }
         let row = (self.row)(*position);
-        let mut loaded = Loaded { machine: self.machine, shelf: self.shelf, row, locals: self.locals };
+        let Written { machine, shelf, locals, foreign_servers, .. } = self;
+        let mut loaded = Loaded { machine, shelf, row, locals, foreign_servers };
         loaded.trim();
         *self.guard = Some(loaded);
         if let Some(cell) = self.new_cell {

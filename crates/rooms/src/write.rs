@@ -56,6 +56,9 @@ impl Work {
                 self.write_membership((place, &event), change, &mut later).await?;
             }
         }
+        let foreign_before = self.foreign_servers;
+        self.write_servers().await?;
+        self.write_outgoing(foreign_before);
         let released = std::mem::take(&mut self.beside.released);
         self.beside.released_count = released.len();
         later.events.extend(released.into_iter().map(|(number, row)| (number, row, true)));
@@ -172,6 +175,7 @@ impl Work {
         let Some(user_id) = event.pdu.state_key().and_then(|key| UserId::parse(key).ok()) else {
             return Ok(());
         };
+        self.beside.servers.count(user_id.server_name(), (before, membership));
         let Some(tenant) = self.rooms.0.outside.identities.tenant(user_id.server_name()) else {
             return Ok(());
         };

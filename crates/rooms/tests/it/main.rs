@@ -12,5 +12,6 @@ mod hosted;
 mod many;
 mod members;
 mod outside;
+mod servers;
 mod talking;
 mod together;

@@ -1,7 +1,7 @@
 //! Rooms: one copy of each, however many tenants are in it.
 
 use freehold_state_map::NodeId;
-use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedUserId};
+use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
 use crate::number::{
@@ -44,6 +44,15 @@ pub const STATE_HISTORY: Table<(RoomNumber, Position), [u8; NodeId::LEN]> =
 /// Redactions that wait for the event they are about.
 pub const WAITING_REDACTIONS: Table<(OwnedEventId, EventNumber), ()> =
     Table::new(TableId(24), "waiting_redactions");
+/// The servers with joined users in a room, those of tenants too.
+pub const ROOM_SERVERS: Table<(RoomNumber, OwnedServerName), RoomServerRow> =
+    Table::new(TableId(25), "room_servers");
+/// Events that a tenant sends to other servers, in order: the position of the batch that made each, and its place in
+/// the batch.
+pub const OUTGOING: Table<(TenantNumber, Position, u16), OutgoingRow> = Table::new(TableId(26), "outgoing");
+/// Events of a room of which the state is not known here, by the accepted events that have them as `prev_events`.
+pub const MISSING_PREVS: Table<(RoomNumber, OwnedEventId, EventNumber), ()> =
+    Table::new(TableId(27), "missing_prevs");
 
 /// What never changes in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,4 +177,25 @@ pub struct AliasRow {
     pub room: RoomNumber,
     /// Who made the alias.
     pub creator: OwnedUserId,
+}
+
+/// A server in a room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomServerRow {
+    /// How many of its users are joined; never 0.
+    pub joined: u64,
+    /// When the first of them came in, since when there was always one.
+    pub since: Position,
+}
+
+/// An event that a tenant sends to the servers in its room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutgoingRow {
+    /// Its room.
+    pub room: RoomNumber,
+    /// The event.
+    pub event: EventNumber,
+    /// Who is told beside the servers in the room: the server of the user whom a membership is about, which may not be
+    /// in it, or no longer.
+    pub others: Vec<OwnedServerName>,
 }
