@@ -453,7 +453,7 @@ mod tests {
             ("*.example.org", "a.example.org", true),
             ("*.example.org", "example.org", false),
             ("ex?mple.org", "example.org", true),
-            ("ex?mple.org", "exmple.org", false),
+            ("ex?ample.org", "example.org", false),
             ("*a*b", "xaxbxab", true),
             ("*a*b", "xaxbxa", false),
             ("", "", true),

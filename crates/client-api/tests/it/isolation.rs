@@ -164,9 +164,9 @@ impl World {
 /// An id like the existing one of something that does not exist.
 fn missing(name: &str, existing: &str) -> String {
     match name {
-        "roomAlias" => format!("#missings:{ALICES}"),
+        "roomAlias" => format!("#vanished:{ALICES}"),
         "userId" => format!("@nobody:{ALICES}"),
-        "ruleId" | "type" | "tag" | "sessionId" => "missings".to_owned(),
+        "ruleId" | "type" | "tag" | "sessionId" => "vanished".to_owned(),
         // Another letter, so that an id is another one of the same length.
         _ => existing.chars().map(rotated).collect(),
     }
