@@ -11,8 +11,8 @@ use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use freehold_canonical_json::{Limits, Object, parse};
 use freehold_event::{Pdu, ProtoEvent, RoomVersion};
 use freehold_signing::{
-    KeyId, KeySource, KeyValidity, PublishedKey, ServerSigner, SigningKey, sign_event, signature_on,
-    verify_event,
+    KeyId, KeySource, KeyValidity, PreparedKeys, PublishedKey, ServerSigner, SigningKey, sign_event,
+    signature_on, verify_event,
 };
 use ruma_common::{
     CanonicalJsonObject, OwnedServerName, ServerName, room_version_rules::RoomVersionRules, serde::Base64,
@@ -28,6 +28,8 @@ use crate::{
 
 const SERVER: &str = "example.org";
 const KEY: &str = "ed25519:key";
+/// As many keys with tables as `RemoteKeys` has.
+const PREPARED: usize = 128;
 const NOW_MS: i64 = 1_700_000_000_000;
 
 pub(crate) fn rows(table: &mut Table) {
@@ -50,12 +52,16 @@ pub(crate) fn rows(table: &mut Table) {
     }
 }
 
-/// Our one tenant's key, known to the checker.
-struct Keys(freehold_signing::VerifyingKey);
+/// The one server's key, known to the checker as `RemoteKeys` of keyring know them.
+struct Keys(freehold_signing::VerifyingKey, PreparedKeys);
 
 impl KeySource for Keys {
     fn key(&self, _: &ServerName, _: &KeyId) -> Option<PublishedKey<'_>> {
         Some(PublishedKey { key: &self.0, validity: KeyValidity::Current { valid_until_ts: NOW_MS } })
+    }
+
+    fn prepared(&self) -> Option<&PreparedKeys> {
+        Some(&self.1)
     }
 }
 
@@ -82,7 +88,10 @@ impl Subject {
         let set: PublicKeySet = [(KEY.to_owned(), Base64::new(public.to_vec()))].into_iter().collect();
         Self {
             text: pdu.canonical_json().to_owned(),
-            keys: Keys(freehold_signing::VerifyingKey::from_bytes(&public).expect("a key")),
+            keys: Keys(
+                freehold_signing::VerifyingKey::from_bytes(&public).expect("a key"),
+                PreparedKeys::new(PREPARED),
+            ),
             raw_key: VerifyingKey::from_bytes(&public).expect("a key"),
             raw_signature: Signature::from_bytes(signature.as_bytes()),
             signed_bytes: pdu.signed_bytes().to_vec(),

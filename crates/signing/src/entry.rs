@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ruma_common::ServerName;
 
-use crate::{KeyId, KeySource, KeyValidity, Signature, SignatureError};
+use crate::{KeyId, KeySource, KeyValidity, Signature, SignatureError, VerifyingKey, WrongSignature};
 
 /// A server's entry under `signatures`: key ids, and the signatures where they are strings.
 pub(crate) trait Entry<'e>: Iterator<Item = (Cow<'e, str>, Option<Cow<'e, str>>)> {}
@@ -47,7 +47,7 @@ impl<K: KeySource, V: Fn(KeyValidity) -> bool> Check<'_, K, V> {
                         return Err(SignatureError::Malformed { server: self.name(), key_id });
                     };
                     // 7. Checks the signature bytes against the encoded object.
-                    if key.key.verify(self.message, &signature).is_err() {
+                    if self.verify(key.key, &signature).is_err() {
                         return Err(SignatureError::Wrong { server: self.name(), key_id });
                     }
                     verified = true;
@@ -55,6 +55,13 @@ impl<K: KeySource, V: Fn(KeyValidity) -> bool> Check<'_, K, V> {
             }
         }
         if verified { Ok(()) } else { Err(self.nothing_to_check(unknown, out_of_time)) }
+    }
+
+    fn verify(&self, key: &VerifyingKey, signature: &Signature) -> Result<(), WrongSignature> {
+        match self.keys.prepared() {
+            Some(prepared) => prepared.verify(key, self.message, signature),
+            None => key.verify(self.message, signature),
+        }
     }
 
     fn nothing_to_check(&self, unknown: Vec<KeyId>, out_of_time: Vec<KeyId>) -> SignatureError {

@@ -85,6 +85,7 @@
 //! - Base64 is read in either alphabet, with or without padding, and with any unused last bits, as
 //!   Synapse and ruma do. Unlike Synapse, characters of neither alphabet are not skipped.
 
+mod comb;
 mod countersign;
 mod encoding;
 mod entry;
@@ -94,6 +95,7 @@ mod header_parameters;
 mod json;
 mod key_id;
 mod key_source;
+mod prepared_keys;
 mod request;
 mod required;
 mod sign_event;
@@ -113,6 +115,7 @@ pub use event::{POLICY_SERVER_KEY_ID, SignedPdu, signature_on, verify_event, ver
 pub use json::{MalformedSignatures, sign_json, verify_json};
 pub use key_id::{InvalidKeyId, KeyId};
 pub use key_source::{KeySource, KeyValidity, PublishedKey, VALIDITY_AHEAD_MAX_MS, ValidAt};
+pub use prepared_keys::PreparedKeys;
 pub use request::{Request, RequestError, sign_request, verify_request};
 pub use required::{WantedKey, required_signatures, wanted_keys};
 pub use sign_event::{SignEventError, SignedEvent, sign_event};

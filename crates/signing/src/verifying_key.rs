@@ -136,7 +136,7 @@ fn is_canonical(encoding: &[u8; 32]) -> bool {
 }
 
 /// Whether R is one of the encodings of small order libsodium refuses, whatever its sign bit.
-fn is_small_order_r(signature: &[u8; Signature::BYTES]) -> bool {
+pub(crate) fn is_small_order_r(signature: &[u8; Signature::BYTES]) -> bool {
     let Some((r, _)) = signature.split_first_chunk::<32>() else {
         return true;
     };

@@ -14,7 +14,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use freehold_signing::{InvalidKey, Signature, VerifyingKey};
+use freehold_signing::{InvalidKey, PreparedKeys, Signature, VerifyingKey};
 
 struct Row {
     name: &'static str,
@@ -31,6 +31,19 @@ fn every_verdict_equals_libsodiums() {
             .is_ok_and(|key| key.verify(&row.message, &Signature::from_bytes(row.signature)).is_ok());
         for theirs in &row.verdicts {
             assert_eq!(ours, *theirs, "{}", row.name);
+        }
+    }
+}
+
+/// With a table from the fourth time on.
+#[test]
+fn every_verdict_with_a_prepared_key_is_the_same() {
+    let prepared = PreparedKeys::new(4);
+    for row in rows() {
+        let Ok(key) = VerifyingKey::from_bytes(&row.key) else { continue };
+        for time in 0..6 {
+            let ours = prepared.verify(&key, &row.message, &Signature::from_bytes(row.signature)).is_ok();
+            assert_eq!(ours, row.verdicts[0], "{} {time}", row.name);
         }
     }
 }

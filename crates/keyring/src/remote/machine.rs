@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, VALIDITY_AHEAD_MAX_MS};
+use freehold_signing::{KeyId, KeySource, KeyValidity, PreparedKeys, PublishedKey, VALIDITY_AHEAD_MAX_MS};
 use ruma_common::{OwnedServerName, ServerName};
 
 use super::{
@@ -34,6 +34,7 @@ pub struct RemoteKeys {
     pub(super) direct_queue: VecDeque<OwnedServerName>,
     pub(super) actions: VecDeque<Action>,
     counter: u64,
+    prepared: PreparedKeys,
 }
 
 /// A key, or a whole document, that somebody needs.
@@ -246,6 +247,7 @@ impl RemoteKeys {
     /// A machine that knows nothing yet.
     pub fn new(policy: FetchPolicy, notaries: Vec<Notary>) -> Self {
         Self {
+            prepared: PreparedKeys::new(policy.prepared_max),
             policy,
             notaries: notaries.into_iter().map(NotaryState::new).collect(),
             servers: BTreeMap::new(),
@@ -424,5 +426,9 @@ impl KeySource for RemoteKeys {
     fn key(&self, server: &ServerName, key_id: &KeyId) -> Option<PublishedKey<'_>> {
         let known = self.servers.get(server)?.known.keys.get(key_id)?;
         Some(PublishedKey { key: &known.key, validity: known.validity })
+    }
+
+    fn prepared(&self) -> Option<&PreparedKeys> {
+        Some(&self.prepared)
     }
 }

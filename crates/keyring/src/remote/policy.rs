@@ -12,6 +12,9 @@ pub struct FetchPolicy {
     pub servers_max: usize,
     /// How many bytes the remembered documents and keys may have together.
     pub bytes_max: usize,
+    /// How many keys may have a table of 33 KB, by which they verify faster: those used most
+    /// (see [`PreparedKeys`](freehold_signing::PreparedKeys)).
+    pub prepared_max: usize,
     /// How many requests may be under way at a time.
     pub in_flight_max: usize,
     /// How many verifications may wait for one server.
@@ -57,6 +60,7 @@ impl Default for FetchPolicy {
         Self {
             servers_max: 10_000,
             bytes_max: 32 * 1024 * 1024,
+            prepared_max: 128,
             in_flight_max: 64,
             waiting_per_server_max: 1000,
             batch_max: 50,
