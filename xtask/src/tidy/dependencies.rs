@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("freehold-accounts", 7),
     ("freehold-encryption", 7),
     ("freehold-sync", 7),
+    ("freehold-federation", 7),
     ("freehold-media", 7),
     ("freehold-client-api", 8),
     ("freehold-admin-api", 8),

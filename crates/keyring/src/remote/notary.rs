@@ -55,6 +55,13 @@ impl NotaryQuery {
         Ok(Self { servers })
     }
 
+    /// The part of the query that is about these servers.
+    #[must_use]
+    pub fn about(&self, servers: &[&ServerName]) -> Self {
+        let asked = self.servers.iter().filter(|(server, _)| servers.contains(&&***server));
+        Self { servers: asked.map(|(server, minimum_ts)| (server.clone(), *minimum_ts)).collect() }
+    }
+
     /// The servers asked about.
     pub fn servers(&self) -> impl ExactSizeIterator<Item = &ServerName> {
         self.servers.keys().map(|name| &**name)

@@ -1,6 +1,6 @@
 //! All tables, for what looks at a store as a whole: checks, backups, reports.
 
-use super::{MIGRATING, SCHEMA, accounts, encryption, identity, media, receipts, rooms, tenancy};
+use super::{MIGRATING, SCHEMA, accounts, encryption, federation, identity, media, receipts, rooms, tenancy};
 use crate::table::AnyTable;
 
 /// Every table, by subject. A new table is added here; a test finds what is missing.
@@ -76,6 +76,8 @@ pub const ALL: &[AnyTable] = &[
     encryption::BACKUP_VERSIONS.any(),
     encryption::BACKED_UP_KEYS.any(),
     encryption::SIGNED_USERS.any(),
+    federation::REMOTE_KEYS.any(),
+    federation::SERVER_HEALTH.any(),
     receipts::RECEIPTS.any(),
     receipts::RECEIPT_CHANGES.any(),
     media::MEDIA.any(),

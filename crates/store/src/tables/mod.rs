@@ -12,10 +12,12 @@
 //! | 90–119 | [`encryption`]: device keys, one-time keys, to-device messages, key backup |
 //! | 120–139 | [`receipts`] |
 //! | 140–159 | [`media`]: uploads, bytes, quotas |
+//! | 160–189 | [`federation`]: other servers |
 
 pub mod accounts;
 mod all;
 pub mod encryption;
+pub mod federation;
 pub mod identity;
 pub mod media;
 pub mod receipts;

@@ -1,0 +1,45 @@
+//! How tenants reach other servers.
+//!
+//! - [`Discovery`] finds a server by its name, with the steps of the specification ([`Plan`]).
+//! - [`Client`] makes requests in the name of a tenant, signed, within bounds of time and size.
+//! - [`Health`] knows which servers do not answer, and leaves them in peace.
+//! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
+//!
+//! All of it goes over a [`Transport`]: the `Internet`, or a network in memory (with the feature `fake`), so that tests
+//! and simulations need no sockets.
+//!
+//! # What it does not do
+//!
+//! It serves no requests. It knows no name that is "ours": every signed request is made for a [`Tenant`](freehold_store::Tenant), and a
+//! request from one tenant of this process to another never leaves it ([`RequestError::Local`]).
+//!
+//! # Where to start
+//!
+//! [`Client::request`] and [`RemoteKeyring::keys_for`].
+
+mod backlog;
+mod client;
+mod discovery;
+#[cfg(feature = "fake")]
+pub mod fake;
+mod health;
+mod keys;
+pub mod limits;
+mod neighbours;
+mod randomness;
+mod transport;
+
+pub use client::{Answer, Attempt, Client, ClientParts, Fault, Refusal, Request, RequestError, Streamed};
+pub use discovery::{
+    Ask, Delegation, Discovery, DiscoveryError, DiscoveryParts, Page, Plan, Step, Target, Told, Turn, Web,
+    WebError, WebLimits, WellKnownError,
+};
+pub use health::{Health, HealthParts, Outlook};
+/// HTTP, in the version in which requests are taken and answers given.
+pub use hyper::http;
+pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
+pub use neighbours::{Everybody, Neighbours};
+pub use randomness::{Randomness, SystemRandomness};
+pub use transport::{
+    AddressPolicy, Body, BodyError, Endpoint, Looked, LookupError, SendError, SrvRecord, Transport,
+};

@@ -1,0 +1,1 @@
+//! Tests of this crate over a network in memory, and over loopback.
