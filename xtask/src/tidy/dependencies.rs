@@ -26,6 +26,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("freehold-federation", 7),
     ("freehold-media", 7),
     ("freehold-client-api", 8),
+    ("freehold-federation-api", 8),
     ("freehold-admin-api", 8),
     ("freehold-server", 9),
     ("freehold-roomlab", 9),

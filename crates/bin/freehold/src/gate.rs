@@ -10,6 +10,7 @@ use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use freehold_client_api::{Connection, TenantsByHost};
+use freehold_federation_api as federation_api;
 use freehold_store::Tenant;
 use freehold_tenancy::{By, Found, NewTenant, Tenancy, TenantState, is_development};
 use ipnet::IpNet;
@@ -105,6 +106,8 @@ pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: N
         return refusal(reason);
     }
     let client_address = gate.client_address(&request, &peer);
+    let tenant = found.tenant.clone();
+    request.extensions_mut().insert(federation_api::Connection { tenant, address: client_address });
     let default_tenant = Some(found.tenant.clone());
     request.extensions_mut().insert(Connection { client_address, default_tenant });
     request.extensions_mut().insert(found.clone());
@@ -118,7 +121,7 @@ pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: N
     response
 }
 
-/// What a tenant publishes, for which the gate has found it.
+/// What a tenant publishes, whatever its state.
 fn is_published(path: &str) -> bool {
     path.starts_with("/.well-known/matrix/") || path.starts_with("/_matrix/key/v2/server")
 }

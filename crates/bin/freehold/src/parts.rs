@@ -7,6 +7,7 @@ use freehold_accounts::{AccountParts, AccountSettings, Accounts};
 use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
+use freehold_federation_api as federation_api;
 use freehold_media::{Media, MediaSettings};
 use freehold_rooms::{Rooms, RoomsSettings};
 use freehold_store::{Clock, Interner, Store};
@@ -15,8 +16,8 @@ use freehold_sync::SyncService;
 use freehold_tenancy::{BaseDomain, Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
-    AccountPolicies, IdentitiesOfTenants, KeysOfDevices, MediaPolicies, MemberEventsInRooms, NewsOfAccounts,
-    NewsOfDevices, ProfilesOfAccounts, TenantsAsServers,
+    AccountPolicies, IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies,
+    MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, NotaryTenants, ProfilesOfAccounts, TenantsAsServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -40,6 +41,7 @@ pub(crate) struct Parts {
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) metrics: Metrics,
     limits: Limits,
+    federation_limits: federation_api::Limits,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -86,6 +88,7 @@ impl Parts {
             outside,
             metrics,
             limits,
+            federation_limits: federation_limits(&config.rate_limits),
             clock,
         })
     }
@@ -105,6 +108,30 @@ impl Parts {
             clock: self.clock.clone(),
         })
     }
+
+    /// The server-server API over these parts.
+    pub(crate) fn federation_api(&self) -> Router {
+        federation_api::router(federation_api::Services {
+            tenants: Arc::new(KeysOfTenants(self.tenancy.clone())),
+            origin_keys: Arc::new(KeysOfOrigins(self.tenancy.clone(), self.clock.clone())),
+            notary: Arc::new(NotaryTenants(self.tenancy.clone(), self.clock.clone())),
+            accounts: self.accounts.clone(),
+            rooms: self.rooms.clone(),
+            media: self.media.clone(),
+            limits: self.federation_limits.clone(),
+            clock: self.clock.clone(),
+        })
+    }
+}
+
+fn federation_limits(limits: &RateLimits) -> federation_api::Limits {
+    let rate = |rate: Rate| {
+        limits.enabled.then_some(federation_api::Rate { per_second: rate.per_second, burst: rate.burst })
+    };
+    federation_api::Limits::new(federation_api::LimitsSettings {
+        origin: rate(limits.server),
+        address: rate(limits.address),
+    })
 }
 
 fn limits(limits: &RateLimits) -> Limits {

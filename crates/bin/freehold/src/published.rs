@@ -1,7 +1,7 @@
-//! What tenants publish: `/.well-known/matrix/*` and their keys.
+//! What tenants publish at `/.well-known/matrix/*`.
 
 use axum::extract::{Request, State};
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -19,8 +19,6 @@ pub(crate) fn routes(parts: Parts) -> Router {
         .route("/.well-known/matrix/client", get(client))
         .route("/.well-known/matrix/server", get(server))
         .route("/.well-known/matrix/support", get(support))
-        .route("/_matrix/key/v2/server", get(keys))
-        .route("/_matrix/key/v2/server/{key_id}", get(keys))
         .with_state(parts)
 }
 
@@ -42,16 +40,6 @@ async fn support(State(parts): State<Parts>, request: Request) -> Response {
     let Some(found) = found(&request) else { return not_found() };
     match parts.tenancy.policy(&found.tenant).await {
         Ok(policy) => support_well_known(&policy).map_or_else(not_found, json_for_everybody),
-        Err(error) => failed(&error),
-    }
-}
-
-/// `GET /_matrix/key/v2/server`, also with the deprecated key id, which makes no difference
-/// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixkeyv2server>).
-async fn keys(State(parts): State<Parts>, request: Request) -> Response {
-    let Some(found) = found(&request) else { return not_found() };
-    match parts.tenancy.keys().key_document(found.tenant.server_name(), parts.clock.now_ts()) {
-        Ok(document) => ([(CONTENT_TYPE, "application/json")], document.json.clone()).into_response(),
         Err(error) => failed(&error),
     }
 }

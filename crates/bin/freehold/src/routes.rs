@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use freehold_admin_api as admin_api;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use crate::between::AdminsOfTenants;
 use crate::config::{Api, Config};
@@ -33,13 +34,35 @@ pub(crate) fn of(parts: &Parts, config: &Config, apis: &[Api]) -> Router {
         let admins = Arc::new(AdminsOfTenants { accounts, tenancy });
         routes = routes.merge(admin_api::router(parts.desk.clone(), admins));
     }
-    if apis.contains(&Api::Client) {
+    if let Some(hosted) = hosted(parts, apis) {
         let gate = Gate::new(parts.tenancy.clone(), config.localhost_tenants, &config.trusted_proxies);
-        let hosted = published::routes(parts.clone()).fallback_service(parts.client_api());
+        let hosted = published::routes(parts.clone()).fallback_service(hosted);
         routes = routes.fallback_service(hosted.layer(from_fn_with_state(gate, gate::pass)));
     }
     routes.layer(from_fn_with_state(parts.metrics.clone(), measure))
 }
+
+/// What belongs to tenants.
+fn hosted(parts: &Parts, apis: &[Api]) -> Option<Router> {
+    let client = apis.contains(&Api::Client).then(|| parts.client_api());
+    let federation = apis.contains(&Api::Federation).then(|| parts.federation_api());
+    match (client, federation) {
+        (Some(client), Some(federation)) => Some(client_or_federation(client, federation)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Each API says itself what it does not know, so the beginning of the path decides.
+fn client_or_federation(client: Router, federation: Router) -> Router {
+    let of_servers = |path: &str| FEDERATION_PATHS.iter().any(|beginning| path.starts_with(beginning));
+    Router::new().fallback(move |request: Request| {
+        let chosen = if of_servers(request.uri().path()) { federation.clone() } else { client.clone() };
+        chosen.oneshot(request)
+    })
+}
+
+/// Where the paths of the server-server API begin.
+const FEDERATION_PATHS: [&str; 3] = ["/_matrix/federation/", "/_matrix/key/", "/_matrix/policy/"];
 
 /// The routes of the socket in the data directory: commands and metrics without a token.
 pub(crate) fn of_admin_socket(parts: &Parts) -> Router {

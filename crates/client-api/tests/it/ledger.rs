@@ -15,6 +15,9 @@ pub(crate) struct Ledger {
     later: BTreeMap<String, String>,
     /// What becomes of each endpoint, by page of the specification.
     endpoints: BTreeMap<String, BTreeMap<String, String>>,
+    /// The same of the server-server API.
+    #[serde(rename = "servers")]
+    _servers: serde::de::IgnoredAny,
     /// Endpoints that the specification does not have, and why they are there.
     beyond: BTreeMap<String, String>,
 }

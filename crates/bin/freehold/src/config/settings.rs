@@ -91,9 +91,9 @@ settings! {
         address: Address = Address::Tcp(([127, 0, 0, 1], 8008).into()), default "\"127.0.0.1:8008\"";
         /// The tenant for hosts that nobody has.
         default_tenant: Option<String> = None, example "\"example.org\"";
-        /// Which APIs are served: `client`, `admin`, `metrics`. The last two ask for an operator token; a listener
-        /// that serves nothing but `metrics` does not.
-        apis: Vec<Api> = vec![Api::Client, Api::Admin, Api::Metrics], default "[\"client\", \"admin\", \"metrics\"]";
+        /// Which APIs are served: `client`, `federation`, `admin`, `metrics`. The last two ask for an operator token; a
+        /// listener that serves nothing but `metrics` does not.
+        apis: Vec<Api> = Api::ALL.to_vec(), default "[\"client\", \"federation\", \"admin\", \"metrics\"]";
         /// Certificates for TLS: pairs of files in PEM format. The one that names the host is shown; the first, if
         /// none does. Without any, the listener speaks plain HTTP.
         tls: Vec<Certificate> = Vec::new(), default "[]";
@@ -116,10 +116,17 @@ pub(crate) struct Certificate {
 pub(crate) enum Api {
     /// What Matrix clients use, and what tenants publish.
     Client,
+    /// What other servers use, and what tenants publish.
+    Federation,
     /// The operator's commands, with a token.
     Admin,
     /// Metrics for Prometheus.
     Metrics,
+}
+
+impl Api {
+    /// All of them.
+    pub(crate) const ALL: [Api; 4] = [Api::Client, Api::Federation, Api::Admin, Api::Metrics];
 }
 
 settings! {
@@ -129,7 +136,9 @@ settings! {
         enabled: bool = true, default "true";
         /// Each user.
         user: Rate = Rate { per_second: 20, burst: 200 }, default "{ per_second = 20, burst = 200 }";
-        /// Each address that asks a tenant without an access token.
+        /// Each other server that asks a tenant.
+        server: Rate = Rate { per_second: 50, burst: 500 }, default "{ per_second = 50, burst = 500 }";
+        /// Each address that asks a tenant without an access token or a server's signature.
         address: Rate = Rate { per_second: 5, burst: 50 }, default "{ per_second = 5, burst = 50 }";
         /// All of a tenant together.
         tenant: Rate = Rate { per_second: 500, burst: 5000 }, default "{ per_second = 500, burst = 5000 }";

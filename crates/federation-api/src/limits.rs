@@ -1,0 +1,182 @@
+//! How much other servers may send, in one place.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use freehold_store::TenantNumber;
+use ruma_common::OwnedServerName;
+
+/// Bytes of the body of a transaction: 50 events of 65,536 bytes each, 100 EDUs of as many, and what is around them.
+/// The specification bounds neither EDUs nor bodies; Synapse takes 200 times 65,536 bytes.
+pub(crate) const TRANSACTION_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Bytes of any other body: the largest is an invite with the state that comes with it.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// How long the other side may take to send its body.
+pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Rates for the kinds of those who ask; `None` is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitsSettings {
+    /// For each server that asks a tenant.
+    pub origin: Option<Rate>,
+    /// For requests from each network to a tenant that nobody proved to be theirs: those open to everybody, and those
+    /// that were refused.
+    pub address: Option<Rate>,
+}
+
+impl LimitsSettings {
+    /// No limits.
+    pub const OFF: LimitsSettings = LimitsSettings { origin: None, address: None };
+}
+
+impl Default for LimitsSettings {
+    /// Enough for a server that is in many busy rooms with the tenant, and catches up after an hour.
+    fn default() -> Self {
+        LimitsSettings {
+            origin: Some(Rate { per_second: 50, burst: 500 }),
+            address: Some(Rate { per_second: 10, burst: 100 }),
+        }
+    }
+}
+
+/// A rate with room for bursts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests per second in the long run.
+    pub per_second: u32,
+    /// Requests at once after a pause.
+    pub burst: u32,
+}
+
+/// Who is limited. Each tenant has buckets of its own: what a server does to one is not held against it at another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LimitKey {
+    /// A server that proved who it is.
+    Origin(TenantNumber, OwnedServerName),
+    /// A network; `None` when it is not known.
+    Address(TenantNumber, Option<IpAddr>),
+}
+
+impl LimitKey {
+    /// One host has as many IPv6 addresses as it likes within its /64.
+    pub(crate) fn of_address(tenant: TenantNumber, address: Option<IpAddr>) -> Self {
+        let network = address.map(|address| match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        });
+        LimitKey::Address(tenant, network)
+    }
+}
+
+/// For how many keys more than nothing is remembered at most, before what is spent is dropped.
+const KEYS_MAX: usize = 100_000;
+
+/// Counts requests. A clone counts together with the original.
+///
+/// This is the generic cell rate algorithm: per key there is one number, the time at which its bucket is full again.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    settings: LimitsSettings,
+    full_at_us: Arc<Mutex<HashMap<LimitKey, i64>>>,
+}
+
+impl Limits {
+    /// Counts by these rates.
+    pub fn new(settings: LimitsSettings) -> Self {
+        Limits { settings, full_at_us: Arc::default() }
+    }
+
+    /// Takes one request; or says in how many milliseconds there is one to take.
+    pub(crate) fn take(&self, key: LimitKey, now_ts: i64) -> Result<(), u64> {
+        let Some(rate) = self.rate(&key) else { return Ok(()) };
+        let mut full_at_us = self.full_at_us();
+        let next = next_full(&full_at_us, &key, rate, now_ts)?;
+        if full_at_us.len() >= KEYS_MAX {
+            full_at_us.retain(|_, full| *full > now_ts.saturating_mul(1000));
+        }
+        full_at_us.insert(key, next);
+        Ok(())
+    }
+
+    /// Whether there is one to take; or in how many milliseconds there will be.
+    pub(crate) fn look(&self, key: &LimitKey, now_ts: i64) -> Result<(), u64> {
+        let Some(rate) = self.rate(key) else { return Ok(()) };
+        next_full(&self.full_at_us(), key, rate, now_ts).map(drop)
+    }
+
+    fn full_at_us(&self) -> MutexGuard<'_, HashMap<LimitKey, i64>> {
+        self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rate(&self, key: &LimitKey) -> Option<Rate> {
+        match key {
+            LimitKey::Origin(..) => self.settings.origin,
+            LimitKey::Address(..) => self.settings.address,
+        }
+    }
+}
+
+/// When the bucket is full again if one is taken now; or for how many milliseconds there is none in it.
+fn next_full(
+    full_at_us: &HashMap<LimitKey, i64>,
+    key: &LimitKey,
+    rate: Rate,
+    now_ts: i64,
+) -> Result<i64, u64> {
+    let now_us = now_ts.saturating_mul(1000);
+    let step_us = 1_000_000 / i64::from(rate.per_second.max(1));
+    let next = full_at_us.get(key).copied().unwrap_or(now_us).max(now_us).saturating_add(step_us);
+    let over_us = next.saturating_sub(now_us) - step_us.saturating_mul(i64::from(rate.burst.max(1)));
+    if over_us > 0 { Err(over_us.unsigned_abs().div_ceil(1000)) } else { Ok(next) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(tenant: u32) -> LimitKey {
+        LimitKey::Origin(TenantNumber(tenant), "a.example".try_into().unwrap())
+    }
+
+    fn two_per_second_three_at_once() -> Limits {
+        let origin = Some(Rate { per_second: 2, burst: 3 });
+        Limits::new(LimitsSettings { origin, address: origin })
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate() {
+        let limits = two_per_second_three_at_once();
+        let passed = |now_ts| limits.take(origin(1), now_ts);
+        assert_eq!([passed(0), passed(0), passed(0)], [Ok(()); 3]);
+        assert_eq!(limits.look(&origin(1), 0), Err(500));
+        assert_eq!(passed(0), Err(500));
+        assert_eq!(passed(499), Err(1));
+        assert_eq!(passed(500), Ok(()));
+    }
+
+    #[test]
+    fn who_asked_one_tenant_too_much_can_ask_another() {
+        let limits = two_per_second_three_at_once();
+        while limits.take(origin(1), 0).is_ok() {}
+        assert_eq!(limits.take(origin(2), 0), Ok(()));
+    }
+
+    #[test]
+    fn a_host_with_many_addresses_has_one_bucket() {
+        let of = |text: &str| LimitKey::of_address(TenantNumber(1), Some(text.parse().unwrap()));
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let limits = two_per_second_three_at_once();
+        for number in 0..u32::try_from(2 * KEYS_MAX).unwrap() {
+            limits.take(origin(number), i64::from(number)).unwrap();
+        }
+        assert!(limits.full_at_us().len() <= KEYS_MAX);
+    }
+}

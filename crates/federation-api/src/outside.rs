@@ -1,0 +1,55 @@
+//! What this crate asks of others.
+
+use std::error::Error;
+
+use freehold_keyring::NotaryQuery;
+use freehold_signing::{KeyId, KeySource};
+use freehold_store::{BoxFuture, Tenant};
+use ruma_common::ServerName;
+
+/// The keys with which other servers sign requests.
+pub trait OriginKeys: Send + Sync {
+    /// The keys of `origin`, with the one called `key_id` among them if it can be had: asked for over the network on
+    /// behalf of `tenant` when it is not known. Other tenants of this process are other servers.
+    fn keys<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        origin: &'a ServerName,
+        key_id: &'a KeyId,
+    ) -> BoxFuture<'a, Box<dyn KeySource + Send + Sync>>;
+
+    /// Is told that a server is alive: it just sent a request that it signed.
+    fn heard_from(&self, _origin: &ServerName) {}
+}
+
+/// What tenants have settled, and what they publish.
+pub trait Tenants: Send + Sync {
+    /// Whether a tenant speaks with a server, as its lists of allowed and denied servers have it.
+    fn speaks_with(&self, tenant: &Tenant, server: &ServerName) -> bool;
+
+    /// The document in which a tenant publishes its keys at `now_ts` (milliseconds since the Unix epoch)
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixkeyv2server>).
+    ///
+    /// # Errors
+    /// [`Unserved`].
+    fn key_document(&self, tenant: &Tenant, now_ts: i64) -> Result<Vec<u8>, Unserved>;
+}
+
+/// Answers for the keys of other servers.
+pub trait Notary: Send + Sync {
+    /// The answer of a tenant to a query: documents of the servers that could be had, each signed by the tenant
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server>).
+    ///
+    /// # Errors
+    /// [`Unserved`].
+    fn answer<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        query: &'a NotaryQuery,
+    ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>>;
+}
+
+/// Why something cannot be served; a fault here.
+#[derive(Debug, thiserror::Error)]
+#[error("the tenant cannot serve this")]
+pub struct Unserved(#[source] pub Box<dyn Error + Send + Sync>);

@@ -1,0 +1,33 @@
+//! Everything that handlers may ask for.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use freehold_accounts::Accounts;
+use freehold_media::Media;
+use freehold_rooms::Rooms;
+use freehold_store::Clock;
+
+use crate::limits::Limits;
+use crate::outside::{Notary, OriginKeys, Tenants};
+
+/// The services behind the routes. Handlers take single ones of them as `State`.
+#[derive(Clone, FromRef)]
+pub struct Services {
+    /// What tenants have settled.
+    pub tenants: Arc<dyn Tenants>,
+    /// The keys of those who ask.
+    pub origin_keys: Arc<dyn OriginKeys>,
+    /// The keys of everybody.
+    pub notary: Arc<dyn Notary>,
+    /// Users, and what they show of themselves.
+    pub accounts: Accounts,
+    /// All rooms.
+    pub rooms: Rooms,
+    /// The content repository.
+    pub media: Media,
+    /// How many requests who may send.
+    pub limits: Limits,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}

@@ -1,0 +1,143 @@
+//! The ledger of endpoints and the router say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use freehold_federation_api::Access;
+use serde::Deserialize;
+
+use crate::server::{Ask, Server};
+
+/// `spec-tests/endpoints.toml`, as far as it is about servers. Endpoints are written `GET /path/{variable}`.
+#[derive(Deserialize)]
+pub(crate) struct Ledger {
+    /// Capabilities that come later, and what they are.
+    later: BTreeMap<String, String>,
+    /// What becomes of each endpoint, by page of the specification.
+    servers: BTreeMap<String, BTreeMap<String, String>>,
+    /// Endpoints that the specification does not have, and why they are there.
+    beyond: BTreeMap<String, String>,
+}
+
+/// What becomes of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is there.
+    Done,
+    /// The process serves it, but not by this router.
+    Beside,
+    /// It is not there.
+    Later,
+}
+
+impl Ledger {
+    pub(crate) fn read() -> Self {
+        toml::from_str(include_str!("../../../../spec-tests/endpoints.toml")).unwrap()
+    }
+
+    /// Method, path and state of every endpoint of the specification.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str, State)> {
+        self.servers.values().flatten().map(|(endpoint, state)| {
+            let (method, path) = endpoint.split_once(' ').unwrap();
+            (method, path, self.state(endpoint, state))
+        })
+    }
+
+    fn state(&self, endpoint: &str, state: &str) -> State {
+        match state {
+            "done" => State::Done,
+            "beside" => State::Beside,
+            _ => {
+                let capability = state.strip_prefix("later: ").unwrap_or_default();
+                assert!(self.later.contains_key(capability), "{endpoint}: no state is called `{state}`");
+                State::Later
+            }
+        }
+    }
+}
+
+/// A path with every variable called the same, because the router calls them otherwise than the specification.
+fn without_names(method: &str, path: &str) -> String {
+    let segments: Vec<&str> =
+        path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect();
+    format!("{method} {}", segments.join("/"))
+}
+
+/// A path with something in the place of every variable that passes for it.
+pub(crate) fn example(path: &str) -> String {
+    let segments: Vec<&str> = path
+        .split('/')
+        .map(|segment| {
+            match segment.trim_matches(['{', '}']).to_ascii_lowercase().replace('_', "").as_str() {
+                _ if !segment.starts_with('{') => segment,
+                "roomid" => "!nothing:alice.example",
+                "eventid" => "$nothing",
+                "userid" => "@nobody:alice.example",
+                "servername" => "remote.example",
+                _ => "something",
+            }
+        })
+        .collect();
+    segments.join("/")
+}
+
+#[test]
+fn the_ledger_has_the_36_endpoints_of_the_specification() {
+    assert_eq!(Ledger::read().entries().count(), 36);
+}
+
+#[tokio::test]
+async fn a_done_endpoint_is_recognized_and_a_later_one_is_not() {
+    let server = Server::start();
+    let ledger = Ledger::read();
+    let mut wrong = Vec::new();
+    for (method, path, state) in ledger.entries().filter(|(.., state)| *state != State::Beside) {
+        let answer = server.send(Ask::new(method, &example(path))).await;
+        let recognized = !matches!(answer.error(), (404 | 405, "M_UNRECOGNIZED"));
+        if recognized != (state == State::Done) {
+            wrong.push(format!(
+                "\"{method} {path}\": {state:?} in the ledger, recognized by the router: {recognized}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "spec-tests/endpoints.toml and the router disagree:\n{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn what_the_router_has_is_done_in_the_ledger_or_explained_there() {
+    let ledger = Ledger::read();
+    let listed: BTreeSet<String> = ledger
+        .entries()
+        .filter(|(.., state)| *state == State::Done)
+        .map(|(method, path, _)| without_names(method, path))
+        .chain(ledger.beyond.keys().map(|endpoint| {
+            let (method, path) = endpoint.split_once(' ').unwrap();
+            without_names(method, path)
+        }))
+        .collect();
+    let unlisted: Vec<String> = Server::start()
+        .endpoints()
+        .iter()
+        .map(|endpoint| without_names(endpoint.method.as_str(), endpoint.path))
+        .filter(|endpoint| !listed.contains(endpoint))
+        .collect();
+    assert!(unlisted.is_empty(), "not in spec-tests/endpoints.toml: {unlisted:#?}");
+}
+
+#[tokio::test]
+async fn what_wants_a_signature_is_refused_without_one() {
+    let server = Server::start();
+    for endpoint in server.endpoints().iter().filter(|endpoint| endpoint.access == Access::Servers) {
+        let answer = server.send(Ask::new(endpoint.method.as_str(), &example(endpoint.path))).await;
+        assert_eq!(answer.error(), (401, "M_UNAUTHORIZED"), "{} {}", endpoint.method, endpoint.path);
+    }
+}
+
+/// What the specification asks no signature for; everything else asks for one.
+#[tokio::test]
+async fn only_what_comes_before_keys_and_belongs_to_nobody_is_open_to_everybody() {
+    let open = ["/_matrix/key/", "/_matrix/federation/v1/version", "/_matrix/federation/v1/openid/userinfo"];
+    for endpoint in Server::start().endpoints() {
+        let is_open = open.iter().any(|beginning| endpoint.path.starts_with(beginning));
+        assert_eq!(endpoint.access == Access::Everybody, is_open, "{} {}", endpoint.method, endpoint.path);
+    }
+}

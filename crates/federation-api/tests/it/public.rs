@@ -1,0 +1,136 @@
+//! What every server may ask a tenant: profiles, aliases, published rooms, who a token belongs to, files.
+
+use freehold_accounts::{Admission, NewAccount};
+use freehold_media::FileNames;
+use freehold_rooms::{CreateRoom, Preset, Visibility};
+use freehold_store::Actor;
+use futures_util::stream::once;
+use ruma_common::{OwnedRoomId, UserId};
+use serde_json::{Value, json};
+
+use crate::server::{ALICES, Ask, BOBS, REMOTE, Server};
+
+const ALICE: &str = "@alice:alice.example";
+
+/// A user with an account.
+async fn account(server: &Server, user_id: &str) -> Actor {
+    let actor = server.ground.actor(user_id).await;
+    let new = NewAccount {
+        localpart: Some(UserId::parse(user_id).unwrap().localpart().to_owned()),
+        display_name: Some("Alice Liddell".to_owned()),
+        ..NewAccount::default()
+    };
+    server.services().accounts.register(&actor.tenant, new, Admission::Administrator).await.unwrap();
+    actor
+}
+
+/// A published room of a user, with the alias `#tea` of their tenant.
+async fn published_room(server: &Server, actor: &Actor) -> OwnedRoomId {
+    let create = CreateRoom {
+        preset: Some(Preset::PublicChat),
+        visibility: Visibility::Public,
+        alias_localpart: Some("tea".to_owned()),
+        name: Some("Tea party".to_owned()),
+        ..CreateRoom::default()
+    };
+    server.services().rooms.create_room(actor, create).await.unwrap()
+}
+
+fn get(path: &str) -> Ask {
+    Ask::new("GET", &format!("/_matrix/federation/v1/{path}")).by(REMOTE)
+}
+
+#[tokio::test]
+async fn a_profile_is_told_by_the_tenant_whose_user_it_is_and_by_no_neighbour() {
+    let server = Server::start();
+    account(&server, ALICE).await;
+    let path = "query/profile?user_id=%40alice%3Aalice.example";
+    assert_eq!(server.send(get(path)).await.ok(), json!({ "displayname": "Alice Liddell" }));
+    let field = server.send(get(&format!("{path}&field=avatar_url"))).await.ok();
+    assert_eq!(field, json!({}));
+    let at_the_neighbour = server.send(get(path).to(BOBS)).await;
+    let of_nobody = server.send(get("query/profile?user_id=%40nobody%3Aalice.example")).await;
+    assert_eq!(of_nobody.error(), (404, "M_NOT_FOUND"));
+    assert_eq!(at_the_neighbour.json, of_nobody.json);
+    assert_eq!(server.send(get("query/profile?user_id=nonsense")).await.error(), (400, "M_INVALID_PARAM"));
+    assert_eq!(server.send(get("query/profile")).await.error(), (400, "M_MISSING_PARAM"));
+    assert_eq!(server.send(get("query/weather")).await.error(), (404, "M_UNRECOGNIZED"));
+}
+
+#[tokio::test]
+async fn an_alias_is_resolved_by_its_tenant_and_by_no_neighbour() {
+    let server = Server::start();
+    let alice = server.ground.actor(ALICE).await;
+    let room_id = published_room(&server, &alice).await;
+    let path = "query/directory?room_alias=%23tea%3Aalice.example";
+    let resolved = server.send(get(path)).await.ok();
+    assert_eq!(resolved, json!({ "room_id": room_id, "servers": [ALICES] }));
+    let missing = server.send(get("query/directory?room_alias=%23coffee%3Aalice.example")).await;
+    assert_eq!(missing.error(), (404, "M_NOT_FOUND"));
+    assert_eq!(server.send(get(path).to(BOBS)).await.json, missing.json);
+}
+
+#[tokio::test]
+async fn a_directory_has_the_rooms_of_its_tenant_in_parts() {
+    let server = Server::start();
+    let alice = server.ground.actor(ALICE).await;
+    let room_id = published_room(&server, &alice).await;
+    let page = server.send(get("publicRooms")).await.ok();
+    assert_eq!(page["chunk"][0]["room_id"], json!(room_id));
+    assert_eq!(page["chunk"][0]["name"], "Tea party");
+    assert_eq!(page["total_room_count_estimate"], 1);
+    assert_eq!(server.send(get("publicRooms?limit=0")).await.ok()["next_batch"], "0");
+    assert_eq!(server.send(get("publicRooms?since=x")).await.error(), (400, "M_INVALID_PARAM"));
+    assert_eq!(server.send(get("publicRooms").to(BOBS)).await.ok()["chunk"], json!([]));
+    for (term, found) in [("PARTY", 1), ("coffee", 0)] {
+        let ask = Ask::new("POST", "/_matrix/federation/v1/publicRooms").by(REMOTE);
+        let filter = json!({ "filter": { "generic_search_term": term } });
+        let page = server.send(ask.json(&filter)).await.ok();
+        assert_eq!(page["chunk"].as_array().unwrap().len(), found, "{term}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_proves_its_user_at_the_users_own_tenant_only() {
+    let server = Server::start();
+    let alice = account(&server, ALICE).await;
+    let (token, _) = server.services().accounts.new_openid_token(&alice).await.unwrap();
+    let ask = |token: &str| {
+        Ask::new("GET", &format!("/_matrix/federation/v1/openid/userinfo?access_token={token}"))
+    };
+    assert_eq!(server.send(ask(&token)).await.ok(), json!({ "sub": ALICE }));
+    assert_eq!(server.send(ask(&token).to(BOBS)).await.error(), (401, "M_UNKNOWN_TOKEN"));
+    assert_eq!(server.send(ask("nonsense")).await.error(), (401, "M_UNKNOWN_TOKEN"));
+}
+
+#[tokio::test]
+async fn a_file_comes_in_two_parts_from_the_tenant_that_has_it() {
+    let server = Server::start();
+    let alice = server.ground.actor(ALICE).await;
+    let names = FileNames {
+        content_type: Some("text/plain\r\nX: y".to_owned()),
+        filename: Some("ü.txt".to_owned()),
+    };
+    let bytes = once(std::future::ready(Ok("Who stole\r\n--the tarts?".into())));
+    let media_id = server.services().media.upload(&alice, names, bytes).await.unwrap();
+    let path = format!("media/download/{media_id}");
+    let answer = server.send(get(&path)).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    let content_type = answer.headers["content-type"].to_str().unwrap();
+    let boundary = content_type.strip_prefix("multipart/mixed; boundary=").unwrap();
+    assert_eq!(
+        String::from_utf8(answer.bytes.clone()).unwrap(),
+        format!(
+            "--{boundary}\r\nContent-Type: application/json\r\n\r\n{{}}\r\n--{boundary}\r\n\
+             Content-Type: text/plainX: y\r\nContent-Disposition: attachment; filename*=utf-8''%C3%BC.txt\r\n\r\n\
+             Who stole\r\n--the tarts?\r\n--{boundary}--\r\n"
+        )
+    );
+    assert_eq!(answer.headers["content-length"], answer.bytes.len().to_string());
+    let missing = server.send(get("media/download/nothing")).await;
+    assert_eq!(missing.error(), (404, "M_NOT_FOUND"));
+    assert_eq!(server.send(get(&path).to(BOBS)).await.json, missing.json);
+    assert_eq!(server.send(get("media/download/..%2Fx")).await.json, missing.json);
+    let picture = server.send(get(&format!("media/thumbnail/{media_id}?width=10&height=10"))).await;
+    assert_eq!((picture.status.as_u16(), &picture.json["errcode"]), (400, &Value::from("M_UNKNOWN")));
+}
