@@ -29,12 +29,19 @@ impl PolicyServer {
         policy_content: &str,
         joined_users: impl IntoIterator<Item = &'a str>,
     ) -> Option<Self> {
+        let named = Self::named_by(policy_content)?;
+        let is_joined =
+            joined_users.into_iter().any(|user_id| server_name_of(user_id) == Some(&*named.server_name));
+        is_joined.then_some(named)
+    }
+
+    /// The policy server that the content of an `m.room.policy` event names. It is the room's only if it "has at least one
+    /// joined user in the room", which the caller knows.
+    pub fn named_by(policy_content: &str) -> Option<Self> {
         let server_name = content::string_member(policy_content, "via")?;
         let keys = content::raw_member(policy_content, "public_keys")?;
         let key = content::string_member(keys.text(), "ed25519")?;
-        let is_joined =
-            joined_users.into_iter().any(|user_id| server_name_of(user_id) == Some(&*server_name));
-        is_joined.then(|| Self { server_name: server_name.into(), key: VerifyingKey::from_base64(&key).ok() })
+        Some(Self { server_name: server_name.into(), key: VerifyingKey::from_base64(&key).ok() })
     }
 
     /// The server to ask for signatures.

@@ -6,8 +6,9 @@
 //! | step | who | function |
 //! |---|---|---|
 //! | a user wants something | ours | [`Room::draft`], then signing |
-//! | format, signatures, hashes | others' | [`Room::parse`], [`Room::verify`] |
+//! | format, signatures, hashes | others' | [`parse`], [`verify`] |
 //! | auth events, state before, current state | all | [`Room::receive`] |
+//! | auth events alone | of auth chains and states that others gave | [`Room::receive_outlier`] |
 //!
 //! [`Room::receive`] gives a [`Receipt`]: the verdict, what is to be made durable, and the room as it is
 //! afterwards. Nothing has happened until the caller has stored it.
@@ -22,16 +23,23 @@
 //! [`Room`], [`Shelf`] and [`Receipt`].
 
 mod acl;
+mod before;
 mod draft;
 mod event;
+mod judge;
 mod receive;
 mod resolve;
 mod room;
+mod settle;
 mod shelf;
 
 pub use acl::ServerAcl;
+pub use before::GivenError;
 pub use draft::{Draft, DraftError};
 pub use event::{Event, Standing};
-pub use receive::{CreateError, Dropped, Fetch, Numbers, Receipt, ReceiveError, Received, Refused};
+pub use receive::{
+    Coming, CreateError, Dropped, Fetch, Numbers, Place, Receipt, ReceiveError, Received, Refused, parse,
+    parse_past, verify,
+};
 pub use room::{Room, StoredRoom};
 pub use shelf::{Needs, Nodes, Shelf, Stop};

@@ -1,7 +1,9 @@
 //! One state out of the states of several forks.
 
+use std::collections::BTreeMap;
+
 use freehold_event::RoomVersion;
-use freehold_state_map::StateMap;
+use freehold_state_map::{NodeId, StateMap};
 use freehold_state_res::{ResolveBudget, SnapshotForks, resolve};
 
 use crate::shelf::{AskedKeys, Shelf, Stop};
@@ -17,15 +19,17 @@ pub(crate) fn resolved(
     states: &[StateMap],
     shelf: &Shelf,
 ) -> Result<StateMap, Stop> {
-    match states {
+    // Most forks of a room with many have said nothing about the state.
+    let states: BTreeMap<NodeId, &StateMap> = states.iter().map(|state| (state.root_id(), state)).collect();
+    let maps: Vec<&StateMap> = states.into_values().collect();
+    match maps.as_slice() {
         [] => return Ok(StateMap::new()),
-        [first, rest @ ..] if rest.iter().all(|other| other == first) => return Ok(first.clone()),
+        [only] => return Ok((*only).clone()),
         _ => {}
     }
     let keys = AskedKeys::new(shelf);
     let number = |event_type: &str, state_key: &str| keys.number(event_type, state_key);
     let nodes = shelf.nodes();
-    let maps: Vec<&StateMap> = states.iter().collect();
     let forks = SnapshotForks::new(&maps, &number, &nodes)?;
     let resolution = resolve(version, &forks, shelf, &BUDGET);
     // Without the number of a key the resolution saw less than there is.

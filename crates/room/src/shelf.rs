@@ -235,6 +235,14 @@ pub struct Nodes<'a> {
     made: Vec<(NodeId, Vec<u8>)>,
 }
 
+impl Nodes<'static> {
+    /// No nodes.
+    pub(crate) fn none() -> Self {
+        static NONE: BTreeMap<NodeId, Vec<u8>> = BTreeMap::new();
+        Nodes { held: &NONE, made: Vec::new() }
+    }
+}
+
 impl Nodes<'_> {
     /// The nodes made since, which the store does not have yet.
     pub fn into_made(self) -> Vec<(NodeId, Vec<u8>)> {

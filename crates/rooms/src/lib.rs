@@ -22,6 +22,9 @@ mod content;
 mod create;
 mod directory;
 mod error;
+mod for_servers;
+mod ingest;
+mod limits;
 mod loaded;
 mod membership;
 mod outside;
@@ -43,6 +46,8 @@ mod write;
 pub use create::{CreateRoom, InitialState, Preset, Visibility};
 pub use directory::{DirectoryFilter, RoomSummary};
 pub use error::ActionError;
+pub use for_servers::{MissingEvents, Nearest, NotShown, ServerView, StateAnswer};
+pub use limits::BATCH_MAX;
 pub use membership::{Entry, MemberAction};
 pub use outside::{
     AnswerBody, Identities, MakeMembership, Members, NoProfiles, NoRemoteServers, NobodyAsked, OwnStep,
@@ -51,7 +56,7 @@ pub use outside::{
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
 };
-pub use receive::Incoming;
+pub use receive::{Incoming, PastEvent};
 pub use redact::Redaction;
 pub use rooms::{Outside, Rooms, RoomsSettings};
 pub use send::NewEvent;

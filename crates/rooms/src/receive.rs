@@ -1,19 +1,16 @@
 //! Events that were made elsewhere: the one way in.
 
-use std::sync::Arc;
-
-use freehold_event_auth::{NamedLevel, Power};
-use freehold_room::{Dropped, Event, Fetch, ReceiveError, Received, Refused, ServerAcl, Standing};
-use freehold_signing::{KeySource, SignedPdu};
-use freehold_store::tables::rooms::{EVENTS, WAITING_REDACTIONS};
-use freehold_store::{EventNumber, Order};
-use ruma_common::{EventId, OwnedEventId, RoomId, ServerName, UserId};
+use freehold_event_auth::Refusal;
+use freehold_room::{Dropped, Fetch, GivenError, Refused, ServerAcl};
+use freehold_signing::KeySource;
+use ruma_common::{OwnedEventId, RoomId, ServerName};
 
 use crate::error::ActionError;
-use crate::loaded::read_event;
+use crate::ingest::{Arrival, Checked, Known, past};
+use crate::limits::BATCH_MAX;
 use crate::rooms::Rooms;
-use crate::send::{event_in_room, tried};
-use crate::work::{Work, numbers_of};
+use crate::send::tried;
+use crate::work::Work;
 
 /// What came of an event that was made elsewhere.
 #[derive(Debug)]
@@ -26,6 +23,28 @@ pub enum Incoming {
     Fetch(Fetch),
     /// It is as if it had never come.
     Dropped(Dropped),
+    /// The state that a server gave does not allow it; nothing is kept, because the server may have lied.
+    Unsettled(Refusal),
+    /// What a server gave as the state before it is no state of the room; nothing is kept.
+    BadState(GivenError),
+    /// It came as history and precedes nothing that is here.
+    Unasked,
+}
+
+impl Incoming {
+    /// Whether the event is here now, with its state.
+    pub fn is_here(&self) -> bool {
+        matches!(self, Incoming::Known | Incoming::Kept(_))
+    }
+}
+
+/// An event of the time before what is here.
+#[derive(Clone, Copy, Debug)]
+pub struct PastEvent<'a> {
+    /// The event in federation format.
+    pub json: &'a [u8],
+    /// The state before it as another server gave it; for those whose `prev_events` are not to be had.
+    pub state: Option<&'a [OwnedEventId]>,
 }
 
 impl Rooms {
@@ -33,6 +52,8 @@ impl Rooms {
     /// [checks on receipt](https://spec.matrix.org/v1.19/server-server-api/#checks-performed-on-receipt-of-a-pdu), and
     /// what follows from them. Whether the server that brought it may speak in the room is asked before, of
     /// [`Rooms::admits`].
+    ///
+    /// One that is known is answered without waiting for the room and without a look at its signatures.
     ///
     /// # Errors
     /// [`ActionError::UnknownRoom`], and those of the store. What is wrong with the event is in the answer.
@@ -42,34 +63,94 @@ impl Rooms {
         json: &[u8],
         keys: &(dyn KeySource + Sync),
     ) -> Result<Incoming, ActionError> {
-        tried!(self.try_receive(room_id, json, keys))
+        tried!(self.try_receive(room_id, json, None, keys))
+    }
+
+    /// Receives an event of which not all `prev_events` can be had, with the state before it as another server gave it.
+    /// The events of that state are known ([`Rooms::receive_outliers`]); those that are not are in the answer. What was
+    /// rejected counts for nothing in it, and what is known here of the state is resolved with it.
+    ///
+    /// # Errors
+    /// As those of [`Rooms::receive`].
+    pub async fn receive_with_state(
+        &self,
+        room_id: &RoomId,
+        (json, state): (&[u8], &[OwnedEventId]),
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<Incoming, ActionError> {
+        tried!(self.try_receive(room_id, json, Some(state), keys))
     }
 
     async fn try_receive(
         &self,
         room_id: &RoomId,
         json: &[u8],
+        state: Option<&[OwnedEventId]>,
         keys: &(dyn KeySource + Sync),
     ) -> Result<Incoming, ActionError> {
+        let entrance = self.entrance(room_id, Known::Settled).await?;
+        let signed = match entrance.check(json, freehold_room::parse, keys).await? {
+            Checked::Signed(signed) => *signed,
+            Checked::Done(incoming) => return Ok(incoming),
+        };
+        // The room is not locked before here.
         let mut work = Work::begin(self, room_id).await?;
-        let pdu = match work.machine.parse(json) {
-            Ok(pdu) => pdu,
-            Err(dropped) => return Ok(Incoming::Dropped(dropped)),
-        };
-        // Before any cryptography: the same event comes once for each tenant in the room.
-        if event_in_room(&work.snapshot, work.number, pdu.event_id()).await?.is_some() {
-            return Ok(Incoming::Known);
-        }
-        let signed = match work.machine.verify(pdu, &keys, self.now_ts()) {
-            Ok(signed) => signed,
-            Err(dropped) => return Ok(Incoming::Dropped(dropped)),
-        };
-        let kept = match work.receive_foreign(signed).await? {
+        let kept = match work.receive_foreign(signed, Arrival::New(state)).await? {
             Incoming::Kept(refused) => refused,
             other => return Ok(other),
         };
+        let heads = work.machine.forward_extremities().len();
         work.commit().await?;
+        self.tie_up(room_id, heads).await?;
         Ok(Incoming::Kept(kept))
+    }
+
+    /// Receives events as parts of auth chains and of states that others gave: checked by their own auth events, kept,
+    /// never shown, never followed by events of ours. Those that name others of the list come after them, whatever the order of the
+    /// list. The answers are in its order.
+    ///
+    /// # Errors
+    /// As those of [`Rooms::receive`].
+    pub async fn receive_outliers(
+        &self,
+        room_id: &RoomId,
+        events: &[&[u8]],
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<Vec<Incoming>, ActionError> {
+        let entrance = self.entrance(room_id, Known::AtAll).await?;
+        let mut list = entrance.check_all(events, freehold_room::parse_past, keys).await?;
+        let ordered = list.take_in_order(|pdu| pdu.auth_events());
+        for chunk in ordered.chunks(BATCH_MAX) {
+            let done = tried!(self.try_receive_outliers(room_id, chunk))?;
+            list.settle(done);
+        }
+        Ok(list.into_answers())
+    }
+
+    /// Receives history: events before what is here, in any order. They come before everything else in the timeline, change
+    /// nothing about the present, and nobody is woken. What does not precede anything that is here is not taken. The answers are in the
+    /// order of the list.
+    ///
+    /// # Errors
+    /// As those of [`Rooms::receive`].
+    pub async fn receive_backfilled(
+        &self,
+        room_id: &RoomId,
+        events: &[PastEvent<'_>],
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<Vec<Incoming>, ActionError> {
+        let entrance = self.entrance(room_id, Known::Settled).await?;
+        let texts: Vec<&[u8]> = events.iter().map(|event| event.json).collect();
+        let mut list = entrance.check_all(&texts, freehold_room::parse_past, keys).await?;
+        let mut ordered = list.take_in_order(|pdu| pdu.prev_events());
+        let wanted = past::preceding(&entrance, &ordered).await?;
+        // In one change: what is older is judged first, and stands further in front. Of too many, the newest.
+        let surplus = ordered.len().saturating_sub(BATCH_MAX);
+        let unasked = ordered.drain(..surplus).map(|(place, _)| (place, Incoming::Unasked)).collect();
+        list.settle(unasked);
+        let done = tried!(self.try_receive_backfilled(room_id, &ordered, (&wanted, events)))?;
+        list.settle(done);
+        Ok(list.into_answers())
     }
 
     /// Whether a room lets a server speak. A room that is not known here lets nobody.
@@ -82,95 +163,18 @@ impl Rooms {
             return Ok(false);
         };
         let state = reader.current_state(room).await?;
-        let acl = state.get("m.room.server_acl", "").await?;
-        let acl = acl.map_or_else(ServerAcl::default, |event| ServerAcl::of_content(event.pdu.content()));
-        Ok(!state.is_empty() && acl.allows(server))
+        Ok(!state.is_empty() && state.admits(server).await?)
     }
 }
 
-impl Work {
-    async fn receive_foreign(&mut self, signed: SignedPdu) -> Result<Incoming, ActionError> {
-        let numbers = numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?;
-        self.shelve_key(&signed, numbers);
-        let receipt = loop {
-            match self.machine.receive(signed.clone(), numbers, &self.shelf) {
-                Ok(Received::Receipt(receipt)) => break *receipt,
-                Ok(Received::Fetch(fetch)) => return Ok(Incoming::Fetch(fetch)),
-                Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
-                Err(error) => return Err(ActionError::Damaged(Box::new(error))),
-            }
-        };
-        let refused = receipt.refused.clone();
-        let event = self.stage(receipt, numbers);
-        if event.standing == Standing::Accepted {
-            self.handle_redaction(&event).await?;
-            self.release_redactions(&event).await?;
-        }
-        Ok(Incoming::Kept(refused))
-    }
-
-    /// Applies a redaction, if it is one and what it redacts is here; withholds it from clients otherwise
-    /// (<https://spec.matrix.org/v1.19/rooms/v3/#handling-redactions>).
-    async fn handle_redaction(&mut self, event: &Arc<Event>) -> Result<(), ActionError> {
-        let Some(target) = redacted_by(event) else {
-            return Ok(());
-        };
-        let number = event_in_room(&self.snapshot, self.number, &target).await?;
-        let stored = match number {
-            Some(number) => read_event(&self.snapshot, self.machine.version(), number).await?,
-            None => None,
-        };
-        match stored.zip(number).filter(|(stored, _)| stored.standing == Standing::Accepted) {
-            Some((stored, number)) if self.may_redact(event.pdu.sender(), &stored) => {
-                self.apply_redaction(number, &stored.pdu, EventNumber(event.number)).await
-            }
-            Some(_) => {
-                self.beside.withheld.insert(event.number);
-                Ok(())
-            }
-            None => {
-                self.beside.withheld.insert(event.number);
-                self.batch.put(&WAITING_REDACTIONS, &(target, EventNumber(event.number)), &());
-                Ok(())
-            }
-        }
-    }
-
-    /// Applies the redactions that waited for an event, and shows them now.
-    async fn release_redactions(&mut self, event: &Arc<Event>) -> Result<(), ActionError> {
-        let event_id = event.pdu.event_id().to_owned();
-        let waiting = self
-            .snapshot
-            .scan_prefix(&WAITING_REDACTIONS, &(event_id,), Order::Ascending, usize::MAX)
-            .await?;
-        for (key, ()) in waiting {
-            self.batch.delete(&WAITING_REDACTIONS, &key);
-            let redaction = key.1;
-            let Some(stored) = read_event(&self.snapshot, self.machine.version(), redaction).await? else {
-                continue;
-            };
-            let row = self.snapshot.get(&EVENTS, &redaction).await?;
-            if let Some(row) = row.filter(|_| self.may_redact(stored.pdu.sender(), event)) {
-                self.beside.redacted_on_arrival.insert(event.number, redaction);
-                self.beside.released.push((redaction, row));
-            }
-        }
-        Ok(())
-    }
-
-    /// > 1. The power level of the redaction event's `sender` is greater than or equal to the *redact level*.
-    /// > 2. The domain of the redaction event's `sender` matches that of the original event's `sender`.
+impl crate::read::RoomState {
+    /// Whether the access control list in this state lets a server speak.
     ///
-    /// In room versions 1 and 2 the authorisation rules have settled it.
-    fn may_redact(&self, sender: &UserId, target: &Event) -> bool {
-        self.machine.version().rules().authorization.special_case_room_redaction
-            || target.pdu.sender().server_name() == sender.server_name()
-            || self.power(sender.as_str()) >= Power::Level(self.power_levels().level(NamedLevel::Redact))
+    /// # Errors
+    /// [`Unreadable`](crate::Unreadable).
+    pub async fn admits(&self, server: &ServerName) -> Result<bool, crate::Unreadable> {
+        let acl = self.get("m.room.server_acl", "").await?;
+        let acl = acl.map_or_else(ServerAcl::default, |event| ServerAcl::of_content(event.pdu.content()));
+        Ok(acl.allows(server))
     }
-}
-
-/// The event that a redaction is about.
-fn redacted_by(event: &Event) -> Option<OwnedEventId> {
-    let target = event.pdu.redacts().filter(|_| event.pdu.event_type() == "m.room.redaction")?;
-    EventId::parse(target).ok()
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use freehold_room::Event;
-use freehold_store::tables::rooms::{Membership, OUTGOING, OutgoingRow, ROOM_SERVERS, RoomServerRow};
+use freehold_store::tables::rooms::{
+    MISSING_PREVS, Membership, OUTGOING, OutgoingRow, ROOM_SERVERS, RoomServerRow,
+};
 use freehold_store::{EventNumber, Order, Position, RoomNumber, Snapshot, Tenant, TenantNumber};
-use ruma_common::{OwnedServerName, ServerName, UserId};
+use ruma_common::{OwnedEventId, OwnedServerName, ServerName, UserId};
 
 use crate::error::ActionError;
 use crate::read::{Reader, Unreadable};
@@ -133,6 +135,20 @@ impl Reader {
         server: &ServerName,
     ) -> Result<Option<RoomServerRow>, Unreadable> {
         Ok(self.snapshot.get(&ROOM_SERVERS, &(room, server.to_owned())).await?)
+    }
+
+    /// Events of a room that are missing, each with an event that follows it: where history ends here, and what else is not
+    /// here. At most `limit`.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn missing_prev_events(
+        &self,
+        room: RoomNumber,
+        limit: usize,
+    ) -> Result<Vec<(OwnedEventId, EventNumber)>, Unreadable> {
+        let rows = self.snapshot.scan_prefix(&MISSING_PREVS, &(room,), Order::Ascending, limit).await?;
+        Ok(rows.into_iter().map(|((_, event_id, event), ())| (event_id, event)).collect())
     }
 
     /// Up to `limit` events that a tenant sends to other servers, those after a position and place, in order.

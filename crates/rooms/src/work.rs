@@ -7,13 +7,14 @@ use freehold_canonical_json::Object;
 use freehold_event::RoomVersion;
 use freehold_event_auth::{Refusal, SoftFailure};
 use freehold_room::{
-    Draft, DraftError, Event, Numbers, Receipt, ReceiveError, Received, Refused, Room, Shelf,
+    Coming, CreateError, Draft, DraftError, Event, Numbers, Receipt, ReceiveError, Received, Refused, Room,
+    Shelf,
 };
 use freehold_signing::SignedPdu;
 use freehold_store::tables::rooms::{CurrentStateRow, EventRow};
 use freehold_store::{
     Actor, Batch, DeviceNumber, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant,
-    TenantNumber,
+    TenantNumber, TimelineIndex,
 };
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
@@ -80,12 +81,16 @@ pub(crate) struct Beside {
     pub(crate) redacted: Vec<(EventNumber, EventNumber)>,
     /// How many more are joined and invited than before.
     pub(crate) counts: Counts,
+    /// Outliers that are outliers no longer.
+    pub(crate) settled: Vec<EventNumber>,
+    /// The places in the timeline of staged events that are history.
+    pub(crate) history: BTreeMap<u64, TimelineIndex>,
     /// Events that clients are not shown yet: redactions of what is not here.
     pub(crate) withheld: BTreeSet<u64>,
     /// Events that were withheld and are shown now.
     pub(crate) released: Vec<(EventNumber, EventRow)>,
-    /// How many those are, once they are written.
-    pub(crate) released_count: usize,
+    /// Which those are, once they are written.
+    pub(crate) shown_now: Vec<EventNumber>,
     /// Staged events that were redacted before they came, by what.
     pub(crate) redacted_on_arrival: BTreeMap<u64, EventNumber>,
     /// How many more users of each server are joined than before.
@@ -164,21 +169,36 @@ impl Work {
         version: &'static RoomVersion,
         wanted: Wanted,
     ) -> Result<Self, ActionError> {
-        let snapshot = rooms.0.store.snapshot()?;
-        let mut batch = Batch::new();
         let derives_id = version.rules().authorization.room_create_event_id_as_room_id;
         let room_id = if derives_id { None } else { Some(new_room_id(tenant)?) };
         let ts = wanted.origin_server_ts;
         let draft = draft(version, tenant, wanted)?;
         let new = Room::draft_create(draft, room_id, version)?;
         let signed = sign::signed(rooms, tenant, new, ts)?;
-        let pdu = signed.pdu();
-        let number = rooms.0.interner.number_of(&snapshot, &pdu.room_id().to_owned(), &mut batch).await?;
-        let numbers = numbers_of(rooms, &snapshot, &signed, &mut batch).await?;
-        let receipt = Room::create_from(signed, numbers).map_err(|error| match error {
-            freehold_room::CreateError::Refused(refusal) => refused(refusal),
-            freehold_room::CreateError::Stop(stop) => stop.into(),
-        })?;
+        let (mut work, event) =
+            Work::first(rooms, signed, Room::create_from).await?.map_err(|error| match error {
+                CreateError::Refused(refusal) => refused(refusal),
+                CreateError::Stop(stop) => stop.into(),
+            })?;
+        work.send_out(tenant, &event);
+        Ok(work)
+    }
+
+    /// Begins a new room with its create event, as `found` makes it.
+    pub(crate) async fn first(
+        rooms: &Rooms,
+        create: SignedPdu,
+        found: fn(SignedPdu, Numbers) -> Result<Receipt, CreateError>,
+    ) -> Result<Result<(Self, Arc<Event>), CreateError>, ActionError> {
+        let snapshot = rooms.0.store.snapshot()?;
+        let mut batch = Batch::new();
+        let room_id = create.pdu().room_id().to_owned();
+        let number = rooms.0.interner.number_of(&snapshot, &room_id, &mut batch).await?;
+        let numbers = numbers_of(rooms, &snapshot, &create, &mut batch).await?;
+        let receipt = match found(create, numbers) {
+            Ok(receipt) => receipt,
+            Err(error) => return Ok(Err(error)),
+        };
         let cell = Cell::default();
         let mut work = Work {
             rooms: rooms.clone(),
@@ -196,8 +216,7 @@ impl Work {
             new_cell: Some(cell),
         };
         let event = work.stage(receipt, numbers);
-        work.send_out(tenant, &event);
-        Ok(work)
+        Ok(Ok((work, event)))
     }
 
     /// Makes an event and checks it as if it had come from elsewhere.
@@ -235,10 +254,12 @@ impl Work {
     async fn receive(&mut self, signed: SignedPdu) -> Result<Arc<Event>, ActionError> {
         let numbers = numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?;
         self.shelve_key(&signed, numbers);
+        let policy = self.policy_server().await?;
         let receipt = loop {
-            match self.machine.receive(signed.clone(), numbers, &self.shelf) {
+            let coming = Coming { policy: policy.as_ref(), ..Coming::NEW };
+            match self.machine.receive(signed.clone(), numbers, coming, &self.shelf) {
                 Ok(Received::Receipt(receipt)) => break *receipt,
-                Ok(Received::Fetch(_)) => {
+                Ok(Received::Fetch(_) | Received::Unsettled(_)) => {
                     return Err(ActionError::damaged("an event of ours names unknown events"));
                 }
                 Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
@@ -339,12 +360,14 @@ impl Work {
         let row = self.write().await?;
         // If nobody waits for the commit to its end, the next writer reads the room anew.
         *self.guard = None;
-        let redacted: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
-        let is_redaction = !redacted.is_empty();
-        if is_redaction {
+        let mut changed: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
+        let is_redaction = !changed.is_empty();
+        changed.extend(&self.beside.settled);
+        changed.extend(&self.beside.shown_now);
+        if !changed.is_empty() {
             // Also when nobody waits for the answer any more.
             let rooms = self.rooms.clone();
-            self.batch.once_durable(move |position| rooms.0.caches.redacted(position, &redacted));
+            self.batch.once_durable(move |position| rooms.0.caches.changed(position, &changed));
         }
         let written = Written {
             rooms: self.rooms,

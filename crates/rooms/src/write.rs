@@ -25,10 +25,31 @@ pub(crate) type RowAt = Box<dyn FnOnce(Position) -> CurrentStateRow + Send>;
 /// What is written when the position is known.
 #[derive(Default)]
 struct Positioned {
-    /// With whether clients are shown the event.
-    events: Vec<(EventNumber, EventRow, bool)>,
-    relations: Vec<(EventNumber, usize, RelationRow)>,
+    /// With where clients are shown the event.
+    events: Vec<(EventNumber, EventRow, Shown)>,
+    relations: Vec<(EventNumber, Shown, RelationRow)>,
     memberships: Vec<((UserNumber, RoomNumber), MembershipChange)>,
+}
+
+/// Where clients are shown an event.
+#[derive(Clone, Copy)]
+enum Shown {
+    /// Nowhere.
+    No,
+    /// At the end, in this place among the events of the batch.
+    Last(usize),
+    /// At this place, before everything else.
+    Before(TimelineIndex),
+}
+
+impl Shown {
+    fn at(self, position: Position) -> Option<TimelineIndex> {
+        match self {
+            Shown::No => None,
+            Shown::Last(place) => Some(index(position, place)),
+            Shown::Before(index) => Some(index),
+        }
+    }
 }
 
 /// A membership of a user of a tenant, as it is after the batch.
@@ -60,10 +81,14 @@ impl Work {
         self.write_servers().await?;
         self.write_outgoing(foreign_before);
         let released = std::mem::take(&mut self.beside.released);
-        self.beside.released_count = released.len();
-        later.events.extend(released.into_iter().map(|(number, row)| (number, row, true)));
+        self.beside.shown_now = released.iter().map(|(number, _)| *number).collect();
+        let places = self.staged.len()..;
+        let released = released.into_iter().zip(places);
+        later.events.extend(released.map(|((number, row), place)| (number, row, Shown::Last(place))));
         self.write_transaction();
-        self.wake();
+        if changed || self.last_place().is_some() || !self.beside.redacted.is_empty() {
+            self.wake();
+        }
         let row = self.row_at();
         let written = row.clone();
         let number = self.number;
@@ -124,17 +149,36 @@ impl Work {
             prev_events: event.prev_events.iter().copied().map(EventNumber).collect(),
             auth_events: event.auth_events.iter().copied().map(EventNumber).collect(),
         };
-        later.events.push((number, row, self.is_shown(event)));
+        let shown = self.shown(event, place);
+        later.events.push((number, row, shown));
         if event.standing == Standing::Accepted
             && let Some((target, relation)) = self.relation(event).await?
         {
-            later.relations.push((target, place, relation));
+            later.relations.push((target, shown, relation));
         }
         Ok(())
     }
 
+    fn shown(&self, event: &Event, place: usize) -> Shown {
+        match self.beside.history.get(&event.number) {
+            Some(index) => Shown::Before(*index),
+            None if self.is_shown(event) => Shown::Last(place),
+            None => Shown::No,
+        }
+    }
+
+    /// The place of the last event of the batch that comes at the end of the timeline.
+    fn last_place(&self) -> Option<usize> {
+        let is_last =
+            |event: &Event| self.is_shown(event) && !self.beside.history.contains_key(&event.number);
+        match self.beside.shown_now.len() {
+            0 => self.staged.iter().rposition(|receipt| is_last(&receipt.event)),
+            released => Some(self.staged.len() + released - 1),
+        }
+    }
+
     /// Whether clients are shown the event.
-    fn is_shown(&self, event: &Event) -> bool {
+    pub(crate) fn is_shown(&self, event: &Event) -> bool {
         event.standing == Standing::Accepted && !self.beside.withheld.contains(&event.number)
     }
 
@@ -266,11 +310,7 @@ impl Work {
     }
 
     fn row_at(&self) -> CurrentRow {
-        let shown = self.staged.iter().rposition(|receipt| self.is_shown(&receipt.event));
-        let last_place = match self.beside.released_count {
-            0 => shown,
-            released => Some(self.staged.len() + released - 1),
-        };
+        let last_place = self.last_place();
         let count = |known: Option<u64>, step: i64| known.unwrap_or(0).saturating_add_signed(step);
         CurrentRow {
             row: CurrentStateRow {
@@ -314,16 +354,17 @@ impl CurrentRow {
 
 impl Positioned {
     fn write(self, room: RoomNumber, position: Position, writes: &mut Writes) {
-        for (place, (number, mut row, shown)) in self.events.into_iter().enumerate() {
-            if shown {
-                let at = index(position, place);
+        for (number, mut row, shown) in self.events {
+            if let Some(at) = shown.at(position) {
                 row.timeline = Some(at);
                 writes.put(&TIMELINE, &(room, at), &number);
             }
             writes.put(&EVENTS, &number, &row);
         }
-        for (target, place, relation) in self.relations {
-            writes.put(&RELATIONS, &(target, index(position, place)), &relation);
+        for (target, shown, relation) in self.relations {
+            if let Some(at) = shown.at(position) {
+                writes.put(&RELATIONS, &(target, at), &relation);
+            }
         }
         let mut last: BTreeMap<(UserNumber, RoomNumber), MembershipRow> = BTreeMap::new();
         for (key, MembershipChange { mut row, left }) in self.memberships {

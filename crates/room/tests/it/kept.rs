@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use freehold_room::{Event, Numbers, Receipt, ReceiveError, Received, Room, Shelf, Stop};
+use freehold_room::{Coming, Event, Numbers, Receipt, ReceiveError, Received, Room, Shelf, Stop};
 use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, SignedPdu, SigningKey, VerifyingKey};
 use freehold_state_map::{NodeId, StateMap};
 use freehold_testkit::ServerKeys;
@@ -63,12 +63,13 @@ impl Kept {
         let room = self.room.clone().unwrap();
         let mut shelf = Shelf::new();
         loop {
-            match room.receive(event.clone(), numbers, &shelf) {
+            match room.receive(event.clone(), numbers, Coming::NEW, &shelf) {
                 Ok(Received::Receipt(receipt)) => {
                     let event = Arc::clone(&receipt.event);
                     self.keep(*receipt);
                     return Some(event);
                 }
+                Ok(Received::Unsettled(refusal)) => panic!("{refusal}"),
                 Ok(Received::Fetch(_)) => {
                     self.numbers = before;
                     return None;

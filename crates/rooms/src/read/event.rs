@@ -78,7 +78,7 @@ impl Reader {
             let (row, text) = row.zip(text).ok_or_else(missing)?;
             let room = self.room(row.room).await?.ok_or_else(missing)?;
             let event = Arc::new(StoredEvent { number: *number, pdu: parse(&text, room.version)?, row });
-            let is_current = || self.position().0 >= self.caches().redacted_at.load(Ordering::SeqCst);
+            let is_current = || self.position().0 >= self.caches().changed_at.load(Ordering::SeqCst);
             self.caches().events.put_if(*number, Arc::clone(&event), event.bytes(), is_current);
             events.push(event);
         }

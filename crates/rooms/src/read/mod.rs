@@ -27,6 +27,7 @@ pub use client_event::ClientFormat;
 pub use event::StoredEvent;
 pub use state::{RoomState, StateChange};
 pub use timeline::Between;
+pub(crate) use visibility::HistoryVisibility;
 pub use visibility::Viewer;
 
 use crate::cache::Cache;
@@ -95,8 +96,9 @@ pub(crate) struct Caches {
     states: Cache<NodeId, StateMap>,
     state_keys: Cache<StateKeyNumber, Arc<(String, String)>>,
     rooms: Cache<RoomNumber, Arc<RoomFacts>>,
-    /// The position of the last redaction: what was read before may be whole where it no longer should be.
-    redacted_at: AtomicU64,
+    /// The position of the last change of an event that was here: what was read before may be whole where it no longer should
+    /// be.
+    changed_at: AtomicU64,
 }
 
 impl Caches {
@@ -107,14 +109,14 @@ impl Caches {
             states: Cache::new(bytes_max / 4),
             state_keys: Cache::new(bytes_max / 8),
             rooms: Cache::new(bytes_max / 8),
-            redacted_at: AtomicU64::new(0),
+            changed_at: AtomicU64::new(0),
         }
     }
 
-    /// Forgets events that were redacted at a position.
-    pub(crate) fn redacted(&self, position: Position, events: &[EventNumber]) {
+    /// Forgets events that were changed at a position: redacted, or outliers before.
+    pub(crate) fn changed(&self, position: Position, events: &[EventNumber]) {
         let floor = || {
-            self.redacted_at.fetch_max(position.0, Ordering::SeqCst);
+            self.changed_at.fetch_max(position.0, Ordering::SeqCst);
         };
         self.events.forget(events.iter().copied(), floor);
     }

@@ -29,7 +29,7 @@ impl From<&freehold_store::Actor> for Viewer {
 
 /// `history_visibility`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HistoryVisibility {
+pub(crate) enum HistoryVisibility {
     WorldReadable,
     Shared,
     Invited,
@@ -39,7 +39,7 @@ enum HistoryVisibility {
 impl HistoryVisibility {
     /// "By default if no `history_visibility` is set, or if the value is not understood, the visibility is assumed to be
     /// `shared`."
-    fn of_content(content: &str) -> Self {
+    pub(crate) fn of_content(content: &str) -> Self {
         let value = member(content, "history_visibility").ok().flatten();
         match value.and_then(|value| value.as_str()).as_deref() {
             Some("world_readable") => Self::WorldReadable,
@@ -47,6 +47,11 @@ impl HistoryVisibility {
             Some("joined") => Self::Joined,
             _ => Self::Shared,
         }
+    }
+
+    pub(crate) async fn of_state(state: &RoomState) -> Result<Self, Unreadable> {
+        let event = state.get("m.room.history_visibility", "").await?;
+        Ok(event.map_or(Self::Shared, |event| Self::of_content(event.pdu.content())))
     }
 }
 
@@ -119,9 +124,7 @@ impl Reader {
     }
 
     async fn moment(&self, viewer: &Viewer, state: &RoomState) -> Result<Moment, Unreadable> {
-        let visibility = state.get("m.room.history_visibility", "").await?;
-        let visibility = visibility
-            .map_or(HistoryVisibility::Shared, |event| HistoryVisibility::of_content(event.pdu.content()));
+        let visibility = HistoryVisibility::of_state(state).await?;
         let member = state.get("m.room.member", viewer.user_id.as_str()).await?;
         Ok(Moment { visibility, membership: member.and_then(|event| event.row.membership) })
     }

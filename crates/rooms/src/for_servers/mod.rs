@@ -1,0 +1,221 @@
+//! What another server may see of a room, of which it asks a tenant.
+//!
+//! Every answer is what the tenant would say if it were a server of its own. A room in which the tenant has nobody is not
+//! known, whoever else here is in it; an event of another room is as unknown as one that does not exist.
+
+mod chain;
+mod history;
+mod nearest;
+mod visible;
+
+use std::sync::Arc;
+
+use freehold_event::Pdu;
+use freehold_store::tables::rooms::Standing;
+use freehold_store::{EventNumber, StateKeyNumber, Tenant};
+use ruma_common::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName};
+
+use crate::read::{Reader, RoomFacts, RoomState, StoredEvent, Unreadable};
+
+pub use history::MissingEvents;
+pub use nearest::Nearest;
+
+/// A room as a server in it may see it, when it asks a tenant who is in it.
+#[derive(Debug)]
+pub struct ServerView {
+    reader: Reader,
+    room: Arc<RoomFacts>,
+    server: OwnedServerName,
+    /// The member keys of the server's users.
+    users: async_lock::OnceCell<Vec<StateKeyNumber>>,
+}
+
+/// Why a server is shown nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotShown {
+    /// There is no such room, as far as the tenant could know.
+    #[error("the room is not known here")]
+    UnknownRoom,
+    /// The server has nobody in the room.
+    #[error("the server is not in the room")]
+    NotInRoom,
+    /// The access control list of the room shuts the server out.
+    #[error("the access control list of the room shuts the server out")]
+    ShutOut,
+    /// There is no such event in the room.
+    #[error("no such event in the room")]
+    UnknownEvent(OwnedEventId),
+    /// The visibility of the history does not let the server see the event.
+    #[error("the event is not visible to the server")]
+    Hidden(OwnedEventId),
+    /// More would have to be looked at than is allowed.
+    #[error("the room is too large for the question")]
+    TooMuch,
+    /// The room cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+}
+
+/// The state of a room at an event, by numbers: [`ServerView::texts`] and [`ServerView::ids`] say what they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateAnswer {
+    /// The state before the event.
+    pub pdus: Vec<EventNumber>,
+    /// The auth chain of all of it.
+    pub auth_chain: Vec<EventNumber>,
+}
+
+impl Reader {
+    /// A room as a server may see it that asks a tenant.
+    ///
+    /// # Errors
+    /// [`NotShown`].
+    pub async fn for_server(
+        &self,
+        tenant: &Tenant,
+        server: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<ServerView, NotShown> {
+        let number = self.room_number(room_id).await?.ok_or(NotShown::UnknownRoom)?;
+        let room = self.room(number).await?.ok_or(NotShown::UnknownRoom)?;
+        if !self.is_in_room(tenant.number(), number).await? {
+            return Err(NotShown::UnknownRoom);
+        }
+        if self.server_in(number, server).await?.is_none() {
+            return Err(NotShown::NotInRoom);
+        }
+        if !self.current_state(number).await?.admits(server).await? {
+            return Err(NotShown::ShutOut);
+        }
+        let (reader, server) = (self.clone(), server.to_owned());
+        Ok(ServerView { reader, room, server, users: async_lock::OnceCell::new() })
+    }
+
+    /// An event of whichever room, in federation format
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1eventeventid>).
+    ///
+    /// # Errors
+    /// [`NotShown`]; an event of a room that the tenant is not in is [`NotShown::UnknownEvent`].
+    pub async fn event_for_server(
+        &self,
+        tenant: &Tenant,
+        server: &ServerName,
+        event_id: &EventId,
+    ) -> Result<String, NotShown> {
+        let unknown = || NotShown::UnknownEvent(event_id.to_owned());
+        let event = self.event_by_id(event_id).await?.ok_or_else(unknown)?;
+        let view = match self.for_server(tenant, server, event.pdu.room_id()).await {
+            Err(NotShown::UnknownRoom) => return Err(unknown()),
+            view => view?,
+        };
+        view.event(event_id).await
+    }
+
+    /// An event by its id, whatever was made of it, and whichever room it is of.
+    async fn event_by_id(&self, event_id: &EventId) -> Result<Option<Arc<StoredEvent>>, Unreadable> {
+        let Some(number) = self.snapshot.number_of(&event_id.to_owned()).await? else {
+            return Ok(None);
+        };
+        if self.snapshot.get(&freehold_store::tables::rooms::EVENTS, &number).await?.is_none() {
+            return Ok(None);
+        }
+        self.event(number).await.map(Some)
+    }
+}
+
+impl ServerView {
+    /// The room.
+    pub fn room(&self) -> &Arc<RoomFacts> {
+        &self.room
+    }
+
+    /// An event in federation format. What is part of the room's state now is visible to every server in it, as are the
+    /// state events that are known only as parts of auth chains and of states.
+    ///
+    /// # Errors
+    /// [`NotShown`].
+    pub async fn event(&self, event_id: &EventId) -> Result<String, NotShown> {
+        let event = self.own_event(event_id).await?;
+        let is_shown = match event.row.standing {
+            Standing::Rejected => return Err(NotShown::UnknownEvent(event_id.to_owned())),
+            Standing::Outlier if event.row.state_key.is_some() => true,
+            Standing::Outlier => return Err(NotShown::UnknownEvent(event_id.to_owned())),
+            Standing::Accepted | Standing::SoftFailed => {
+                self.is_current(&event).await? || self.visible(std::slice::from_ref(&event)).await? == [true]
+            }
+        };
+        match is_shown {
+            true => Ok(text(&event.pdu)),
+            false => Err(NotShown::Hidden(event_id.to_owned())),
+        }
+    }
+
+    /// The state before an event
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid>).
+    ///
+    /// # Errors
+    /// [`NotShown`]; [`NotShown::UnknownEvent`] also when the state is not known here.
+    pub async fn state_before(&self, event_id: &EventId) -> Result<StateAnswer, NotShown> {
+        let event = self.own_event(event_id).await?;
+        if event.row.state_before.is_none() || event.row.standing == Standing::Rejected {
+            return Err(NotShown::UnknownEvent(event_id.to_owned()));
+        }
+        let state = self.reader.state_before(&event).await?;
+        let pdus: Vec<EventNumber> = state.numbers().await?.into_iter().map(|(_, event)| event).collect();
+        let auth_chain = self.chain_of(&pdus).await?;
+        Ok(StateAnswer { pdus, auth_chain })
+    }
+
+    /// The auth chain of an event
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1event_authroomideventid>), without the event.
+    ///
+    /// # Errors
+    /// [`NotShown`].
+    pub async fn auth_chain(&self, event_id: &EventId) -> Result<Vec<EventNumber>, NotShown> {
+        let event = self.own_event(event_id).await?;
+        if event.row.standing == Standing::Rejected {
+            return Err(NotShown::UnknownEvent(event_id.to_owned()));
+        }
+        self.chain_of(&[event.number]).await
+    }
+
+    /// Events in federation format, in their order: parts of a state or of an auth chain that this view gave.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn texts(&self, events: &[EventNumber]) -> Result<Vec<String>, Unreadable> {
+        Ok(self.reader.events(events).await?.iter().map(|event| text(&event.pdu)).collect())
+    }
+
+    /// The ids of events, in their order.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn ids(&self, events: &[EventNumber]) -> Result<Vec<OwnedEventId>, Unreadable> {
+        Ok(self.reader.snapshot.ids_of(events).await?)
+    }
+
+    /// An event of this room, whatever was made of it.
+    async fn own_event(&self, event_id: &EventId) -> Result<Arc<StoredEvent>, NotShown> {
+        let event = self.reader.event_by_id(event_id).await?;
+        let own = event.filter(|event| event.row.room == self.room.number);
+        own.ok_or_else(|| NotShown::UnknownEvent(event_id.to_owned()))
+    }
+
+    async fn current_state(&self) -> Result<RoomState, Unreadable> {
+        self.reader.current_state(self.room.number).await
+    }
+
+    async fn is_current(&self, event: &StoredEvent) -> Result<bool, Unreadable> {
+        match event.row.state_key {
+            Some(key) => Ok(self.current_state().await?.number_at(key).await? == Some(event.number)),
+            None => Ok(false),
+        }
+    }
+}
+
+/// An event in federation format.
+fn text(pdu: &Pdu) -> String {
+    pdu.canonical_json().to_owned()
+}

@@ -1,0 +1,150 @@
+//! Checks 1 to 3 on receipt, for which the room need not be locked.
+
+use std::sync::Arc;
+
+use freehold_event::{Pdu, RoomVersion};
+use freehold_room::Dropped;
+use freehold_signing::{KeySource, SignedPdu};
+use freehold_store::RoomNumber;
+use freehold_store::tables::rooms::{EVENTS, EventRow, Standing};
+use ruma_common::{EventId, RoomId};
+
+use super::order::in_order;
+use crate::error::ActionError;
+use crate::read::{Reader, RoomFacts};
+use crate::receive::Incoming;
+use crate::rooms::Rooms;
+
+/// Which events are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Those about which everything is said: not outliers.
+    Settled,
+    /// All that are here.
+    AtAll,
+}
+
+impl Known {
+    /// Whether the event of a row is known.
+    pub(crate) fn is(self, row: &EventRow) -> bool {
+        self == Known::AtAll || row.standing != Standing::Outlier
+    }
+}
+
+/// How an event is parsed.
+pub(crate) type Parse = fn(&[u8], &'static RoomVersion, &RoomId) -> Result<Pdu, Dropped>;
+
+/// What is asked before a room is locked.
+pub(crate) struct Entrance {
+    rooms: Rooms,
+    pub(crate) reader: Reader,
+    pub(crate) room: Arc<RoomFacts>,
+    known: Known,
+}
+
+/// What checks 1 to 3 make of an event.
+pub(crate) enum Checked {
+    /// It passed them.
+    Signed(Box<SignedPdu>),
+    /// There is nothing more to do.
+    Done(Incoming),
+}
+
+impl Rooms {
+    pub(crate) async fn entrance(&self, room_id: &RoomId, known: Known) -> Result<Entrance, ActionError> {
+        let unknown = || ActionError::UnknownRoom(room_id.to_owned());
+        let reader = self.reader()?;
+        let number = reader.room_number(room_id).await?.ok_or_else(unknown)?;
+        let room = reader.room(number).await?.ok_or_else(unknown)?;
+        Ok(Entrance { rooms: self.clone(), reader, room, known })
+    }
+}
+
+impl Entrance {
+    pub(crate) async fn check(
+        &self,
+        json: &[u8],
+        parse: Parse,
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<Checked, ActionError> {
+        let pdu = match parse(json, self.room.version, &self.room.room_id) {
+            Ok(pdu) => pdu,
+            Err(dropped) => return Ok(Checked::Done(Incoming::Dropped(dropped))),
+        };
+        // Before any cryptography: the same event comes once for each tenant in the room.
+        if self.is_known(pdu.event_id()).await? {
+            return Ok(Checked::Done(Incoming::Known));
+        }
+        Ok(match freehold_room::verify(pdu, &keys, self.rooms.now_ts()) {
+            Ok(signed) => Checked::Signed(Box::new(signed)),
+            Err(dropped) => Checked::Done(Incoming::Dropped(dropped)),
+        })
+    }
+
+    async fn is_known(&self, event_id: &EventId) -> Result<bool, ActionError> {
+        let row = row_of(&self.reader, event_id).await?;
+        Ok(row.is_some_and(|row| row.room == self.room.number && self.known.is(&row)))
+    }
+
+    pub(crate) async fn check_all(
+        &self,
+        events: &[&[u8]],
+        parse: Parse,
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<CheckedList, ActionError> {
+        let mut list = CheckedList { answers: Vec::with_capacity(events.len()), passed: Vec::new() };
+        for (place, json) in events.iter().enumerate() {
+            match self.check(json, parse, keys).await? {
+                Checked::Done(incoming) => list.answers.push(incoming),
+                Checked::Signed(signed) => {
+                    // Until it is settled: if the same event is twice in the list, the second one.
+                    list.answers.push(Incoming::Known);
+                    list.passed.push((place, *signed));
+                }
+            }
+        }
+        Ok(list)
+    }
+
+    /// The number of the room.
+    pub(crate) fn number(&self) -> RoomNumber {
+        self.room.number
+    }
+}
+
+async fn row_of(reader: &Reader, event_id: &EventId) -> Result<Option<EventRow>, ActionError> {
+    let snapshot = reader.snapshot();
+    match snapshot.number_of(&event_id.to_owned()).await? {
+        Some(number) => Ok(snapshot.get(&EVENTS, &number).await?),
+        None => Ok(None),
+    }
+}
+
+/// Events that passed checks 1 to 3, with their places in the list in which they came, and the answers so far.
+pub(crate) struct CheckedList {
+    answers: Vec<Incoming>,
+    passed: Vec<(usize, SignedPdu)>,
+}
+
+impl CheckedList {
+    /// The events that passed, each after those that it names.
+    pub(crate) fn take_in_order(
+        &mut self,
+        names: fn(&Pdu) -> &[ruma_common::OwnedEventId],
+    ) -> Vec<(usize, SignedPdu)> {
+        in_order(std::mem::take(&mut self.passed), names)
+    }
+
+    pub(crate) fn settle(&mut self, done: Vec<(usize, Incoming)>) {
+        for (place, incoming) in done {
+            if let Some(answer) = self.answers.get_mut(place) {
+                *answer = incoming;
+            }
+        }
+    }
+
+    /// The answers, in the order in which the events came.
+    pub(crate) fn into_answers(self) -> Vec<Incoming> {
+        self.answers
+    }
+}

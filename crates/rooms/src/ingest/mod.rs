@@ -1,0 +1,13 @@
+//! What happens to an event of another server, step by step.
+
+mod begin;
+mod check;
+mod foreign;
+mod order;
+mod outliers;
+pub(crate) mod past;
+mod redactions;
+mod tie;
+
+pub(crate) use check::{Checked, Known};
+pub(crate) use foreign::Arrival;
