@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use freehold_canonical_json::Object;
-use freehold_signing::{KeyId, Signature, Signer, SigningKey, sign_json};
+use freehold_signing::{KeyId, Signature, Signer, SigningKey, VerifyingKey, sign_json};
 use ruma_common::ServerName;
 
 use crate::{
@@ -107,6 +107,10 @@ impl Signer for KeyOf<'_> {
 
     fn key_id(&self) -> &KeyId {
         self.key_id
+    }
+
+    fn verifying_key(&self) -> &VerifyingKey {
+        self.signing_key.verifying_key()
     }
 
     fn sign(&self, message: &[u8]) -> Signature {

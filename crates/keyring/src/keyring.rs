@@ -200,6 +200,10 @@ impl Signer for TenantSigner {
         &self.key_id
     }
 
+    fn verifying_key(&self) -> &VerifyingKey {
+        self.key.verifying_key()
+    }
+
     fn sign(&self, message: &[u8]) -> Signature {
         self.key.sign(message)
     }

@@ -7,7 +7,7 @@ use freehold_event::{NewPdu, Pdu, server_name_of};
 use freehold_keyring::Purpose;
 use freehold_signing::{
     KeyId, KeySource, KeyValidity, PublishedKey, SignedEvent, SignedPdu, Signer, VerifyingKey,
-    countersign_invite, countersign_join, sign_event, verify_event, wanted_keys,
+    countersign_invite, countersign_join, sign_event, wanted_keys,
 };
 use freehold_store::Tenant;
 use ruma_common::{OwnedServerName, OwnedUserId, ServerName, UserId};
@@ -64,13 +64,14 @@ fn with_invitee(
     Ok(countersign_invite(&signed, author.server_name(), &signer)?)
 }
 
-/// Checks the signatures of an event as another server would.
+/// Checks the signatures of an event as another server would: each of them, with the keys that the tenants publish.
+/// What was signed here a moment ago with the very key that is published is not computed again.
 ///
 /// # Errors
 /// [`ActionError::Unsigned`].
 pub(crate) fn verified(rooms: &Rooms, signed: SignedPdu, now_ts: i64) -> Result<SignedPdu, ActionError> {
     let keys = HostedKeys::of(rooms, signed.pdu(), now_ts);
-    Ok(verify_event(signed.into_hashed(), &keys, now_ts)?)
+    Ok(signed.verified_by(&keys, now_ts)?)
 }
 
 fn authoriser(pdu: &Pdu) -> Option<OwnedUserId> {

@@ -6,6 +6,7 @@ use ruma_common::{OwnedServerName, ServerName};
 use crate::{
     KeySource, SignatureError, SignedPdu, Signer,
     event::verify_server,
+    made::Made,
     required::{AUTHORISER, content_member, has_membership, required_signatures, server_of},
 };
 
@@ -32,7 +33,8 @@ pub fn countersign_invite(
     let target = pdu.state_key().ok_or(CountersignError::OtherKind)?;
     concerns(server_of(target)?, signer)?;
     is_from(pdu.sender().server_name(), origin)?;
-    Ok(SignedPdu::trust(signed(event.hashed(), signer)?))
+    let (signed, made) = signed(event.hashed(), signer)?;
+    Ok(SignedPdu::trust(signed, event.made().iter().cloned().chain([made]).collect()))
 }
 
 /// Checks and signs a restricted join as the server of the user who authorised it, received by
@@ -63,10 +65,11 @@ pub fn countersign_join(
     is_from(pdu.sender().server_name(), origin)?;
     for server in required_signatures(pdu)? {
         if server != signer.server_name() {
-            verify_server(pdu, &server, keys, now_ms)?;
+            verify_server(pdu, &server, (keys, &[]), now_ms)?;
         }
     }
-    Ok(SignedPdu::trust(signed(event, signer)?))
+    let (signed, made) = signed(event, signer)?;
+    Ok(SignedPdu::trust(signed, vec![made]))
 }
 
 /// Why an event of another server is not signed.
@@ -110,7 +113,8 @@ fn is_from(server: &ServerName, origin: &ServerName) -> Result<(), CountersignEr
     Err(CountersignError::OtherOrigin { server: server.to_owned() })
 }
 
-fn signed(event: &HashedPdu, signer: &impl Signer) -> Result<HashedPdu, FormatError> {
-    let signature = signer.sign(event.pdu().signed_bytes()).to_base64();
-    event.with_signature(signer.server_name().as_str(), signer.key_id().as_str(), &signature)
+fn signed(event: &HashedPdu, signer: &impl Signer) -> Result<(HashedPdu, Made), FormatError> {
+    let (signature, made) = Made::by(signer, event.pdu().signed_bytes());
+    let (server, key_id) = (signer.server_name().as_str(), signer.key_id().as_str());
+    Ok((event.with_signature(server, key_id, &signature.to_base64())?, made))
 }

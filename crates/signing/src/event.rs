@@ -6,6 +6,7 @@ use ruma_common::ServerName;
 use crate::{
     KeySource, Signature, SignatureError, VerifyingKey, WrongSignature,
     entry::Check,
+    made::Made,
     required::{entry, required_signatures},
 };
 
@@ -13,22 +14,30 @@ use crate::{
 ///
 /// The only ways to one are [`verify_event`], which checks, and the functions that sign: see
 /// [`sign_event`](crate::sign_event).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignedPdu(HashedPdu);
+#[derive(Clone, Debug)]
+pub struct SignedPdu {
+    event: HashedPdu,
+    /// The signatures of it that were made in this process.
+    made: Vec<Made>,
+}
 
 impl SignedPdu {
-    pub(crate) fn trust(event: HashedPdu) -> Self {
-        Self(event)
+    pub(crate) fn trust(event: HashedPdu, made: Vec<Made>) -> Self {
+        Self { event, made }
+    }
+
+    pub(crate) fn made(&self) -> &[Made] {
+        &self.made
     }
 
     /// The event: as received, or redacted because its content hash did not match.
     pub fn pdu(&self) -> &Pdu {
-        self.0.pdu()
+        self.event.pdu()
     }
 
     /// The event with the verdict on its content hash.
     pub fn hashed(&self) -> &HashedPdu {
-        &self.0
+        &self.event
     }
 
     /// The event with the signature a policy server gave, under its name and
@@ -44,14 +53,38 @@ impl SignedPdu {
         signature: &Signature,
     ) -> Result<Self, FormatError> {
         let signature = signature.to_base64();
-        self.0.with_signature(policy_server.as_str(), POLICY_SERVER_KEY_ID, &signature).map(Self)
+        let event = self.event.with_signature(policy_server.as_str(), POLICY_SERVER_KEY_ID, &signature)?;
+        Ok(Self { event, made: self.made.clone() })
     }
 
     /// The event, back at the stage before.
     pub fn into_hashed(self) -> HashedPdu {
-        self.0
+        self.event
+    }
+
+    /// Checks again that everybody who must sign the event has signed it, as
+    /// [`verify_event`] does and with the same answer: for whoever relies on the keys that servers
+    /// publish and not on whoever signed. Signatures that were made in this process with the very keys that
+    /// are published are not computed once more.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify_event`].
+    pub fn verified_by(self, keys: &impl KeySource, now_ms: i64) -> Result<Self, SignatureError> {
+        for server in required_signatures(self.pdu())? {
+            verify_server(self.pdu(), &server, (keys, &self.made), now_ms)?;
+        }
+        Ok(self)
     }
 }
+
+impl PartialEq for SignedPdu {
+    fn eq(&self, other: &Self) -> bool {
+        self.event == other.event
+    }
+}
+
+impl Eq for SignedPdu {}
 
 /// Checks that everybody who must sign an event has signed it.
 ///
@@ -74,9 +107,9 @@ pub fn verify_event(
     now_ms: i64,
 ) -> Result<SignedPdu, SignatureError> {
     for server in required_signatures(event.pdu())? {
-        verify_server(event.pdu(), &server, keys, now_ms)?;
+        verify_server(event.pdu(), &server, (keys, &[]), now_ms)?;
     }
-    Ok(SignedPdu(event))
+    Ok(SignedPdu::trust(event, Vec::new()))
 }
 
 /// The signature a server put on an event under a key id, if it is there and can be read.
@@ -112,10 +145,10 @@ pub const POLICY_SERVER_KEY_ID: &str = "ed25519:policy_server";
 pub(crate) fn verify_server(
     pdu: &Pdu,
     server: &ServerName,
-    keys: &impl KeySource,
+    (keys, made): (&impl KeySource, &[Made]),
     now_ms: i64,
 ) -> Result<(), SignatureError> {
     let (at, version) = (pdu.origin_server_ts(), pdu.version());
     let valid = |validity: crate::KeyValidity| validity.covers_event(at, version, now_ms);
-    Check { server, message: pdu.signed_bytes(), keys, valid }.entry(entry(pdu, server.as_str()))
+    Check { server, message: pdu.signed_bytes(), keys, valid, made }.entry(entry(pdu, server.as_str()))
 }

@@ -95,6 +95,7 @@ mod header_parameters;
 mod json;
 mod key_id;
 mod key_source;
+mod made;
 mod prepared_keys;
 mod request;
 mod required;

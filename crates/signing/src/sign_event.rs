@@ -5,6 +5,7 @@ use ruma_common::OwnedServerName;
 
 use crate::{
     SignatureError, SignedPdu, Signer,
+    made::Made,
     required::{is_third_party_invite, required_signatures},
 };
 
@@ -36,10 +37,10 @@ pub fn sign_event(event: NewPdu, signer: &impl Signer) -> Result<SignedEvent, Si
     }
     let mut servers = required_signatures(event.pdu())?;
     servers.retain(|server| server != ours);
-    let signature = signer.sign(event.signed_bytes()).to_base64();
-    let event = event.with_signature(ours.as_str(), signer.key_id().as_str(), &signature)?;
+    let (signature, made) = Made::by(signer, event.signed_bytes());
+    let event = event.with_signature(ours.as_str(), signer.key_id().as_str(), &signature.to_base64())?;
     Ok(if servers.is_empty() {
-        SignedEvent::Complete(SignedPdu::trust(event))
+        SignedEvent::Complete(SignedPdu::trust(event, vec![made]))
     } else {
         SignedEvent::AwaitingOthers { event, servers }
     })

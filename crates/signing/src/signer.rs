@@ -4,7 +4,7 @@ use std::fmt;
 
 use ruma_common::{OwnedServerName, ServerName};
 
-use crate::{KeyId, Signature, SigningKey};
+use crate::{KeyId, Signature, SigningKey, VerifyingKey};
 
 /// Something that signs in the name of one server with one key.
 ///
@@ -17,6 +17,9 @@ pub trait Signer {
     /// The identifier under which that server publishes the key.
     fn key_id(&self) -> &KeyId;
 
+    /// The public half of the key, with which everything holds that [`sign`](Self::sign) returns.
+    fn verifying_key(&self) -> &VerifyingKey;
+
     /// Signs bytes exactly as they are.
     fn sign(&self, message: &[u8]) -> Signature;
 }
@@ -28,6 +31,10 @@ impl<S: Signer + ?Sized> Signer for &S {
 
     fn key_id(&self) -> &KeyId {
         (**self).key_id()
+    }
+
+    fn verifying_key(&self) -> &VerifyingKey {
+        (**self).verifying_key()
     }
 
     fn sign(&self, message: &[u8]) -> Signature {
@@ -61,6 +68,10 @@ impl Signer for ServerSigner {
 
     fn key_id(&self) -> &KeyId {
         &self.key_id
+    }
+
+    fn verifying_key(&self) -> &VerifyingKey {
+        self.key.verifying_key()
     }
 
     fn sign(&self, message: &[u8]) -> Signature {

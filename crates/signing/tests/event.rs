@@ -69,6 +69,34 @@ fn what_is_signed_verifies_in_every_room_version() {
     }
 }
 
+/// That a signature was made here spares its computation only where the key that made it is the one that is
+/// published, and good for the time of the event.
+#[test]
+fn what_is_signed_here_is_judged_by_the_keys_that_are_published() {
+    let (ours, another) = (signer("a.example", "1", 1), signer("a.example", "1", 2));
+    let (other_id, other_server) = (signer("a.example", "2", 1), signer("b.example", "1", 1));
+    let expired = KeyValidity::Old { expired_ts: EVENT_MS - 1 };
+    for version in RoomVersion::ALL {
+        let new = proto(version, "@al:a.example", "m.room.message").build(version).unwrap();
+        let signed = sign_event(new, &ours).unwrap().complete().unwrap();
+        let judged = |keys: &Keys| {
+            let here = signed.clone().verified_by(keys, NOW_MS);
+            let received = signed.pdu().canonical_json().as_bytes();
+            let elsewhere = Pdu::parse(received, version).unwrap().check_content_hash();
+            assert_eq!(here, verify_event(elsewhere, keys, NOW_MS), "{version:?}");
+            here
+        };
+        assert!(judged(&Keys::of(&ours)).is_ok());
+        for unfit in [&another, &other_id, &other_server] {
+            assert!(judged(&Keys::of(unfit)).is_err(), "{version:?} {unfit:?}");
+        }
+        assert!(judged(&Keys::of(&ours).valid(expired)).is_err());
+        // Nothing is spared once somebody else has put another signature in its place.
+        let forged = signed.hashed().with_signature("a.example", "ed25519:1", &"A".repeat(86)).unwrap();
+        assert!(verify_event(forged, &Keys::of(&ours), NOW_MS).is_err());
+    }
+}
+
 #[test]
 fn the_senders_server_must_have_signed() {
     let (a, b) = (signer("a.example", "1", 1), signer("b.example", "1", 2));
