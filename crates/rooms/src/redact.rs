@@ -47,27 +47,20 @@ impl Rooms {
         room_id: &RoomId,
         redaction: &Redaction,
     ) -> Result<OwnedEventId, ActionError> {
-        let mut work = Work::begin_as(self, actor, room_id).await?;
-        if let Some(sent) = work.already_sent(actor, redaction.transaction_id.as_deref()).await? {
-            return Ok(sent);
-        }
-        work.transaction(actor, redaction.transaction_id.as_deref());
-        let mut fields = serde_json::Map::new();
-        if let Some(reason) = &redaction.reason {
-            fields.insert("reason".to_owned(), reason.as_str().into());
-        }
-        let wanted = Wanted {
-            sender: actor.user_id.clone(),
-            event_type: "m.room.redaction".to_owned(),
-            state_key: None,
-            content: content::made(&fields.into(), work.machine.version())?,
-            redacts: Some(redaction.event_id.clone()),
-            origin_server_ts: 0,
+        let reason = redaction.reason.as_ref();
+        let fields = reason.map(|reason| ("reason".to_owned(), reason.as_str().into()));
+        let fields = serde_json::Map::from_iter(fields).into();
+        let wanted = |version| {
+            Ok(Wanted {
+                sender: actor.user_id.clone(),
+                event_type: "m.room.redaction".to_owned(),
+                state_key: None,
+                content: content::made(&fields, version)?,
+                redacts: Some(redaction.event_id.clone()),
+                origin_server_ts: 0,
+            })
         };
-        let event = work.append_any(actor, wanted).await?;
-        let event_id = event.pdu.event_id().to_owned();
-        work.commit().await?;
-        Ok(event_id)
+        self.send_once(actor, (room_id, redaction.transaction_id.as_deref()), wanted).await
     }
 }
 

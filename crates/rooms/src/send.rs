@@ -1,5 +1,6 @@
 //! Sending events.
 
+use freehold_event::RoomVersion;
 use freehold_store::tables::rooms::{EVENTS, SENT};
 use freehold_store::{Actor, Snapshot};
 use ruma_common::{EventId, OwnedEventId, RoomId};
@@ -64,20 +65,34 @@ impl Rooms {
         room_id: &RoomId,
         event: &NewEvent,
     ) -> Result<OwnedEventId, ActionError> {
+        let place = (room_id, event.transaction_id.as_deref());
+        let wanted = |version| {
+            Ok(Wanted {
+                sender: actor.user_id.clone(),
+                event_type: event.event_type.clone(),
+                state_key: event.state_key.clone(),
+                content: content::sent(&event.content, version)?,
+                redacts: None,
+                origin_server_ts: 0,
+            })
+        };
+        self.send_once(actor, place, wanted).await
+    }
+
+    /// Makes the wanted event of a room and commits it, unless the device did so before with the same transaction id.
+    /// `wanted` is given the version of the room.
+    pub(crate) async fn send_once(
+        &self,
+        actor: &Actor,
+        (room_id, transaction_id): (&RoomId, Option<&str>),
+        wanted: impl FnOnce(&'static RoomVersion) -> Result<Wanted, ActionError>,
+    ) -> Result<OwnedEventId, ActionError> {
         let mut work = Work::begin_as(self, actor, room_id).await?;
-        if let Some(sent) = work.already_sent(actor, event.transaction_id.as_deref()).await? {
+        if let Some(sent) = work.already_sent(actor, transaction_id).await? {
             return Ok(sent);
         }
-        work.transaction(actor, event.transaction_id.as_deref());
-        let content = content::sent(&event.content, work.machine.version())?;
-        let wanted = Wanted {
-            sender: actor.user_id.clone(),
-            event_type: event.event_type.clone(),
-            state_key: event.state_key.clone(),
-            content,
-            redacts: None,
-            origin_server_ts: 0,
-        };
+        work.beside.transaction = actor.device.zip(transaction_id.map(str::to_owned));
+        let wanted = wanted(work.machine.version())?;
         let event = work.append_any(actor, wanted).await?;
         let event_id = event.pdu.event_id().to_owned();
         work.commit().await?;
@@ -87,7 +102,7 @@ impl Rooms {
 
 impl Work {
     /// The event that an earlier request with this transaction id made.
-    pub(crate) async fn already_sent(
+    async fn already_sent(
         &self,
         actor: &Actor,
         transaction_id: Option<&str>,
@@ -99,11 +114,6 @@ impl Work {
             Some(event) => Ok(Some(self.snapshot.id_of(event).await?)),
             None => Ok(None),
         }
-    }
-
-    /// Notes the transaction id of the request.
-    pub(crate) fn transaction(&mut self, actor: &Actor, transaction_id: Option<&str>) {
-        self.beside.transaction = actor.device.zip(transaction_id.map(str::to_owned));
     }
 }
 
