@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_store::tables::encryption::{DEVICE_LIST_CHANGES, DEVICE_LISTS, SIGNED_USERS};
-use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow};
+use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY};
 use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, UserNumber};
 use ruma_common::OwnedUserId;
 
@@ -37,19 +37,20 @@ impl Encryption {
         user: UserNumber,
         from: Position,
     ) -> Result<DeviceListChanges, Failure> {
-        let sharing = Sharing { snapshot, user, rooms: snapshot_rooms(snapshot, user).await? };
-        let mut changed = sharing.changed_lists(from).await?;
-        let signed = range_after(from);
-        let signed = snapshot
-            .scan_range(&SIGNED_USERS, (&(user, signed.0), &(user, signed.1)), Order::Ascending, usize::MAX)
-            .await?;
-        changed.extend(signed.into_iter().map(|(_, user)| user));
-        let (came, went) = self.came_and_went(&sharing, from).await?;
+        let watcher = Watcher { snapshot, user };
+        let lists = watcher.lists_changed(from).await?;
+        let (came, went) = self.came_and_went(watcher, from).await?;
+        let mut changed = watcher.users_signed(from).await?;
         changed.extend(came);
         let mut left = BTreeSet::new();
-        for other in went {
-            if other != user && !changed.contains(&other) && !sharing.shares_with(other).await? {
-                left.insert(other);
+        // Most syncs end here: with whom a room is shared matters only if somebody's keys changed or somebody left.
+        if !lists.is_empty() || !went.is_empty() {
+            let sharing = watcher.sharing().await?;
+            changed.extend(sharing.concerned(lists, from).await?);
+            for other in went {
+                if other != user && !changed.contains(&other) && !sharing.shares_with(other).await? {
+                    left.insert(other);
+                }
             }
         }
         Ok(DeviceListChanges {
@@ -86,8 +87,7 @@ impl Encryption {
             writes.put(&DEVICE_LISTS, &user, &position);
             writes.put(&DEVICE_LIST_CHANGES, &(position, user), &());
         });
-        let rooms = snapshot_rooms(snapshot, user).await?;
-        let sharing = Sharing { snapshot, user, rooms };
+        let sharing = Watcher { snapshot, user }.sharing().await?;
         sharing.everybody().await?.into_iter().for_each(|watcher| batch.wake(watcher));
         batch.wake(user);
         Ok(())
@@ -96,18 +96,18 @@ impl Encryption {
     /// Users who may have begun or ceased to share a room with the user.
     async fn came_and_went(
         &self,
-        sharing: &Sharing<'_>,
+        watcher: Watcher<'_>,
         from: Position,
     ) -> Result<(BTreeSet<UserNumber>, BTreeSet<UserNumber>), ReadError> {
         let (mut came, mut went) = (BTreeSet::new(), BTreeSet::new());
-        let lately = self.0.store.rooms_touched(from, sharing.snapshot.position());
-        for (room, row) in &sharing.rooms {
+        let lately = self.0.store.rooms_touched(from, watcher.snapshot.position());
+        for (room, row) in watcher.rooms_among(lately.as_ref()).await? {
             let joined = row.membership == Membership::Join;
             if row.since > from {
-                let others = sharing.members(*room).await?;
+                let others = watcher.members(room).await?;
                 if joined { came.extend(others) } else { went.extend(others) }
-            } else if joined && lately.as_ref().is_none_or(|lately| lately.contains(room)) {
-                let (joined, left) = sharing.changed_members(*room, from).await?;
+            } else if joined && watcher.has_new_state(room, from).await? {
+                let (joined, left) = watcher.changed_members(room, from).await?;
                 came.extend(joined);
                 went.extend(left);
             }
@@ -129,65 +129,68 @@ async fn snapshot_rooms(
     Ok(rows.into_iter().map(|((_, room), row)| (room, row)).collect())
 }
 
-/// With whom a user shares rooms.
-struct Sharing<'s> {
+/// In so many rooms that changed lately the user is looked for; if there are more, all rooms of the user are read.
+const ROOMS_LOOKED_AT: usize = 64;
+
+/// Who wants to know.
+#[derive(Clone, Copy)]
+struct Watcher<'s> {
     snapshot: &'s Snapshot,
     user: UserNumber,
-    rooms: BTreeMap<RoomNumber, MembershipRow>,
 }
 
-impl Sharing<'_> {
-    fn is_joined(&self, room: RoomNumber) -> bool {
-        self.rooms.get(&room).is_some_and(|row| row.membership == Membership::Join)
+impl<'s> Watcher<'s> {
+    async fn sharing(self) -> Result<Sharing<'s>, ReadError> {
+        Ok(Sharing { watcher: self, rooms: snapshot_rooms(self.snapshot, self.user).await? })
     }
 
-    /// The users who share a room and whose lists changed; also the user, if theirs did.
-    async fn changed_lists(&self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
+    /// Whose lists changed, of all users of all tenants; as many as are looked at one by one.
+    async fn lists_changed(self, from: Position) -> Result<Vec<UserNumber>, ReadError> {
         let (first, end) = range_after(from);
         let changes = self
             .snapshot
             .scan_range(&DEVICE_LIST_CHANGES, (&first, &end), Order::Ascending, CHANGES_LOOKED_AT)
             .await?;
-        if changes.len() == CHANGES_LOOKED_AT {
-            return self.changed_lists_in_rooms(from).await;
-        }
-        let mut changed = BTreeSet::new();
-        for ((_, other), ()) in changes {
-            if other == self.user || self.shares_with(other).await? {
-                changed.insert(other);
+        Ok(changes.into_iter().map(|((_, user), ())| user).collect())
+    }
+
+    /// Whom the user signed.
+    async fn users_signed(self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
+        let (first, end) = range_after(from);
+        let range = (&(self.user, first), &(self.user, end));
+        let signed = self.snapshot.scan_range(&SIGNED_USERS, range, Order::Ascending, usize::MAX).await?;
+        Ok(signed.into_iter().map(|(_, user)| user).collect())
+    }
+
+    /// The user's rooms among those that changed lately: every change of a membership is a change of its room. All of
+    /// them when it is not known which changed.
+    async fn rooms_among(
+        self,
+        lately: Option<&BTreeSet<RoomNumber>>,
+    ) -> Result<Vec<(RoomNumber, MembershipRow)>, ReadError> {
+        match lately.filter(|lately| lately.len() <= ROOMS_LOOKED_AT) {
+            Some(lately) => {
+                let places: Vec<_> = lately.iter().map(|room| (self.user, *room)).collect();
+                let rows = self.snapshot.get_many(&MEMBERSHIPS, &places).await?;
+                Ok(lately.iter().zip(rows).filter_map(|(room, row)| Some((*room, row?))).collect())
+            }
+            None => {
+                let rooms = snapshot_rooms(self.snapshot, self.user).await?;
+                let changed = |room: &RoomNumber| lately.is_none_or(|lately| lately.contains(room));
+                Ok(rooms.into_iter().filter(|(room, _)| changed(room)).collect())
             }
         }
-        Ok(changed)
     }
 
-    /// The same, by asking for everybody with whom a room is shared.
-    async fn changed_lists_in_rooms(&self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
-        let mut everybody = self.everybody().await?;
-        everybody.insert(self.user);
-        let everybody: Vec<UserNumber> = everybody.into_iter().collect();
-        let positions = self.snapshot.get_many(&DEVICE_LISTS, &everybody).await?;
-        let changed = everybody.into_iter().zip(positions);
-        Ok(changed.filter(|(_, last)| last.is_some_and(|last| last > from)).map(|(user, _)| user).collect())
-    }
-
-    async fn shares_with(&self, other: UserNumber) -> Result<bool, ReadError> {
-        let rows = snapshot_rooms(self.snapshot, other).await?;
-        Ok(rows.iter().any(|(room, row)| row.membership == Membership::Join && self.is_joined(*room)))
-    }
-
-    /// Who is joined to a room that the user is joined to.
-    async fn everybody(&self) -> Result<BTreeSet<UserNumber>, ReadError> {
-        let mut everybody = BTreeSet::new();
-        for (room, row) in &self.rooms {
-            if row.membership == Membership::Join {
-                everybody.extend(self.members(*room).await?);
-            }
-        }
-        Ok(everybody)
+    /// Whether the state of a room changed after `from`: messages bring nobody and take nobody away.
+    async fn has_new_state(self, room: RoomNumber, from: Position) -> Result<bool, ReadError> {
+        let (first, end) = range_after(from);
+        let range = (&(room, first), &(room, end));
+        Ok(!self.snapshot.scan_range(&STATE_HISTORY, range, Order::Ascending, 1).await?.is_empty())
     }
 
     /// The other joined members of a room.
-    async fn members(&self, room: RoomNumber) -> Result<Vec<UserNumber>, ReadError> {
+    async fn members(self, room: RoomNumber) -> Result<Vec<UserNumber>, ReadError> {
         let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &room, Order::Ascending, usize::MAX).await?;
         let joined = rows.into_iter().filter(|(_, membership)| *membership == Membership::Join);
         Ok(joined.map(|((_, _, user), _)| user).filter(|user| *user != self.user).collect())
@@ -195,7 +198,7 @@ impl Sharing<'_> {
 
     /// The members of a room who joined, and those who left, after `from`.
     async fn changed_members(
-        &self,
+        self,
         room: RoomNumber,
         from: Position,
     ) -> Result<(Vec<UserNumber>, Vec<UserNumber>), ReadError> {
@@ -211,5 +214,61 @@ impl Sharing<'_> {
             }
         }
         Ok((joined, left))
+    }
+}
+
+/// With whom a user shares rooms.
+struct Sharing<'s> {
+    watcher: Watcher<'s>,
+    rooms: BTreeMap<RoomNumber, MembershipRow>,
+}
+
+impl Sharing<'_> {
+    fn is_joined(&self, room: RoomNumber) -> bool {
+        self.rooms.get(&room).is_some_and(|row| row.membership == Membership::Join)
+    }
+
+    /// Those whose lists changed that concern the user: who share a room; also the user.
+    async fn concerned(
+        &self,
+        lists: Vec<UserNumber>,
+        from: Position,
+    ) -> Result<BTreeSet<UserNumber>, ReadError> {
+        if lists.len() == CHANGES_LOOKED_AT {
+            return self.changed_lists_in_rooms(from).await;
+        }
+        let mut changed = BTreeSet::new();
+        for other in lists {
+            if other == self.watcher.user || self.shares_with(other).await? {
+                changed.insert(other);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// The same, by asking for everybody with whom a room is shared.
+    async fn changed_lists_in_rooms(&self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
+        let mut everybody = self.everybody().await?;
+        everybody.insert(self.watcher.user);
+        let everybody: Vec<UserNumber> = everybody.into_iter().collect();
+        let positions = self.watcher.snapshot.get_many(&DEVICE_LISTS, &everybody).await?;
+        let changed = everybody.into_iter().zip(positions);
+        Ok(changed.filter(|(_, last)| last.is_some_and(|last| last > from)).map(|(user, _)| user).collect())
+    }
+
+    async fn shares_with(&self, other: UserNumber) -> Result<bool, ReadError> {
+        let rows = snapshot_rooms(self.watcher.snapshot, other).await?;
+        Ok(rows.iter().any(|(room, row)| row.membership == Membership::Join && self.is_joined(*room)))
+    }
+
+    /// Who is joined to a room that the user is joined to.
+    async fn everybody(&self) -> Result<BTreeSet<UserNumber>, ReadError> {
+        let mut everybody = BTreeSet::new();
+        for (room, row) in &self.rooms {
+            if row.membership == Membership::Join {
+                everybody.extend(self.watcher.members(*room).await?);
+            }
+        }
+        Ok(everybody)
     }
 }

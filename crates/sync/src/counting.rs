@@ -48,8 +48,8 @@ impl Look<'_> {
     ) -> Result<(), SyncError> {
         let numbers: Vec<EventNumber> = rows.iter().map(|(_, event)| *event).collect();
         let events = view.reader.events(&numbers).await?;
-        let rules = self.inner.outside.accounts.ruleset(&self.snapshot, self.actor.user).await?;
-        let mut context = None;
+        // Asked for once there is an event that may notify: one's own do not.
+        let mut judge = None;
         for ((index, _), event) in rows.into_iter().zip(events) {
             if event.row.sender == self.actor.user {
                 if event.row.state_key.is_none() {
@@ -57,11 +57,11 @@ impl Look<'_> {
                 }
                 continue;
             }
-            let context = match &context {
-                Some(context) => context,
-                None => context.insert(view.push_context().await?),
+            let (rules, context) = match &judge {
+                Some(judge) => judge,
+                None => judge.insert(self.judge(view).await?),
             };
-            let notifies = notifies(&rules, context, &event).await;
+            let notifies = notifies(rules, context, &event).await;
             if notifies.notify {
                 let thread = self.thread_of(view, &event).await?;
                 if !counted.read.covers(index, thread.as_ref()) {
@@ -70,6 +70,12 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What decides whether an event of a room notifies the user.
+    async fn judge(&self, view: &View<'_>) -> Result<(Ruleset, PushConditionRoomCtx), SyncError> {
+        let rules = self.inner.outside.accounts.ruleset(&self.snapshot, self.actor.user).await?;
+        Ok((rules, view.push_context().await?))
     }
 
     /// The thread an event is in, found by its relations.

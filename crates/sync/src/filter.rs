@@ -119,7 +119,7 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
 
 /// Leaves only the wanted fields of an event: dot-separated paths, in which `\.` is a dot of a name and `\\` a backslash
 /// (<https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3useruseridfilter>, `event_fields`).
-pub fn only_fields(event: &Value, fields: &[String]) -> Value {
+pub(crate) fn only_fields(event: &Value, fields: &[String]) -> Value {
     let mut kept = Value::Object(serde_json::Map::new());
     for field in fields {
         let path = split_path(field);

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use freehold_store::tables::identity::{EVENT_NUMBERS, ROOM_NUMBERS, USER_IDS};
+use freehold_rooms::{Rooms, Unreadable};
+use freehold_store::tables::identity::{EVENT_NUMBERS, USER_IDS};
 use freehold_store::tables::receipts::{RECEIPT_CHANGES, RECEIPTS, ReceiptKind, ReceiptRow};
-use freehold_store::tables::rooms::{EVENTS, LOCAL_MEMBERS, MEMBERSHIPS, Membership};
+use freehold_store::tables::rooms::EVENTS;
 use freehold_store::{
     Actor, Batch, CommitError, Order, Position, ReadError, RoomNumber, Snapshot, Store, TimelineIndex,
     UserNumber,
@@ -18,8 +19,6 @@ use crate::response::EventJson;
 
 /// How many receipts of a room a client is told of at once.
 const RECEIPTS_MAX: usize = 10_000;
-/// How many members of our tenants are told of a change at most, for each room.
-pub(crate) const LOCAL_MEMBERS_MAX: usize = 1_000_000;
 
 /// A receipt that a user wants to set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +46,9 @@ pub enum ReceiptError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The room cannot be read.
+    #[error(transparent)]
+    Room(#[from] Unreadable),
     /// The store cannot write.
     #[error(transparent)]
     Commit(#[from] CommitError),
@@ -57,20 +59,21 @@ pub enum ReceiptError {
 /// # Errors
 /// [`ReceiptError`]; nothing was set.
 pub(crate) async fn set_receipts(
-    store: &Store,
+    (store, rooms): (&Store, &Rooms),
     actor: &Actor,
     room_id: &RoomId,
     receipts: Vec<NewReceipt>,
     now_ts: i64,
 ) -> Result<(), ReceiptError> {
-    let snapshot = store.snapshot()?;
-    let room = joined_room(&snapshot, actor.user, room_id).await?.ok_or(ReceiptError::NotJoined)?;
+    let reader = rooms.reader()?;
+    let snapshot = reader.snapshot();
+    let room = reader.joined_room(actor.user, room_id).await?.ok_or(ReceiptError::NotJoined)?;
     let mut batch = Batch::new();
     let mut public = false;
     let mut changed = false;
     for receipt in receipts {
         let is_public = receipt.kind == ReceiptKind::Read;
-        if set_one(&snapshot, &mut batch, (room, actor.user), receipt, now_ts).await? {
+        if set_one(snapshot, &mut batch, (room, actor.user), receipt, now_ts).await? {
             changed = true;
             public |= is_public;
         }
@@ -81,8 +84,7 @@ pub(crate) async fn set_receipts(
     batch.touch(room);
     batch.wake(actor.user);
     if public {
-        let members = local_joined_members(&snapshot, room).await?;
-        members.into_iter().for_each(|user| batch.wake(user));
+        reader.local_joined(room).await?.into_iter().for_each(|user| batch.wake(user));
     }
     store.commit(batch).await?;
     Ok(())
@@ -127,17 +129,6 @@ async fn check_thread(
     timeline_index(snapshot, room, &root).await?.map(|_| ()).ok_or(ReceiptError::InvalidThread)
 }
 
-/// The room, if the user is in it.
-pub(crate) async fn joined_room(
-    snapshot: &Snapshot,
-    user: UserNumber,
-    room_id: &RoomId,
-) -> Result<Option<RoomNumber>, ReadError> {
-    let Some(room) = snapshot.get(&ROOM_NUMBERS, &room_id.to_owned()).await? else { return Ok(None) };
-    let membership = snapshot.get(&MEMBERSHIPS, &(user, room)).await?;
-    Ok(membership.filter(|row| row.membership == Membership::Join).map(|_| room))
-}
-
 async fn timeline_index(
     snapshot: &Snapshot,
     room: RoomNumber,
@@ -146,16 +137,6 @@ async fn timeline_index(
     let Some(event) = snapshot.get(&EVENT_NUMBERS, &event_id.to_owned()).await? else { return Ok(None) };
     let row = snapshot.get(&EVENTS, &event).await?;
     Ok(row.filter(|row| row.room == room).and_then(|row| row.timeline))
-}
-
-/// The joined members of a room who are users of our tenants.
-pub(crate) async fn local_joined_members(
-    snapshot: &Snapshot,
-    room: RoomNumber,
-) -> Result<Vec<UserNumber>, ReadError> {
-    let members = snapshot.scan_prefix(&LOCAL_MEMBERS, &(room,), Order::Ascending, LOCAL_MEMBERS_MAX).await?;
-    let joined = members.into_iter().filter(|(_, membership)| *membership == Membership::Join);
-    Ok(joined.map(|((_, _, user), _)| user).collect())
 }
 
 /// A receipt as it is kept.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use freehold_store::tables::identity::ROOM_IDS;
-use freehold_store::tables::rooms::{MEMBERSHIPS, Membership, MembershipRow};
-use freehold_store::{Order, Position, RoomNumber};
+use freehold_store::tables::rooms::{Membership, MembershipRow};
+use freehold_store::{Position, RoomNumber};
 use ruma_common::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
 
@@ -12,8 +12,8 @@ use crate::filter::room_passes;
 use crate::response::{EventJson, InvitedRoom, KnockedRoom, RoomsUpdate};
 use crate::service::{Look, SyncError};
 
-/// How many rooms of a user are looked at.
-const ROOMS_MAX: usize = 100_000;
+/// In so many rooms that changed the user is looked for; if there are more, all rooms of the user are read.
+const ROOMS_LOOKED_AT: usize = 64;
 
 /// A look at the rooms of the user.
 pub(crate) struct RoomsLook<'a> {
@@ -47,16 +47,11 @@ impl<'a> RoomsLook<'a> {
 
     /// The rooms with news, among those that the filter lets pass.
     async fn standings(&self) -> Result<Vec<Standing>, SyncError> {
-        let snapshot = &self.look.snapshot;
-        let user = self.look.actor.user;
-        let rows = snapshot.scan_prefix(&MEMBERSHIPS, &(user,), Order::Ascending, ROOMS_MAX).await?;
-        let wanted: Vec<(RoomNumber, MembershipRow)> = rows
-            .into_iter()
-            .map(|((_, room), row)| (room, row))
-            .filter(|(room, row)| self.has_news(*room, row))
-            .collect();
+        let rows = self.memberships().await?;
+        let wanted: Vec<(RoomNumber, MembershipRow)> =
+            rows.into_iter().filter(|(room, row)| self.has_news(*room, row)).collect();
         let numbers: Vec<RoomNumber> = wanted.iter().map(|(room, _)| *room).collect();
-        let ids = snapshot.get_many(&ROOM_IDS, &numbers).await?;
+        let ids = self.look.snapshot.get_many(&ROOM_IDS, &numbers).await?;
         let filter = &self.look.request.filter.room;
         let standings = wanted.into_iter().zip(ids).filter_map(|((room, membership), room_id)| {
             let room_id = room_id?;
@@ -64,6 +59,16 @@ impl<'a> RoomsLook<'a> {
             passes.then_some(Standing { room, room_id, membership })
         });
         Ok(standings.collect())
+    }
+
+    /// How the user stands to rooms, to all that may have news: every change of a membership is a change of its room.
+    async fn memberships(&self) -> Result<Vec<(RoomNumber, MembershipRow)>, SyncError> {
+        let (reader, user) = (&self.look.reader, self.look.actor.user);
+        let few = self.changed.as_ref().filter(|changed| changed.len() <= ROOMS_LOOKED_AT);
+        Ok(match few.filter(|_| !self.look.request.full_state) {
+            Some(changed) => reader.memberships_in(user, changed).await?,
+            None => reader.memberships(user).await?,
+        })
     }
 
     fn has_news(&self, room: RoomNumber, row: &MembershipRow) -> bool {

@@ -150,7 +150,8 @@ impl SyncService {
         room_id: &RoomId,
         receipts: Vec<NewReceipt>,
     ) -> Result<(), ReceiptError> {
-        set_receipts(&self.0.store, actor, room_id, receipts, self.0.outside.clock.now_ts()).await
+        let now_ts = self.0.outside.clock.now_ts();
+        set_receipts((&self.0.store, &self.0.rooms), actor, room_id, receipts, now_ts).await
     }
 
     /// What is new for a device since its token; waits for news as long as the request says.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use freehold_rooms::Unreadable;
 use freehold_store::{Actor, ReadError, RoomNumber, UserNumber};
 use ruma_common::RoomId;
 
-use crate::receipts::{joined_room, local_joined_members};
 use crate::service::{Inner, SyncService};
 use crate::typing::TYPING_MS_MAX;
 
@@ -19,6 +19,9 @@ pub enum TypingError {
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The room cannot be read.
+    #[error(transparent)]
+    Room(#[from] Unreadable),
 }
 
 impl SyncService {
@@ -32,10 +35,10 @@ impl SyncService {
         room_id: &RoomId,
         typing_for: Option<Duration>,
     ) -> Result<(), TypingError> {
-        let snapshot = self.0.store.snapshot()?;
-        let room = joined_room(&snapshot, actor.user, room_id).await?.ok_or(TypingError::NotJoined)?;
-        let members = local_joined_members(&snapshot, room).await?;
         let inner = &self.0;
+        let reader = inner.rooms.reader()?;
+        let room = reader.joined_room(actor.user, room_id).await?.ok_or(TypingError::NotJoined)?;
+        let members = reader.local_joined(room).await?;
         let changed = match typing_for {
             None => inner.typing.stop(room, &actor.user_id),
             Some(time) => {

@@ -11,7 +11,10 @@ use ruma_common::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx};
 use ruma_common::room_version_rules::RoomPowerLevelsRules;
 use ruma_common::{OwnedRoomId, OwnedUserId, UserId};
 use serde::Deserialize;
+use serde_json::value::to_raw_value;
+use tokio::sync::OnceCell;
 
+use crate::filter::only_fields;
 use crate::response::EventJson;
 use crate::rooms_update::Standing;
 use crate::service::Look;
@@ -29,6 +32,10 @@ pub(crate) struct View<'a> {
     pub(crate) room: RoomNumber,
     room_id: &'a OwnedRoomId,
     joined_at: TimelineIndex,
+    /// The fields of events that the device wants; all if absent.
+    fields: Option<&'a [String]>,
+    /// Whom the room is named after, once somebody asked.
+    heroes: OnceCell<Option<Vec<OwnedUserId>>>,
 }
 
 impl<'a> View<'a> {
@@ -40,6 +47,8 @@ impl<'a> View<'a> {
             room: standing.room,
             room_id: &standing.room_id,
             joined_at: TimelineIndex::at(standing.membership.since, 0),
+            fields: look.request.filter.event_fields.as_deref(),
+            heroes: OnceCell::new(),
         }
     }
 
@@ -48,13 +57,22 @@ impl<'a> View<'a> {
         self.joined_at
     }
 
-    /// An event as the device sees it.
+    /// An event as the device sees it, with the fields that it wants.
     pub(crate) async fn client_event(&self, event: &Arc<StoredEvent>) -> Result<EventJson, Unreadable> {
-        self.reader.client_event((self.viewer, Some(self.device)), event, ClientFormat::InSync).await
+        let who = (self.viewer, Some(self.device));
+        let whole = self.reader.client_event(who, event, ClientFormat::InSync).await?;
+        let Some(fields) = self.fields else { return Ok(whole) };
+        let read = serde_json::from_str(whole.get());
+        let fewer = read.and_then(|event| to_raw_value(&only_fields(&event, fields)));
+        fewer.map_err(|error| Unreadable::Damaged(Box::new(error)))
     }
 
     /// The users after whom the room is named when it has no name of its own; nobody when it has one.
     pub(crate) async fn heroes(&self) -> Result<Option<Vec<OwnedUserId>>, Unreadable> {
+        self.heroes.get_or_try_init(|| self.find_heroes()).await.cloned()
+    }
+
+    async fn find_heroes(&self) -> Result<Option<Vec<OwnedUserId>>, Unreadable> {
         let state = self.reader.current_state(self.room).await?;
         if is_set(&state, "m.room.name", "name").await?
             || is_set(&state, "m.room.canonical_alias", "alias").await?

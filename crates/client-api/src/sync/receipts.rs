@@ -89,6 +89,7 @@ impl From<ReceiptError> for ApiError {
             ReceiptError::UnknownEvent(_) => ApiError::new(ErrorCode::NotFound, error),
             ReceiptError::InvalidThread => ApiError::new(ErrorCode::InvalidParam, error),
             ReceiptError::Read(error) => error.into(),
+            ReceiptError::Room(error) => error.into(),
             ReceiptError::Commit(error) => error.into(),
         }
     }

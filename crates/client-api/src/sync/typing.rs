@@ -32,6 +32,7 @@ impl From<TypingError> for ApiError {
         match error {
             TypingError::NotJoined => ApiError::new(ErrorCode::Forbidden, error),
             TypingError::Read(error) => error.into(),
+            TypingError::Room(error) => error.into(),
         }
     }
 }

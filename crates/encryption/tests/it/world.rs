@@ -7,7 +7,7 @@ use freehold_encryption::{Encryption, KeyOfDevice, KeysUpload, Limits, Servers};
 use freehold_signing::SigningKey;
 use freehold_store::tables::accounts::{DEVICE_NUMBERS, DEVICES, DeviceRow};
 use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
-use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow};
+use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY};
 use freehold_store::{
     Actor, Batch, BoxFuture, CommitError, DeviceNumber, Engine, EngineError, EngineSnapshot, EventNumber,
     MemoryEngine, Order, Position, RoomNumber, Snapshot, Store, Tenant, TenantNumber, UserNumber,
@@ -141,6 +141,7 @@ impl World {
                 stripped_state: Vec::new(),
             };
             writes.put(&MEMBERSHIPS, &(user, room), &row);
+            writes.put(&STATE_HISTORY, &(room, since), &[0; 20]);
         });
         self.store.commit(batch).await.unwrap();
     }

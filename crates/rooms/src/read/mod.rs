@@ -10,6 +10,7 @@ mod state;
 mod timeline;
 mod visibility;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -195,6 +196,34 @@ impl Reader {
         Ok(self.snapshot.get(&MEMBERSHIPS, &(user, room)).await?)
     }
 
+    /// How a user of a tenant stands to those of some rooms that the user has, or had, to do with.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn memberships_in(
+        &self,
+        user: UserNumber,
+        rooms: &BTreeSet<RoomNumber>,
+    ) -> Result<Vec<(RoomNumber, MembershipRow)>, Unreadable> {
+        let places: Vec<_> = rooms.iter().map(|room| (user, *room)).collect();
+        let rows = self.snapshot.get_many(&MEMBERSHIPS, &places).await?;
+        Ok(rooms.iter().zip(rows).filter_map(|(room, row)| Some((*room, row?))).collect())
+    }
+
+    /// A room, if a user of a tenant is joined to it.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn joined_room(
+        &self,
+        user: UserNumber,
+        room_id: &RoomId,
+    ) -> Result<Option<RoomNumber>, Unreadable> {
+        let Some(room) = self.room_number(room_id).await? else { return Ok(None) };
+        let membership = self.membership(user, room).await?;
+        Ok(membership.filter(|row| row.membership == Membership::Join).map(|_| room))
+    }
+
     /// The users of tenants that have, or had, to do with a room.
     ///
     /// # Errors
@@ -205,6 +234,18 @@ impl Reader {
     ) -> Result<Vec<(TenantNumber, UserNumber, Membership)>, Unreadable> {
         let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room,), Order::Ascending, usize::MAX).await?;
         Ok(rows.into_iter().map(|((_, tenant, user), membership)| (tenant, user, membership)).collect())
+    }
+
+    /// The users of tenants who are joined to a room.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn local_joined(&self, room: RoomNumber) -> Result<Vec<UserNumber>, Unreadable> {
+        let members = self.local_members(room).await?.into_iter();
+        Ok(members
+            .filter(|(.., membership)| *membership == Membership::Join)
+            .map(|(_, user, _)| user)
+            .collect())
     }
 
     /// Whether a tenant has joined users in a room: whether it would be in the room if it were a server of its own.

@@ -144,3 +144,42 @@ async fn a_room_that_nobody_touched_is_not_in_the_answer() {
         events(members).iter().all(|event| event["state_key"] != BOB || event["type"] == "m.room.member")
     );
 }
+
+#[tokio::test]
+async fn of_events_a_device_gets_the_fields_that_its_filter_names() {
+    let people = People::new().await;
+    let room = people.shared_room().await;
+    let first = people.sync(&people.bob, None).await;
+    people.world.say(&people.alice, &room, "short").await;
+    people.world.put(&people.alice, &room, ("m.room.topic", ""), json!({ "topic": "t" })).await.unwrap();
+    let wanted = json!({ "event_fields": ["type", "content.body"], "room": { "timeline": { "limit": 1 } } });
+    let answer =
+        |since| people.sync_with(&people.bob, since, |request| request.filter = filter(wanted.clone()));
+    let news = answer(Some(&first)).await;
+    let all = [events(&joined(&news, &room)["timeline"]), events(&joined(&news, &room)["state"])].concat();
+    assert_eq!(all, [json!({ "type": "m.room.topic", "content": {} })]);
+    let whole = answer(None).await;
+    let state = events(&joined(&whole, &room)["state"]);
+    assert!(!state.is_empty() && state.iter().all(|event| event.get("type").is_some()));
+    assert!(state.iter().all(|event| event.get("event_id").is_none() && event.get("sender").is_none()));
+}
+
+#[tokio::test]
+async fn however_many_rooms_changed_each_is_told_of() {
+    let people = People::new().await;
+    let mut rooms = Vec::new();
+    for _ in 0..70 {
+        rooms.push(people.world.rooms.create_room(&people.bob, CreateRoom::default()).await.unwrap());
+    }
+    let first = people.sync(&people.bob, None).await;
+    for changed in [3, 70] {
+        for room in rooms.iter().take(changed) {
+            people.world.say(&people.bob, room, "news").await;
+        }
+        let invited = CreateRoom { invite: vec![people.bob.user_id.clone()], ..CreateRoom::default() };
+        people.world.rooms.create_room(&people.alice, invited).await.unwrap();
+        let news = people.sync(&people.bob, Some(&first)).await;
+        assert_eq!(news["rooms"]["join"].as_object().unwrap().len(), changed);
+        assert!(!news["rooms"]["invite"].as_object().unwrap().is_empty());
+    }
+}
