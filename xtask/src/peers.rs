@@ -16,6 +16,8 @@ pub(crate) enum Peer {
     Synapse(SynapseOptions),
     /// matrix-js-sdk and matrix-nio use our server, as people of two tenants, also over a crash
     Clients,
+    /// Our server and a Synapse share rooms, lose each other, and agree again
+    Federation(FederationOptions),
 }
 
 /// What the rooms are and where they go.
@@ -26,12 +28,24 @@ pub(crate) struct SynapseOptions {
     versions: Vec<String>,
 }
 
+/// What our server and a Synapse do together.
+#[derive(clap::Args)]
+pub(crate) struct FederationOptions {
+    /// Room versions, comma separated (default: 6, 10, 11 and 12)
+    #[arg(long, value_delimiter = ',')]
+    versions: Vec<String>,
+    /// How many events a server that comes late pages through
+    #[arg(long, default_value_t = 1000)]
+    history: usize,
+}
+
 const SYNAPSE: &str = "matrix-synapse==1.163.2";
 
 /// Runs a peer, or says what is missing.
 pub(crate) fn run(peer: &Peer) -> Outcome {
     match peer {
         Peer::Synapse(options) => availability().and_then(|()| synapse(options)),
+        Peer::Federation(options) => availability().and_then(|()| federation(options)),
         Peer::Clients => clients::availability().and_then(|()| clients::run()),
     }
 }
@@ -67,13 +81,28 @@ pub(crate) fn install_python_packages(environment: &Path, packages: &[&str]) -> 
 
 fn synapse(options: &SynapseOptions) -> Outcome {
     call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-roomlab"]))?;
-    let python = target_folder().join("peers/synapse/bin/python");
-    let mut command = program("freehold-peers", "freehold-peers");
-    command.arg("--python").arg(python);
-    command.arg("--roomlab").arg(target_folder().join("release/roomlab"));
-    command.arg("--folder").arg(target_folder().join("peers/rooms"));
-    if !options.versions.is_empty() {
-        command.arg("--versions").arg(options.versions.join(","));
-    }
+    let mut command = peers("peers/rooms", &options.versions);
+    command.arg("rooms").arg("--roomlab").arg(target_folder().join("release/roomlab"));
     call(&mut command)
+}
+
+fn federation(options: &FederationOptions) -> Outcome {
+    call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-server"]))?;
+    let named = ["6", "10", "11", "12"].map(str::to_owned);
+    let versions = if options.versions.is_empty() { &named } else { options.versions.as_slice() };
+    let mut command = peers("peers/federation", versions);
+    command.arg("federation").arg("--freehold").arg(target_folder().join("release/freehold"));
+    command.arg("--history").arg(options.history.to_string());
+    call(&mut command)
+}
+
+/// The program that drives real servers.
+fn peers(folder: &str, versions: &[String]) -> Command {
+    let mut command = program("freehold-peers", "freehold-peers");
+    command.arg("--python").arg(target_folder().join("peers/synapse/bin/python"));
+    command.arg("--folder").arg(target_folder().join(folder));
+    if !versions.is_empty() {
+        command.arg("--versions").arg(versions.join(","));
+    }
+    command
 }

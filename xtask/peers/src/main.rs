@@ -1,6 +1,6 @@
-//! Rooms made by real servers. Two Synapse servers on loopback make rooms with real forks; a server of our own joins
+//! Real servers as peers. `rooms`: two Synapse servers on loopback make rooms with real forks; a server of our own joins
 //! each room, exports its event graph over the federation interface, and our libraries' results are held against
-//! what Synapse reports.
+//! what Synapse reports. `federation`: our whole server and a Synapse share rooms, lose each other, and agree again.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -8,6 +8,9 @@ mod certificates;
 mod check;
 mod export;
 mod failure;
+mod federation;
+mod freehold;
+mod home;
 mod http;
 mod link;
 mod resident;
@@ -22,9 +25,10 @@ use std::{
 };
 
 use certificates::Authority;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use export::Export;
 use failure::{Context, Failure, Result};
+use home::Home as _;
 use http::Client;
 use resident::{Resident, key_document};
 use scenario::World;
@@ -34,17 +38,35 @@ use synapse::{Setting, Synapse};
 #[derive(Parser)]
 struct Arguments {
     /// The Python interpreter of an environment with matrix-synapse
-    #[arg(long)]
+    #[arg(long, global = true, default_value = "python3")]
     python: PathBuf,
-    /// The roomlab program to run over the exported rooms
-    #[arg(long)]
-    roomlab: PathBuf,
     /// Where the exported rooms and the servers' files go
-    #[arg(long)]
+    #[arg(long, global = true, default_value = "peers")]
     folder: PathBuf,
     /// Room versions, comma separated
-    #[arg(long, value_delimiter = ',', default_values_t = scenario::VERSIONS.iter().map(|v| (*v).to_owned()))]
+    #[arg(long, global = true, value_delimiter = ',', default_values_t = scenario::VERSIONS.iter().map(|v| (*v).to_owned()))]
     versions: Vec<String>,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Rooms that two Synapse servers make, checked by our libraries
+    Rooms {
+        /// The roomlab program to run over the exported rooms
+        #[arg(long)]
+        roomlab: PathBuf,
+    },
+    /// Our server and a Synapse in the same rooms
+    Federation {
+        /// Our server's program
+        #[arg(long)]
+        freehold: PathBuf,
+        /// How many events a server that comes late pages through
+        #[arg(long, default_value_t = 1000)]
+        history: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,6 +85,20 @@ fn run(arguments: &Arguments) -> Result<()> {
         std::fs::remove_dir_all(folder).context("remove the files of an earlier run")?;
     }
     std::fs::create_dir_all(folder).context("folder of the run")?;
+    match &arguments.task {
+        Task::Rooms { roomlab } => rooms(arguments, roomlab),
+        Task::Federation { freehold, history } => federation::run(&federation::Run {
+            python: &arguments.python,
+            freehold,
+            folder,
+            versions: &arguments.versions,
+            history: *history,
+        }),
+    }
+}
+
+fn rooms(arguments: &Arguments, roomlab: &Path) -> Result<()> {
+    let folder = &arguments.folder;
     let authority = Authority::create(folder)?;
     let client = Client::trusting(&authority.pem())?;
     let setting = Setting { python: &arguments.python, folder, authority: &authority, client: &client };
@@ -77,7 +113,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         let room = world.make_room(version)?;
         let graph = resident.export(&room.room_id, room.version)?;
         let export = Export::write(folder, &graph, &room, &world, &resident)?;
-        findings += check::room(&arguments.roomlab, &keys, &export)?;
+        findings += check::room(roomlab, &keys, &export)?;
     }
     if findings > 0 {
         return Err(Failure::new(format!("{findings} differences from Synapse")));

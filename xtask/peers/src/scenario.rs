@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Context, Failure, Result},
+    home::Home,
     http::Client,
-    synapse::Synapse,
     user::User,
 };
 
@@ -19,8 +19,8 @@ const CONVERGE_SECONDS_MAX: u64 = 60;
 
 /// Two servers with their people. The names are the field's usual ones: alice and bob are on the first server.
 pub(crate) struct World<'a> {
-    first: &'a Synapse,
-    second: &'a Synapse,
+    first: &'a dyn Home,
+    second: &'a dyn Home,
     alice: User,
     bob: User,
     carol: User,
@@ -38,11 +38,12 @@ impl<'a> World<'a> {
     /// Registers everybody; names carry the round so that each room has people of its own.
     pub(crate) fn populate(
         client: &Client,
-        first: &'a Synapse,
-        second: &'a Synapse,
+        first: &'a dyn Home,
+        second: &'a dyn Home,
         round: &str,
     ) -> Result<Self> {
-        let register = |server, name: &str| User::register(client, server, &format!("{name}{round}"));
+        let register =
+            |server: &dyn Home, name: &str| User::register(client, server, &format!("{name}{round}"));
         Ok(Self {
             first,
             second,

@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     certificates::{Authority, ServerCertificate},
     failure::{Context, Failure, Result},
+    home::{Home, free_port},
     http::{Call, Client},
     link::Link,
 };
@@ -36,6 +36,20 @@ pub(crate) struct Setting<'a> {
     pub(crate) client: &'a Client,
 }
 
+impl Home for Synapse {
+    fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
+    fn client_url(&self) -> &str {
+        &self.client_url
+    }
+
+    fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
 impl Synapse {
     /// Starts a server and waits until it answers.
     pub(crate) fn start(setting: &Setting<'_>, name: &str) -> Result<Self> {
@@ -56,21 +70,6 @@ impl Synapse {
         let mut server = Self { server_name, client_url, link, process };
         server.wait(setting.client, &folder)?;
         Ok(server)
-    }
-
-    /// The name other servers know it by.
-    pub(crate) fn server_name(&self) -> &str {
-        &self.server_name
-    }
-
-    /// Where clients reach it.
-    pub(crate) fn client_url(&self) -> &str {
-        &self.client_url
-    }
-
-    /// The wire over which other servers reach it.
-    pub(crate) fn link(&self) -> &Link {
-        &self.link
     }
 
     fn wait(&mut self, client: &Client, folder: &Path) -> Result<()> {
@@ -117,11 +116,6 @@ fn spawn(python: &Path, folder: &Path, configuration: &Path) -> Result<Child> {
     let mut command = Command::new(python);
     command.args(["-m", "synapse.app.homeserver", "-c"]).arg(configuration).current_dir(folder);
     command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().context("start Synapse")
-}
-
-fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("find a free port")?;
-    Ok(listener.local_addr().context("find a free port")?.port())
 }
 
 fn listeners(client_port: u16, federation_port: u16) -> Value {

@@ -1,12 +1,20 @@
 //! A person with an account on a peer's server, acting through the client-server interface.
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use serde_json::{Value, json};
 
 use crate::{
-    failure::{Context, Result},
+    failure::{Context, Failure, Result},
+    home::Home,
     http::{Call, Client},
-    synapse::Synapse,
 };
+
+/// How long anything may take to come from one server to another.
+const ARRIVE_SECONDS_MAX: u64 = 30;
 
 /// A logged-in user.
 pub(crate) struct User {
@@ -18,7 +26,7 @@ pub(crate) struct User {
 
 impl User {
     /// Registers an account.
-    pub(crate) fn register(client: &Client, server: &Synapse, localpart: &str) -> Result<Self> {
+    pub(crate) fn register(client: &Client, server: &dyn Home, localpart: &str) -> Result<Self> {
         let url = format!("{}/_matrix/client/v3/register", server.client_url());
         let body = json!({
             "username": localpart, "password": "of one run", "auth": {"type": "m.login.dummy"},
@@ -90,7 +98,52 @@ impl User {
 
     /// Whether the server shows this user the event.
     pub(crate) fn sees(&self, room: &str, event_id: &str) -> bool {
-        self.call("GET", &format!("/rooms/{}/event/{}", escaped(room), escaped(event_id)), None).is_ok()
+        self.event(room, event_id).is_ok()
+    }
+
+    /// The event as the server shows it to this user.
+    pub(crate) fn event(&self, room: &str, event_id: &str) -> Result<Value> {
+        self.call("GET", &format!("/rooms/{}/event/{}", escaped(room), escaped(event_id)), None)
+    }
+
+    /// The membership that the server shows this user of somebody.
+    pub(crate) fn membership(&self, room: &str, user_id: &str) -> Option<String> {
+        let path = format!("/rooms/{}/state/m.room.member/{}", escaped(room), escaped(user_id));
+        let content = self.call("GET", &path, None).ok()?;
+        content.get("membership").and_then(Value::as_str).map(str::to_owned)
+    }
+
+    /// The stripped state of an invitation to a room, if there is one.
+    pub(crate) fn invite(&self, room: &str) -> Result<Option<Value>> {
+        let answer = self.call("GET", "/sync?timeout=0", None)?;
+        let invites = answer.get("rooms").and_then(|rooms| rooms.get("invite"));
+        Ok(invites.and_then(|invites| invites.get(room)).cloned())
+    }
+
+    /// Uploads a text and gives its `mxc://` URI.
+    pub(crate) fn upload(&self, text: &str) -> Result<String> {
+        let answer = self.client.send(Call {
+            method: "POST",
+            url: format!("{}/_matrix/media/v3/upload?filename=note.txt", self.origin()?),
+            authorization: Some(format!("Bearer {}", self.token)),
+            body: Some(text.as_bytes().to_vec()),
+        })?;
+        string(&answer, "content_uri")
+    }
+
+    /// Downloads what an `mxc://` URI names.
+    pub(crate) fn download(&self, uri: &str) -> Result<Value> {
+        let place = uri.strip_prefix("mxc://").context("an mxc URI")?;
+        self.client.send(Call {
+            method: "GET",
+            url: format!("{}/_matrix/client/v1/media/download/{place}", self.origin()?),
+            authorization: Some(format!("Bearer {}", self.token)),
+            body: None,
+        })
+    }
+
+    fn origin(&self) -> Result<&str> {
+        self.base.strip_suffix("/_matrix/client/v3").context("the address of the server")
     }
 
     /// The current state as the server tells it: (type, state key, event id), in order.
@@ -107,7 +160,8 @@ impl User {
         Ok(state)
     }
 
-    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+    /// Sends a request below `/_matrix/client/v3`.
+    pub(crate) fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         self.client.send(Call {
             method,
             url: format!("{}{path}", self.base),
@@ -128,4 +182,16 @@ pub(crate) fn escaped(text: &str) -> String {
     text.bytes()
         .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
+}
+
+/// Waits until something holds.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(ARRIVE_SECONDS_MAX);
+    while Instant::now() < deadline {
+        if holds() {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Err(Failure::new(format!("waited {ARRIVE_SECONDS_MAX} s for {what}")))
 }
