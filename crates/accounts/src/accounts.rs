@@ -3,12 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use freehold_store::tables::accounts::{ACCOUNTS, AccountRow};
-use freehold_store::{Clock, Interner, ReadError, Snapshot, Store, Tenant, UserNumber};
+use freehold_store::tables::accounts::{ACCOUNTS, AccountRow, TENANT_ACCOUNTS};
+use freehold_store::{Clock, Interner, Places, ReadError, Snapshot, Store, Tenant, UserNumber};
 use ruma_common::{OwnedUserId, UserId};
 use tokio::sync::Notify;
 
-use crate::counts::Counts;
 use crate::device_keys::DeviceKeys;
 use crate::failed_logins::FailedLogins;
 use crate::failure::ServerFailure;
@@ -49,7 +48,7 @@ pub(crate) struct Parts {
     pub(crate) passwords: Passwords,
     pub(crate) sessions: SessionCache,
     pub(crate) failed_logins: FailedLogins,
-    pub(crate) counts: Counts,
+    pub(crate) places: Places<UserNumber>,
     pub(crate) interactions: Interactions,
     pub(crate) nonces: Nonces,
     pub(crate) seen: Seen,
@@ -64,7 +63,7 @@ impl Accounts {
             passwords: Passwords::new(&given.settings),
             sessions: SessionCache::new(given.settings.limits.sessions_in_memory),
             failed_logins: FailedLogins::new(),
-            counts: Counts::default(),
+            places: Places::new(&TENANT_ACCOUNTS),
             interactions: Interactions::new(given.settings.limits.interactions),
             nonces: Nonces::new(),
             seen: Seen::new(),

@@ -207,7 +207,7 @@ impl Accounts {
         let policy = self.policy(tenant).await?;
         let mut stages = match policy.registration {
             Registration::Closed => return Err(InteractionError::RegistrationClosed),
-            Registration::Token => vec![Stage::RegistrationToken],
+            Registration::Token | Registration::Invitation => vec![Stage::RegistrationToken],
             Registration::Open if policy.terms.is_empty() => vec![Stage::Dummy],
             Registration::Open => Vec::new(),
         };

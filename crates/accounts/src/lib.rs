@@ -17,7 +17,6 @@
 mod account_data;
 mod accounts;
 mod attempts;
-mod counts;
 mod credentials;
 mod deactivate;
 mod device;
@@ -26,6 +25,7 @@ mod failed_logins;
 mod failure;
 mod filters;
 mod interactive;
+mod invitations;
 mod login;
 mod member_events;
 mod member_jobs;
@@ -59,12 +59,15 @@ pub use filters::FilterError;
 pub use interactive::{
     Attempt, Challenge, Completed, InteractionError, Purpose, Stage, StageFailure, StageProof,
 };
+pub use invitations::{Invitation, InvitationError};
 pub use login::{LoginError, Proof};
 pub use member_events::{MemberEvents, NoMemberEvents};
 pub use moderation::{AccountFacts, ModerationError, Restraint};
 pub use open_session::{NewSession, NewTokens, OpenSessionError, Refresh};
 pub use password::{HashCost, Password, PasswordError};
-pub use policies::{AccountPolicy, AdministrativeAct, Policies, Registration, TermsDocument, Translation};
+pub use policies::{
+    AccountPolicy, AdministrativeAct, Doer, Policies, Registration, TermsDocument, Translation,
+};
 pub use profile::ProfileError;
 pub use push_rules::PushRulesError;
 pub use refresh::RefreshError;

@@ -11,7 +11,7 @@ use crate::accounts::Accounts;
 use crate::attempts::Attempts;
 use crate::device::Device;
 use crate::failure::{ServerFailure, server_failures};
-use crate::policies::AdministrativeAct;
+use crate::policies::{AdministrativeAct, Doer};
 
 /// How an account can be restrained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,11 @@ impl Accounts {
                 return Err(ModerationError::Administrator);
             }
             let new = restrained(row.clone(), restraint, on);
-            let act = AdministrativeAct { by: &actor.user_id, name: act_name(restraint, on), user_id };
+            let act = AdministrativeAct {
+                by: Doer::User(&actor.user_id),
+                name: act_name(restraint, on),
+                user_id: Some(user_id),
+            };
             let mut batch = Batch::new();
             batch.expect_unchanged(&ACCOUNTS, &user, Some(&row));
             batch.put(&ACCOUNTS, &user, &new);

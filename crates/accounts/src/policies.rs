@@ -30,11 +30,22 @@ pub trait Policies: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdministrativeAct<'a> {
     /// Who does it.
-    pub by: &'a UserId,
+    pub by: Doer<'a>,
     /// What it is called.
     pub name: &'static str,
-    /// To whom it is done.
-    pub user_id: &'a UserId,
+    /// To whom it is done, if it is done to somebody.
+    pub user_id: Option<&'a UserId>,
+}
+
+/// Who does something administrative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doer<'a> {
+    /// The operator of the process.
+    Operator,
+    /// A user of the tenant.
+    User(&'a UserId),
+    /// A tool that knows the shared secret of the tenant.
+    Tool,
 }
 
 /// The same for every tenant; each reaches every other, and there is no audit log.
@@ -100,6 +111,8 @@ pub enum Registration {
     Closed,
     /// Who has a registration token.
     Token,
+    /// Whom a user of the tenant invited.
+    Invitation,
     /// Everybody.
     Open,
 }

@@ -5,7 +5,7 @@ use freehold_store::tables::accounts::{
     REGISTRATION_TOKENS, RegistrationTokenRow, TENANT_ACCOUNTS,
 };
 use freehold_store::{Batch, Snapshot, Tenant, UserNumber};
-use ruma_common::OwnedUserId;
+use ruma_common::{OwnedUserId, UserId};
 
 use crate::accounts::Accounts;
 use crate::attempts::Attempts;
@@ -13,6 +13,7 @@ use crate::device::DeviceRequest;
 use crate::failure::{ServerFailure, server_failures};
 use crate::open_session::{NewTokens, OpenSessionError, Refresh, Who};
 use crate::password::{Password, PasswordError};
+use crate::policies::{AdministrativeAct, Doer};
 use crate::random;
 use crate::username::{UsernameError, new_user_id};
 
@@ -41,8 +42,8 @@ pub enum Admission {
         /// The documents that the user accepted: name and version.
         terms: Vec<(String, String)>,
     },
-    /// An administrator wants it.
-    Administrator,
+    /// A tool that knows the shared secret of the tenant wants it.
+    Tool,
 }
 
 /// An account that was made.
@@ -155,17 +156,11 @@ impl Accounts {
             Some(password) => Some(self.hash_new(tenant, password, &admission).await?),
             None => None,
         };
-        let place = match self.policy(tenant).await?.users_max {
-            Some(max) => {
-                let place = self.0.counts.take(&self.store().snapshot()?, tenant.number(), max).await?;
-                Some(place.ok_or(RegisterError::Full { max })?)
-            }
-            None => None,
-        };
+        let max = self.policy(tenant).await?.users_max;
+        let place = self.0.places.take(&self.store().snapshot()?, tenant.number(), max).await?;
+        let place = place.ok_or(RegisterError::Full { max: max.unwrap_or_default() })?;
         let made = self.write_account(tenant, (&account, &localpart, password), &admission).await?;
-        if let Some(place) = place {
-            place.keep();
-        }
+        place.keep();
         Ok(made)
     }
 
@@ -177,7 +172,7 @@ impl Accounts {
     ) -> Result<PasswordRow, PasswordError> {
         let min = match admission {
             Admission::Registered { .. } => self.policy(tenant).await?.password_length_min,
-            Admission::Administrator => 0,
+            Admission::Tool => 0,
         };
         self.0.passwords.hash(password, min).await
     }
@@ -194,7 +189,7 @@ impl Accounts {
             let snapshot = self.store().snapshot()?;
             let mut batch = Batch::new();
             let user = self.interner().number_of(&snapshot, &user_id, &mut batch).await?;
-            self.admit(&snapshot, (tenant, user), admission, &mut batch).await?;
+            self.admit(&snapshot, (tenant, user, &user_id), admission, &mut batch).await?;
             let row = AccountRow {
                 tenant: tenant.number(),
                 created_ts: self.now_ts(),
@@ -226,18 +221,29 @@ impl Accounts {
     async fn admit(
         &self,
         snapshot: &Snapshot,
-        (tenant, user): (&Tenant, UserNumber),
+        (tenant, user, user_id): (&Tenant, UserNumber, &UserId),
         admission: &Admission,
         batch: &mut Batch,
     ) -> Result<(), RegisterError> {
-        let Admission::Registered { registration_token, terms } = admission else { return Ok(()) };
+        let (registration_token, terms) = match admission {
+            Admission::Registered { registration_token, terms } => (registration_token, terms),
+            Admission::Tool => {
+                self.note(tenant, (Doer::Tool, "account add"), user_id, batch);
+                return Ok(());
+            }
+        };
         if let Some(token) = registration_token {
+            let row = self.admitting_token(snapshot, tenant, token).await?;
+            let row = row.ok_or(RegisterError::RegistrationToken)?;
+            let used_by = row.invited_by.map(|_| user);
+            let after = RegistrationTokenRow { used: row.used + 1, used_by, ..row.clone() };
             let key = (tenant.number(), token.clone());
-            let row = snapshot.get(&REGISTRATION_TOKENS, &key).await?;
-            let row =
-                row.filter(|row| is_usable(row, self.now_ts())).ok_or(RegisterError::RegistrationToken)?;
             batch.expect_unchanged(&REGISTRATION_TOKENS, &key, Some(&row));
-            batch.put(&REGISTRATION_TOKENS, &key, &RegistrationTokenRow { used: row.used + 1, ..row });
+            batch.put(&REGISTRATION_TOKENS, &key, &after);
+            if let Some(inviter) = row.invited_by {
+                let inviter = snapshot.id_of(inviter).await?;
+                self.note(tenant, (Doer::User(&inviter), "account invited"), user_id, batch);
+            }
         }
         for (document, version) in terms {
             let row = AcceptedTermsRow { version: version.clone(), ts: self.now_ts() };
@@ -245,9 +251,20 @@ impl Accounts {
         }
         Ok(())
     }
+
+    /// Adds to `batch`, for the audit log, how an account came into being.
+    fn note(
+        &self,
+        tenant: &Tenant,
+        (by, name): (Doer<'_>, &'static str),
+        user_id: &UserId,
+        batch: &mut Batch,
+    ) {
+        self.0.given.policies.record(batch, tenant, &AdministrativeAct { by, name, user_id: Some(user_id) });
+    }
 }
 
-/// Whether a registration token can be used now.
+/// Whether a registration token was not used up, and did not expire.
 pub(crate) fn is_usable(row: &RegistrationTokenRow, now_ts: i64) -> bool {
     row.uses_allowed.is_none_or(|allowed| row.used < allowed)
         && row.expires_ts.is_none_or(|expires_ts| now_ts < expires_ts)

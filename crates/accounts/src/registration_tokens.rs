@@ -5,8 +5,8 @@ use freehold_store::{Batch, Order, Tenant};
 
 use crate::accounts::Accounts;
 use crate::failure::{ServerFailure, server_failures};
+use crate::policies::{AdministrativeAct, Doer};
 use crate::random;
-use crate::register::is_usable;
 
 /// A registration token to be made.
 #[derive(Clone, Debug, Default)]
@@ -46,9 +46,7 @@ impl Accounts {
         tenant: &Tenant,
         token: &str,
     ) -> Result<bool, ServerFailure> {
-        let key = (tenant.number(), token.to_owned());
-        let row = self.store().snapshot()?.get(&REGISTRATION_TOKENS, &key).await?;
-        Ok(row.is_some_and(|row| is_usable(&row, self.now_ts())))
+        Ok(self.admitting_token(&self.store().snapshot()?, tenant, token).await?.is_some())
     }
 
     /// Makes a registration token; its text.
@@ -59,6 +57,7 @@ impl Accounts {
         &self,
         tenant: &Tenant,
         new: NewRegistrationToken,
+        by: Doer<'_>,
     ) -> Result<String, RegistrationTokenError> {
         let token = match new.token {
             Some(token) => token,
@@ -69,10 +68,13 @@ impl Accounts {
         }
         let key = (tenant.number(), token.clone());
         let (uses_allowed, expires_ts) = (new.uses_allowed, new.expires_ts);
-        let row = RegistrationTokenRow { uses_allowed, used: 0, expires_ts, created_ts: self.now_ts() };
+        let created_ts = self.now_ts();
+        let (invited_by, used_by) = (None, None);
+        let row = RegistrationTokenRow { uses_allowed, used: 0, expires_ts, created_ts, invited_by, used_by };
         let mut batch = Batch::new();
         batch.expect_absent(&REGISTRATION_TOKENS, &key);
         batch.put(&REGISTRATION_TOKENS, &key, &row);
+        self.note_token(tenant, (by, "registration-token add"), &mut batch);
         match self.store().commit(batch).await {
             Ok(_) => Ok(token),
             Err(freehold_store::CommitError::Conflict { .. }) => Err(RegistrationTokenError::Exists),
@@ -80,7 +82,7 @@ impl Accounts {
         }
     }
 
-    /// The registration tokens of a tenant, in the order of their texts.
+    /// The registration tokens of a tenant that are no invitations, in the order of their texts.
     ///
     /// # Errors
     /// [`ServerFailure`].
@@ -91,18 +93,36 @@ impl Accounts {
         let snapshot = self.store().snapshot()?;
         let prefix = (tenant.number(),);
         let rows = snapshot.scan_prefix(&REGISTRATION_TOKENS, &prefix, Order::Ascending, usize::MAX).await?;
-        Ok(rows.into_iter().map(|((_, token), row)| (token, row)).collect())
+        let tokens = rows.into_iter().filter(|(_, row)| row.invited_by.is_none());
+        Ok(tokens.map(|((_, token), row)| (token, row)).collect())
     }
 
-    /// Removes a registration token, if the tenant has it.
+    /// Removes a registration token that is no invitation. Says whether the tenant had it.
     ///
     /// # Errors
     /// [`ServerFailure`].
-    pub async fn delete_registration_token(&self, tenant: &Tenant, token: &str) -> Result<(), ServerFailure> {
+    pub async fn delete_registration_token(
+        &self,
+        tenant: &Tenant,
+        token: &str,
+        by: Doer<'_>,
+    ) -> Result<bool, ServerFailure> {
+        let key = (tenant.number(), token.to_owned());
+        let row = self.store().snapshot()?.get(&REGISTRATION_TOKENS, &key).await?;
+        if row.is_none_or(|row| row.invited_by.is_some()) {
+            return Ok(false);
+        }
         let mut batch = Batch::new();
-        batch.delete(&REGISTRATION_TOKENS, &(tenant.number(), token.to_owned()));
+        batch.delete(&REGISTRATION_TOKENS, &key);
+        self.note_token(tenant, (by, "registration-token remove"), &mut batch);
         self.store().commit(batch).await?;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Adds to `batch`, for the audit log, that something became of a registration token.
+    fn note_token(&self, tenant: &Tenant, (by, name): (Doer<'_>, &'static str), batch: &mut Batch) {
+        let act = AdministrativeAct { by, name, user_id: None };
+        self.0.given.policies.record(batch, tenant, &act);
     }
 }
 

@@ -123,7 +123,7 @@ impl Accounts {
             admin: wanted.admin,
             session: Some((DeviceRequest::default(), Refresh::NotAsked)),
         };
-        Ok(self.register(tenant, account, Admission::Administrator).await?)
+        Ok(self.register(tenant, account, Admission::Tool).await?)
     }
 }
 

@@ -6,6 +6,7 @@ use freehold_tenancy::{Control, Report, TenantFacts, TenantState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::entry::{self, InvitationFacts, RegistrationToken};
 use crate::records::Records;
 use crate::whole::{BackupMade, CheckReport};
 
@@ -54,7 +55,27 @@ pub enum Answer {
         /// What they are for, and when they were made.
         tokens: Vec<TokenLine>,
     },
-    /// Operator tokens were taken back.
+    /// A registration token.
+    RegistrationToken {
+        /// The token.
+        registration_token: RegistrationToken,
+    },
+    /// Registration tokens.
+    RegistrationTokens {
+        /// In the order of their texts.
+        registration_tokens: Vec<RegistrationToken>,
+    },
+    /// An invitation.
+    Invitation {
+        /// The invitation.
+        invitation: InvitationFacts,
+    },
+    /// Invitations.
+    Invitations {
+        /// Those that were used, and those that can be.
+        invitations: Vec<InvitationFacts>,
+    },
+    /// Tokens or invitations were taken back.
     Removed {
         /// How many.
         removed: usize,
@@ -161,6 +182,12 @@ impl fmt::Display for Answer {
             Answer::Tokens { tokens } => {
                 lines(f, tokens, |f, token| write!(f, "{}  {}", time(token.created_ts), token.label))
             }
+            Answer::RegistrationToken { registration_token } => registration_token.fmt(f),
+            Answer::RegistrationTokens { registration_tokens } => {
+                entry::list(f, registration_tokens, "there are no registration tokens")
+            }
+            Answer::Invitation { invitation } => invitation.fmt(f),
+            Answer::Invitations { invitations } => entry::list(f, invitations, "there are no invitations"),
             Answer::Removed { removed } => write!(f, "{removed} removed"),
         }
     }
@@ -198,7 +225,7 @@ fn write_tenants(f: &mut fmt::Formatter<'_>, tenants: &[TenantSummary], total: u
     if tenants.len() < total { write!(f, "\n{} of {total}", tenants.len()) } else { Ok(()) }
 }
 
-fn lines<T>(
+pub(crate) fn lines<T>(
     f: &mut fmt::Formatter<'_>,
     items: &[T],
     one: impl Fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,

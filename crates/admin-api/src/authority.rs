@@ -2,7 +2,7 @@
 
 use freehold_store::BoxFuture;
 use freehold_tenancy::By;
-use ruma_common::OwnedUserId;
+use ruma_common::{OwnedUserId, UserId};
 
 use crate::command::Command;
 use crate::refusal::Refusal;
@@ -12,8 +12,10 @@ use crate::refusal::Refusal;
 pub enum Authority {
     /// The operator of the process.
     Operator,
-    /// A user of a tenant, who administers that tenant if its policy says so.
+    /// A user of a tenant who administers it.
     TenantAdmin(OwnedUserId),
+    /// Any other user of a tenant.
+    User(OwnedUserId),
 }
 
 impl Authority {
@@ -21,7 +23,23 @@ impl Authority {
     pub fn by(&self) -> By {
         match self {
             Authority::Operator => By::Operator,
-            Authority::TenantAdmin(user) => By::User(user.clone()),
+            Authority::TenantAdmin(user) | Authority::User(user) => By::User(user.clone()),
+        }
+    }
+
+    /// The user, if it is one.
+    pub(crate) fn user(&self) -> Option<&UserId> {
+        match self {
+            Authority::Operator => None,
+            Authority::TenantAdmin(user) | Authority::User(user) => Some(user),
+        }
+    }
+
+    /// The user to whose own things this one is confined.
+    pub(crate) fn only_own(&self) -> Option<&UserId> {
+        match self {
+            Authority::Operator | Authority::TenantAdmin(_) => None,
+            Authority::User(user) => Some(user),
         }
     }
 
@@ -33,19 +51,27 @@ impl Authority {
         match self {
             Authority::Operator => Ok(()),
             Authority::TenantAdmin(user) if command.tenant() == Some(user.server_name().as_str()) => Ok(()),
-            Authority::TenantAdmin(_) => Err(Refusal::forbidden("this is not yours to administer")),
+            Authority::User(user)
+                if command.is_for_users() && command.tenant() == Some(user.server_name().as_str()) =>
+            {
+                Ok(())
+            }
+            Authority::TenantAdmin(_) | Authority::User(_) => {
+                Err(Refusal::forbidden("this is not yours to administer"))
+            }
         }
     }
 }
 
-/// Knows the administrators of tenants by their access tokens.
-pub trait TenantAdmins: Send + Sync {
-    /// The user of an access token of the tenant that `host` leads to, if the user administers it.
-    fn admin_of_token<'a>(
+/// Knows the users of tenants by their access tokens.
+pub trait TenantUsers: Send + Sync {
+    /// What the user of an access token of the tenant that `host` leads to may do, if there is one in good standing:
+    /// [`Authority::TenantAdmin`] or [`Authority::User`].
+    fn authority_of_token<'a>(
         &'a self,
         host: &'a str,
         access_token: &'a str,
-    ) -> BoxFuture<'a, Option<OwnedUserId>>;
+    ) -> BoxFuture<'a, Option<Authority>>;
 }
 
 #[cfg(test)]
@@ -64,6 +90,20 @@ mod tests {
         for command in [show("example.com"), show("no.such"), suspend, everything, Command::TokenList {}] {
             assert!(admin.check(&command).is_err(), "{command:?}");
             assert_eq!(Authority::Operator.check(&command), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_user_invites_for_himself_at_his_own_tenant_and_does_nothing_else() {
+        let user = Authority::User(user_id!("@user:example.org").to_owned());
+        let invite = |server_name: &str, by: Option<&str>| Command::InvitationAdd {
+            server_name: server_name.to_owned(),
+            by: by.map(str::to_owned),
+        };
+        assert_eq!(user.check(&invite("example.org", None)), Ok(()));
+        let policy = Command::TenantPolicy { server_name: "example.org".to_owned(), set: None };
+        for command in [invite("example.com", None), invite("example.org", Some("@a:example.org")), policy] {
+            assert!(user.check(&command).is_err(), "{command:?}");
         }
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::entry::WantedToken;
+
 /// A command, as operators give it; over HTTP the name is the path and the arguments are the body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", content = "arguments")]
@@ -85,6 +87,52 @@ pub enum Command {
         #[serde(default)]
         set: Option<Value>,
     },
+    /// Makes a registration token of a tenant.
+    #[serde(rename = "registration-token/add")]
+    RegistrationTokenAdd {
+        /// The tenant.
+        server_name: String,
+        /// What it is like.
+        #[serde(flatten)]
+        wanted: WantedToken,
+    },
+    /// Lists the registration tokens of a tenant.
+    #[serde(rename = "registration-token/list")]
+    RegistrationTokenList {
+        /// The tenant.
+        server_name: String,
+    },
+    /// Takes a registration token of a tenant back.
+    #[serde(rename = "registration-token/remove")]
+    RegistrationTokenRemove {
+        /// The tenant.
+        server_name: String,
+        /// The token.
+        token: String,
+    },
+    /// Has a user of a tenant invite one person.
+    #[serde(rename = "invitation/add")]
+    InvitationAdd {
+        /// The tenant.
+        server_name: String,
+        /// The user; without one, the user who asks.
+        #[serde(default)]
+        by: Option<String>,
+    },
+    /// Lists the invitations of a tenant; for its users, their own.
+    #[serde(rename = "invitation/list")]
+    InvitationList {
+        /// The tenant.
+        server_name: String,
+    },
+    /// Takes an invitation back that nobody used.
+    #[serde(rename = "invitation/remove")]
+    InvitationRemove {
+        /// The tenant.
+        server_name: String,
+        /// The code of the invitation.
+        code: String,
+    },
     /// Shows what administrators did, to a tenant or to the whole process.
     #[serde(rename = "audit")]
     Audit {
@@ -126,13 +174,29 @@ fn page() -> usize {
 }
 
 impl Command {
+    /// Whether every user of the tenant that the command concerns may give it, for himself.
+    pub fn is_for_users(&self) -> bool {
+        matches!(
+            self,
+            Command::InvitationAdd { by: None, .. }
+                | Command::InvitationList { .. }
+                | Command::InvitationRemove { .. }
+        )
+    }
+
     /// The tenant that the command concerns; `None` if it concerns the whole process.
     pub fn tenant(&self) -> Option<&str> {
         match self {
             Command::TenantShow { server_name }
             | Command::TenantRecords { server_name }
             | Command::TenantCheck { server_name }
-            | Command::TenantPolicy { server_name, .. } => Some(server_name),
+            | Command::TenantPolicy { server_name, .. }
+            | Command::RegistrationTokenAdd { server_name, .. }
+            | Command::RegistrationTokenList { server_name }
+            | Command::RegistrationTokenRemove { server_name, .. }
+            | Command::InvitationAdd { server_name, .. }
+            | Command::InvitationList { server_name }
+            | Command::InvitationRemove { server_name, .. } => Some(server_name),
             Command::Audit { server_name, .. } => server_name.as_deref(),
             // What decides whether a tenant is hosted at all is the operator's alone.
             Command::TenantAdd { .. }

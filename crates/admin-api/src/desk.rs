@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use freehold_store::{Store, TenantNumber};
+use freehold_accounts::Accounts;
+use freehold_store::{Clock, Store, TenantNumber};
 use freehold_tenancy::{Change, NewTenant, Outside, Tenancy};
 use ruma_common::{OwnedServerName, ServerName};
 use serde_json::Value;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 use crate::authority::Authority;
 use crate::command::Command;
+use crate::entry;
 use crate::records::Records;
 use crate::refusal::Refusal;
 use crate::whole;
@@ -19,7 +21,9 @@ use crate::whole;
 #[derive(Clone)]
 pub struct Desk {
     tenancy: Tenancy,
+    accounts: Accounts,
     outside: Arc<dyn Outside>,
+    clock: Arc<dyn Clock>,
     store: Store,
     data: PathBuf,
 }
@@ -28,10 +32,15 @@ pub struct Desk {
 const LIMIT_MAX: usize = 100_000;
 
 impl Desk {
-    /// A desk over the tenants of a process, and the store and data directory in which everything is kept. Proofs of
-    /// control are looked for `outside`.
-    pub fn new(tenancy: Tenancy, outside: Arc<dyn Outside>, (store, data): (Store, PathBuf)) -> Self {
-        Desk { tenancy, outside, store, data }
+    /// A desk over the tenants of a process and their accounts, and the store and data directory in which everything is
+    /// kept. Proofs of control are looked for `outside`.
+    pub fn new(
+        (tenancy, accounts): (Tenancy, Accounts),
+        outside: Arc<dyn Outside>,
+        clock: Arc<dyn Clock>,
+        (store, data): (Store, PathBuf),
+    ) -> Self {
+        Desk { tenancy, accounts, outside, clock, store, data }
     }
 
     /// The tenants.
@@ -75,6 +84,12 @@ impl Desk {
                 self.change(&server_name, Change::Remove, authority).await
             }
             Command::TenantPolicy { server_name, set } => self.policy(&server_name, set, authority).await,
+            command @ (Command::RegistrationTokenAdd { .. }
+            | Command::RegistrationTokenList { .. }
+            | Command::RegistrationTokenRemove { .. }
+            | Command::InvitationAdd { .. }
+            | Command::InvitationList { .. }
+            | Command::InvitationRemove { .. }) => self.entry(command, authority).await,
             Command::Audit { server_name, limit } => self.audit(server_name.as_deref(), limit).await,
             Command::TokenAdd { label } => self.add_token(label, authority).await,
             Command::TokenList {} => {
@@ -94,6 +109,27 @@ impl Desk {
                 made.map(Answer::Backup).map_err(Refusal::failed)
             }
             Command::Fsck {} => whole::check(&self.store).await.map(Answer::Check).map_err(Refusal::internal),
+        }
+    }
+
+    /// What concerns who may come in.
+    async fn entry(&self, command: Command, authority: &Authority) -> Result<Answer, Refusal> {
+        let server_name = command.tenant().unwrap_or_default().to_owned();
+        let tenant = self.tenancy.facts(&parse(&server_name)?).await?.tenant;
+        let accounts = &self.accounts;
+        match command {
+            Command::RegistrationTokenAdd { wanted, .. } => {
+                entry::add_token((accounts, &*self.clock), &tenant, wanted, authority).await
+            }
+            Command::RegistrationTokenRemove { token, .. } => {
+                entry::remove_token(accounts, &tenant, &token, authority).await
+            }
+            Command::InvitationAdd { by, .. } => entry::invite(accounts, &tenant, by, authority).await,
+            Command::InvitationList { .. } => entry::invitations(accounts, &tenant, authority).await,
+            Command::InvitationRemove { code, .. } => {
+                entry::take_back(accounts, &tenant, &code, authority).await
+            }
+            _ => entry::tokens(accounts, &tenant).await,
         }
     }
 

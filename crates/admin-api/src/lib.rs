@@ -3,25 +3,28 @@
 //! There is one set of [`Command`]s with one set of [`Answer`]s. A running server takes them over HTTP ([`router`]); on
 //! a stopped one the same [`Desk`] carries them out directly on its store. Words and output are the same.
 //!
-//! An operator may do everything; an administrator of a tenant only what concerns that tenant ([`Authority`]).
+//! An operator may do everything; an administrator of a tenant only what concerns that tenant; its
+//! users invite people ([`Authority`]).
 //!
 //! # What it does not do
 //!
-//! It knows neither accounts nor rooms: whose an access token is, it asks through [`TenantAdmins`].
+//! It knows no rooms, and reads no access tokens: whose one is, it asks through [`TenantUsers`].
 
 mod answer;
 mod authority;
 mod command;
 mod desk;
+mod entry;
 mod records;
 mod refusal;
 mod router;
 mod whole;
 
 pub use answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
-pub use authority::{Authority, TenantAdmins};
+pub use authority::{Authority, TenantUsers};
 pub use command::Command;
 pub use desk::Desk;
+pub use entry::{InvitationFacts, RegistrationToken, WantedToken};
 pub use records::{Record, Records, Way};
 pub use refusal::Refusal;
 pub use router::{PREFIX, local_router, router};

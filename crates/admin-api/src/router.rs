@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
-use crate::authority::{Authority, TenantAdmins};
+use crate::authority::{Authority, TenantUsers};
 use crate::command::Command;
 use crate::desk::Desk;
 use crate::refusal::Refusal;
@@ -21,10 +21,10 @@ pub const PREFIX: &str = "/_freehold/admin/v1/";
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Commands for those who show a token: an operator token, or the access token of an administrator of a tenant.
-pub fn router(desk: Desk, admins: Arc<dyn TenantAdmins>) -> Router {
+/// Commands for those who show a token: an operator token, or the access token of a user of a tenant.
+pub fn router(desk: Desk, users: Arc<dyn TenantUsers>) -> Router {
     let route = Router::new().route(&format!("{PREFIX}{{*command}}"), post(with_token));
-    route.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state((desk, admins))
+    route.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state((desk, users))
 }
 
 /// Commands for whoever may open the socket in the data directory: the operator.
@@ -34,12 +34,12 @@ pub fn local_router(desk: Desk) -> Router {
 }
 
 async fn with_token(
-    State((desk, admins)): State<(Desk, Arc<dyn TenantAdmins>)>,
+    State((desk, users)): State<(Desk, Arc<dyn TenantUsers>)>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Answer>, Refusal> {
-    let authority = authority(&desk, &*admins, &headers).await?;
+    let authority = authority(&desk, &*users, &headers).await?;
     perform(&desk, &name, &body, &authority).await
 }
 
@@ -51,11 +51,7 @@ async fn without_token(
     perform(&desk, &name, &body, &Authority::Operator).await
 }
 
-async fn authority(
-    desk: &Desk,
-    admins: &dyn TenantAdmins,
-    headers: &HeaderMap,
-) -> Result<Authority, Refusal> {
+async fn authority(desk: &Desk, users: &dyn TenantUsers, headers: &HeaderMap) -> Result<Authority, Refusal> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header
         .and_then(|value| value.split_once(' '))
@@ -66,8 +62,8 @@ async fn authority(
         return Ok(Authority::Operator);
     }
     let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let admin = admins.admin_of_token(host, token).await;
-    admin.map(Authority::TenantAdmin).ok_or_else(|| Refusal::new("M_UNKNOWN_TOKEN", "unknown token"))
+    let authority = users.authority_of_token(host, token).await;
+    authority.ok_or_else(|| Refusal::new("M_UNKNOWN_TOKEN", "unknown token"))
 }
 
 async fn perform(

@@ -83,7 +83,16 @@ impl Limits {
     /// # Errors
     /// [`RetryAfter`] when the key has none left.
     pub fn take(&self, key: &LimitKey, now_ts: i64) -> Result<(), RetryAfter> {
-        let Some(rate) = self.rate(key) else { return Ok(()) };
+        self.take_within(key, None, now_ts)
+    }
+
+    /// Takes one request of somebody who has a rate of their own. The lower of the two rates holds.
+    ///
+    /// # Errors
+    /// [`RetryAfter`] when the key has none left.
+    pub fn take_within(&self, key: &LimitKey, own: Option<Rate>, now_ts: i64) -> Result<(), RetryAfter> {
+        let rates = self.rate(key).into_iter().chain(own);
+        let Some(rate) = rates.min_by_key(|rate| rate.per_second) else { return Ok(()) };
         let now_us = now_ts.saturating_mul(1000);
         let step_us = 1_000_000 / i64::from(rate.per_second.max(1));
         let mut full_at_us = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
@@ -135,6 +144,20 @@ mod tests {
         let limits = two_per_second_three_at_once();
         while limits.take(&USER, 0).is_ok() {}
         assert_eq!(limits.take(&SAME_USER_NUMBER_ELSEWHERE, 0), Ok(()));
+    }
+
+    #[test]
+    fn a_rate_of_ones_own_only_takes_away() {
+        let own = |per_second| Some(Rate { per_second, burst: 1 });
+        let limits = two_per_second_three_at_once();
+        assert_eq!(limits.take_within(&USER, own(1), 0), Ok(()));
+        assert_eq!(limits.take_within(&USER, own(1), 0), Err(RetryAfter { wait_ms: 1000 }));
+        let limits = two_per_second_three_at_once();
+        assert_eq!([0; 3].map(|now_ts| limits.take_within(&USER, own(9), now_ts)), [Ok(()); 3]);
+        assert!(limits.take_within(&USER, own(9), 0).is_err());
+        let off = Limits::new(LimitsSettings::OFF);
+        assert_eq!(off.take_within(&USER, own(1), 0), Ok(()));
+        assert!(off.take_within(&USER, own(1), 0).is_err());
     }
 
     #[test]

@@ -77,13 +77,18 @@ where
 
 fn take_from_limits<S>(parts: &request::Parts, tenant: Tenant, services: &S) -> Result<(), ApiError>
 where
+    Arc<dyn TenantsByHost>: FromRef<S>,
     Arc<dyn Clock>: FromRef<S>,
     Limits: FromRef<S>,
 {
     let limits = Limits::from_ref(services);
     let now_ts = Arc::<dyn Clock>::from_ref(services).now_ts();
-    let taken = limits.take(&limit_key(parts, &tenant), now_ts);
-    taken.and_then(|()| limits.take(&LimitKey::Tenant(tenant.number()), now_ts)).map_err(limited)
+    let own_rate = Arc::<dyn TenantsByHost>::from_ref(services).rate_of(&tenant);
+    let key = limit_key(parts, &tenant);
+    let taken = limits.take(&key, now_ts);
+    taken
+        .and_then(|()| limits.take_within(&LimitKey::Tenant(tenant.number()), own_rate, now_ts))
+        .map_err(limited)
 }
 
 /// Who is limited: the user, or the address of who is not known yet.

@@ -11,11 +11,17 @@ use freehold_store::Tenant;
 use ruma_common::api::error::ErrorCode;
 
 use crate::error::ApiError;
+use crate::limits::Rate;
 
 /// Knows the host names of tenants.
 pub trait TenantsByHost: Send + Sync {
     /// The tenant that is served under `host`: a host name in lower case, with a port if the request named one.
     fn tenant_of_host(&self, host: &str) -> Option<Tenant>;
+
+    /// How many requests all of a tenant together may send, if it settled for less than others.
+    fn rate_of(&self, _tenant: &Tenant) -> Option<Rate> {
+        None
+    }
 }
 
 /// What the listener knows about the connection of a request; it puts this into the request's extensions.

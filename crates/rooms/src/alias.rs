@@ -5,7 +5,7 @@ use freehold_canonical_json::{Limits, Object, Value, parse};
 use freehold_event_auth::Power;
 use freehold_room::Event;
 use freehold_store::tables::rooms::{ALIASES, AliasRow, MEMBERSHIPS, Membership, ROOM_ALIASES};
-use freehold_store::{Actor, Batch, Order, RoomNumber, TenantNumber};
+use freehold_store::{Actor, Batch, Order, RoomNumber, Tenant, TenantNumber};
 use ruma_common::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
 
 use crate::error::ActionError;
@@ -15,13 +15,17 @@ use crate::send::tried;
 use crate::work::{Wanted, Work};
 
 impl Rooms {
-    /// The room to which an alias of a tenant of this process leads.
+    /// The room to which an alias of a tenant of this process leads, as far as the tenant that asks speaks with that one.
     ///
     /// # Errors
     /// [`ActionError::UnknownAlias`].
-    pub async fn resolve_alias(&self, alias: &RoomAliasId) -> Result<OwnedRoomId, ActionError> {
+    pub async fn resolve_alias(
+        &self,
+        asker: &Tenant,
+        alias: &RoomAliasId,
+    ) -> Result<OwnedRoomId, ActionError> {
         let unknown = || ActionError::UnknownAlias(alias.to_owned());
-        if self.0.outside.identities.tenant(alias.server_name()).is_none() {
+        if self.reached(asker, alias.server_name()).is_none() {
             return Err(unknown());
         }
         let snapshot = self.0.store.snapshot()?;

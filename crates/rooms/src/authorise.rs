@@ -37,6 +37,7 @@ impl Work {
             for room in &joined_rooms {
                 if self.has_member_in(tenant, *room).await?
                     && let Some(user) = self.inviter_of(tenant).await?
+                    && self.rooms.reached(&actor.tenant, user.server_name()).is_some()
                 {
                     return Ok(Some(user));
                 }

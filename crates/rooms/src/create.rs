@@ -1,8 +1,8 @@
 //! Creating rooms.
 
 use freehold_event::RoomVersion;
-use freehold_store::tables::rooms::{ALIASES, DIRECTORY};
-use freehold_store::{Actor, Tenant};
+use freehold_store::tables::rooms::{ALIASES, DIRECTORY, TENANT_ROOMS};
+use freehold_store::{Actor, Place, Tenant};
 use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::alias::put_alias;
 use crate::content;
 use crate::error::ActionError;
+use crate::policy::RoomPolicy;
 use crate::rooms::Rooms;
 use crate::send::tried;
 use crate::work::{Wanted, Work};
@@ -97,7 +98,12 @@ impl Rooms {
     }
 
     async fn try_create(&self, actor: &Actor, create: &CreateRoom) -> Result<OwnedRoomId, ActionError> {
-        let version = self.version(create.room_version.as_deref())?;
+        let policy = self.0.outside.identities.policy(&actor.tenant).await;
+        let place = self.place_for_room(actor, &policy).await?;
+        if create.visibility == Visibility::Public && !policy.has_directory {
+            return Err(ActionError::SwitchedOff("directory"));
+        }
+        let version = self.version(create.room_version.as_deref(), &policy)?;
         let alias =
             create.alias_localpart.as_deref().map(|name| alias_of(&actor.tenant, name)).transpose()?;
         let mut new = NewRoom::begin(self, actor, version, create).await?;
@@ -117,13 +123,32 @@ impl Rooms {
         }
         let room_id = work.room_id();
         work.commit().await?;
+        place.keep();
         Ok(room_id)
     }
 
+    /// A place for one more room, if the policy of the user's tenant leaves one.
+    pub(crate) async fn place_for_room(
+        &self,
+        actor: &Actor,
+        policy: &RoomPolicy,
+    ) -> Result<Place<'_>, ActionError> {
+        if !policy.may_create {
+            return Err(ActionError::SwitchedOff("room_creation"));
+        }
+        let (max, snapshot) = (policy.rooms_max, self.0.store.snapshot()?);
+        let place = self.0.places.take(&snapshot, actor.tenant.number(), max).await?;
+        place.ok_or(ActionError::TooManyRooms { max: max.unwrap_or_default() })
+    }
+
     /// The version of a new room.
-    pub(crate) fn version(&self, id: Option<&str>) -> Result<&'static RoomVersion, ActionError> {
+    pub(crate) fn version(
+        &self,
+        id: Option<&str>,
+        policy: &RoomPolicy,
+    ) -> Result<&'static RoomVersion, ActionError> {
         match id {
-            None => Ok(self.0.settings.default_version),
+            None => Ok(policy.default_version.unwrap_or(self.0.settings.default_version)),
             Some(id) => RoomVersion::find(id).ok_or_else(|| ActionError::UnsupportedVersion(id.to_owned())),
         }
     }
@@ -172,6 +197,7 @@ impl<'a> NewRoom<'a> {
         wanted.origin_server_ts = ts;
         let work = Work::create(rooms, &actor.tenant, version, wanted).await?;
         let mut new = NewRoom { work, actor, version, ts };
+        new.work.batch.put(&TENANT_ROOMS, &(actor.tenant.number(), new.work.number), &());
         let profile = rooms.0.outside.profiles.member_profile(&actor.tenant, &actor.user_id).await;
         let member = new.work.member_event(actor, &actor.user_id, ("join", None), profile)?;
         new.add(member).await?;
@@ -233,7 +259,7 @@ impl<'a> NewRoom<'a> {
     }
 
     async fn invite(&mut self, invitee: &OwnedUserId, is_direct: bool) -> Result<(), ActionError> {
-        let mut fields = self.work.profile_of(invitee).await?;
+        let mut fields = self.work.profile_of(self.actor, invitee).await?;
         if is_direct {
             fields.insert("is_direct".to_owned(), true.into());
         }

@@ -3,7 +3,7 @@
 
 use freehold_canonical_json::member;
 use freehold_store::tables::rooms::DIRECTORY;
-use freehold_store::{Actor, Batch, Order, RoomNumber, TenantNumber};
+use freehold_store::{Actor, Batch, Order, RoomNumber, Tenant, TenantNumber};
 use ruma_common::{OwnedRoomId, RoomId};
 
 use crate::authorise::allow_list;
@@ -76,7 +76,11 @@ impl Rooms {
         room_id: &RoomId,
         visibility: Visibility,
     ) -> Result<(), ActionError> {
+        let has_directory = self.0.outside.identities.policy(&actor.tenant).await.has_directory;
         let mut work = Work::begin_as(self, actor, room_id).await?;
+        if visibility == Visibility::Public && !has_directory {
+            return Err(ActionError::SwitchedOff("directory"));
+        }
         if !work.may_name(actor).await? {
             return Err(ActionError::MayNot("you have not the power to list the room"));
         }
@@ -105,15 +109,19 @@ impl Reader {
         Ok(listed.map_or(Visibility::Private, |()| Visibility::Public))
     }
 
-    /// The rooms that the directory of a tenant lists, those with most members first.
+    /// The rooms that the directory of a tenant lists, none if the tenant does not want one; those with most members first.
     ///
     /// # Errors
     /// [`Unreadable`].
     pub async fn public_rooms(
         &self,
-        tenant: TenantNumber,
+        tenant: &Tenant,
         filter: &DirectoryFilter,
     ) -> Result<Vec<RoomSummary>, Unreadable> {
+        if !self.rooms.0.outside.identities.policy(tenant).await.has_directory {
+            return Ok(Vec::new());
+        }
+        let tenant = tenant.number();
         let listed = self.snapshot.scan_prefix(&DIRECTORY, &(tenant,), Order::Ascending, usize::MAX).await?;
         let mut rooms = Vec::with_capacity(listed.len());
         for ((_, room), ()) in listed {

@@ -78,6 +78,15 @@ pub enum ActionError {
         /// Why not.
         reason: &'static str,
     },
+    /// The tenant does not want this feature.
+    #[error("this server does not offer `{0}`")]
+    SwitchedOff(&'static str),
+    /// The tenant has as many rooms as it may have.
+    #[error("this server makes no more than {max} rooms")]
+    TooManyRooms {
+        /// The bound.
+        max: u64,
+    },
     /// The user is of a server that is not hosted here, and others are not reached yet.
     #[error("{0} cannot be reached")]
     NotReached(OwnedServerName),

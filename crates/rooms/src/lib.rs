@@ -28,6 +28,7 @@ mod limits;
 mod loaded;
 mod membership;
 mod outside;
+mod policy;
 mod profile;
 mod random;
 mod read;
@@ -53,6 +54,7 @@ pub use outside::{
     AnswerBody, Identities, MakeMembership, Members, NoProfiles, NoRemoteServers, NobodyAsked, OwnStep,
     Profiles, RemoteServers, ResolvedAlias, SendInvite, SendMembership, SigningError, Template, Unanswered,
 };
+pub use policy::RoomPolicy;
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
 };

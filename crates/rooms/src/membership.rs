@@ -53,7 +53,7 @@ impl Rooms {
     /// # Errors
     /// [`ActionError`]; [`ActionError::Elsewhere`] when no server that the user named, or was invited by, is here.
     pub async fn join(&self, actor: &Actor, entry: Entry) -> Result<OwnedRoomId, ActionError> {
-        let (room_id, via) = self.find(&entry).await?;
+        let (room_id, via) = self.find(actor, &entry).await?;
         tried!(self.try_enter(actor, &room_id, (&via, entry.reason.as_deref()), "join"))
     }
 
@@ -62,7 +62,7 @@ impl Rooms {
     /// # Errors
     /// As [`Rooms::join`].
     pub async fn knock(&self, actor: &Actor, entry: Entry) -> Result<OwnedRoomId, ActionError> {
-        let (room_id, via) = self.find(&entry).await?;
+        let (room_id, via) = self.find(actor, &entry).await?;
         tried!(self.try_enter(actor, &room_id, (&via, entry.reason.as_deref()), "knock"))
     }
 
@@ -161,12 +161,16 @@ impl Rooms {
     }
 
     /// The room that is meant, and the servers that may be in it.
-    async fn find(&self, entry: &Entry) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ActionError> {
+    async fn find(
+        &self,
+        actor: &Actor,
+        entry: &Entry,
+    ) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ActionError> {
         let mut via = entry.via.clone();
         let room_id = match <&ruma_common::RoomAliasId>::try_from(&*entry.room) {
             Ok(alias) => {
                 via.push(alias.server_name().to_owned());
-                self.resolve_alias(alias).await?
+                self.resolve_alias(&actor.tenant, alias).await?
             }
             Err(room_id) => room_id.to_owned(),
         };
@@ -217,7 +221,7 @@ impl Rooms {
             return Ok(());
         }
         let (membership, profile) = match step {
-            Step::Invite => ("invite", work.profile_of(target).await?),
+            Step::Invite => ("invite", work.profile_of(actor, target).await?),
             Step::Ban => ("ban", Map::new()),
             Step::Leave | Step::Kick | Step::Unban => ("leave", Map::new()),
         };
@@ -245,20 +249,23 @@ fn is_step(step: Step, now: Option<Membership>) -> Result<bool, ActionError> {
 
 impl Work {
     /// Whether the user's tenant could find the room if it were a server of its own: it is in the room, or a server
-    /// that is was named, or invited the user.
+    /// that is was named, or invited the user, and the two speak with each other.
     fn is_reached(&self, actor: &Actor, via: &[OwnedServerName], invite: Option<&Event>) -> bool {
-        let identities = &self.rooms.0.outside.identities;
         let inviter = invite.map(|invite| invite.pdu.sender().server_name().to_owned());
-        let named = via.iter().chain(&inviter).filter_map(|server| identities.tenant(server));
+        let servers = via.iter().chain(&inviter);
+        let named = servers.filter_map(|server| self.rooms.reached(&actor.tenant, server));
         let mut hosts = named.chain([actor.tenant.clone()]);
         hosts.any(|tenant| self.locals.has_joined(tenant.number()))
     }
 
     /// What the invited user's server would say of them.
-    pub(crate) async fn profile_of(&self, user_id: &UserId) -> Result<Map<String, Value>, ActionError> {
-        let outside = &self.rooms.0.outside;
-        match outside.identities.tenant(user_id.server_name()) {
-            Some(tenant) => Ok(outside.profiles.member_profile(&tenant, user_id).await),
+    pub(crate) async fn profile_of(
+        &self,
+        actor: &Actor,
+        user_id: &UserId,
+    ) -> Result<Map<String, Value>, ActionError> {
+        match self.rooms.reached(&actor.tenant, user_id.server_name()) {
+            Some(tenant) => Ok(self.rooms.0.outside.profiles.member_profile(&tenant, user_id).await),
             None => Err(ActionError::NotReached(user_id.server_name().to_owned())),
         }
     }
@@ -289,7 +296,7 @@ impl Work {
         let target = wanted.state_key.clone().unwrap_or_default();
         let membership = text(&wanted.content, "membership").map(str::to_owned);
         if membership.as_deref() == Some("invite") {
-            self.check_invitee(&target)?;
+            self.check_invitee(actor, &target)?;
         }
         if membership.as_deref() == Some("join") && target == actor.user_id.as_str() {
             self.add_authoriser(actor, &mut wanted.content).await?;
@@ -297,10 +304,10 @@ impl Work {
         self.append(&actor.tenant, wanted).await
     }
 
-    fn check_invitee(&self, target: &str) -> Result<(), ActionError> {
+    fn check_invitee(&self, actor: &Actor, target: &str) -> Result<(), ActionError> {
         let bad = || ActionError::BadField { field: "user_id", reason: "no user id".to_owned() };
         let user_id = UserId::parse(target).map_err(|_| bad())?;
-        let hosted = self.rooms.0.outside.identities.tenant(user_id.server_name());
+        let hosted = self.rooms.reached(&actor.tenant, user_id.server_name());
         hosted.map(|_| ()).ok_or_else(|| ActionError::NotReached(user_id.server_name().to_owned()))
     }
 

@@ -1,4 +1,5 @@
-//! What rooms ask of others: who is hosted here, who signs, what people call themselves, what other servers say.
+//! What rooms ask of others: who is hosted here, on which terms, who signs, what people call themselves, what other
+//! servers say.
 
 use std::error::Error;
 
@@ -8,7 +9,9 @@ use freehold_store::{BoxFuture, Tenant};
 use ruma_common::{EventId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value};
 
-/// Who is hosted here, and signs.
+use crate::policy::RoomPolicy;
+
+/// Who is hosted here, on which terms, and signs.
 pub trait Identities: Send + Sync {
     /// The tenant with this server name, if it is hosted here and in service.
     fn tenant(&self, server_name: &ServerName) -> Option<Tenant>;
@@ -32,6 +35,17 @@ pub trait Identities: Send + Sync {
         key_id: &KeyId,
         now_ts: i64,
     ) -> Option<(VerifyingKey, KeyValidity)>;
+
+    /// What a tenant has settled about rooms; where nobody says anything, everything is allowed.
+    fn policy<'a>(&'a self, _tenant: &'a Tenant) -> BoxFuture<'a, RoomPolicy> {
+        Box::pin(std::future::ready(RoomPolicy::default()))
+    }
+
+    /// Whether a tenant and a server speak with each other: neither the policy of the one nor, if it is hosted here, that
+    /// of the other says no. Where nobody says anything, they do.
+    fn speak(&self, _tenant: &Tenant, _server: &ServerName) -> bool {
+        true
+    }
 }
 
 /// Why there is no signature: what the keyring said.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freehold_event::RoomVersion;
-use freehold_store::{Clock, Interner, ReadError, RoomNumber, Snapshot, Store};
+use freehold_store::tables::rooms::TENANT_ROOMS;
+use freehold_store::{Clock, Interner, Places, ReadError, RoomNumber, Snapshot, Store, Tenant};
+use ruma_common::ServerName;
 
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
@@ -52,6 +54,8 @@ pub(crate) struct Inner {
     pub(crate) outside: Outside,
     pub(crate) settings: RoomsSettings,
     pub(crate) caches: Caches,
+    /// The rooms that users of tenants create.
+    pub(crate) places: Places<RoomNumber>,
     cells: Mutex<Cells>,
     last_create_ts: AtomicI64,
 }
@@ -75,6 +79,7 @@ impl Rooms {
             outside,
             settings,
             caches,
+            places: Places::new(&TENANT_ROOMS),
             cells: Mutex::default(),
             last_create_ts: AtomicI64::new(0),
         }))
@@ -91,6 +96,19 @@ impl Rooms {
     /// Reads what a snapshot shows.
     pub fn reader_at(&self, snapshot: Snapshot) -> Reader {
         Reader::new(self.clone(), snapshot)
+    }
+
+    /// The version of a tenant's rooms for which nobody asks for another.
+    pub async fn default_version(&self, tenant: &Tenant) -> &'static RoomVersion {
+        let policy = self.0.outside.identities.policy(tenant).await;
+        policy.default_version.unwrap_or(self.0.settings.default_version)
+    }
+
+    /// The tenant of this process with a server name, if `asker` speaks with it; a tenant reaches itself.
+    pub(crate) fn reached(&self, asker: &Tenant, server: &ServerName) -> Option<Tenant> {
+        let identities = &self.0.outside.identities;
+        let tenant = identities.tenant(server)?;
+        (tenant == *asker || identities.speak(asker, server)).then_some(tenant)
     }
 
     /// How many rooms lie open in memory.

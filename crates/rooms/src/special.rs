@@ -25,6 +25,10 @@ impl Work {
         let wanted = self.admitted(actor, wanted)?;
         match (wanted.event_type.as_str(), wanted.state_key.as_deref()) {
             ("m.room.member", Some(_)) => self.append_member(actor, wanted).await,
+            ("m.room.encryption", Some("")) => {
+                self.check_encryption(actor).await?;
+                self.append(&actor.tenant, wanted).await
+            }
             ("m.room.redaction", None) => self.append_redaction(actor, wanted).await,
             ("m.room.canonical_alias", Some("")) => {
                 self.check_canonical_alias(&wanted.content).await?;
@@ -56,6 +60,13 @@ impl Work {
         }
         wanted.content = [("membership", "leave")].into_iter().collect();
         Ok(wanted)
+    }
+
+    async fn check_encryption(&self, actor: &Actor) -> Result<(), ActionError> {
+        match self.rooms.0.outside.identities.policy(&actor.tenant).await.may_encrypt {
+            true => Ok(()),
+            false => Err(ActionError::SwitchedOff("encryption")),
+        }
     }
 
     /// The target of a redaction that was sent like any event stands in its content.

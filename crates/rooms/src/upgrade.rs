@@ -60,7 +60,9 @@ impl Rooms {
         room_id: &RoomId,
         upgrade: &Upgrade,
     ) -> Result<OwnedRoomId, ActionError> {
-        let version = self.version(Some(&upgrade.new_version))?;
+        let policy = self.0.outside.identities.policy(&actor.tenant).await;
+        let place = self.place_for_room(actor, &policy).await?;
+        let version = self.version(Some(&upgrade.new_version), &policy)?;
         let mut old = Work::begin_as(self, actor, room_id).await?;
         // "1. Checks that the user has permission to send `m.room.tombstone` events in the room."
         if !old.may_set(actor, "m.room.tombstone").await? {
@@ -84,6 +86,7 @@ impl Rooms {
         old.silence(actor).await?;
         move_listing(actor, &mut old, &mut new).await?;
         old.commit_with(new).await?;
+        place.keep();
         Ok(new_id)
     }
 }
@@ -209,7 +212,11 @@ async fn carry_over(old: &mut Work, new: &mut NewRoom<'_>, actor: &Actor) -> Res
     let joined: Vec<UserNumber> =
         old.locals.joined().filter(|user| *user != actor.user).take(INVITED_MAX).collect();
     for user_id in old.snapshot.ids_of(&joined).await? {
-        let profile = new.work.profile_of(&user_id).await?;
+        let profile = match new.work.profile_of(actor, &user_id).await {
+            // Whoever cannot be told finds the new room by the tombstone.
+            Err(ActionError::NotReached(_)) => continue,
+            profile => profile?,
+        };
         let wanted = new.work.member_event(actor, &user_id, ("invite", None), profile)?;
         new.add(wanted).await?;
     }

@@ -62,6 +62,7 @@ mod memory;
 mod migration;
 mod number;
 mod pending;
+mod places;
 mod recent;
 mod store;
 mod table;
@@ -86,6 +87,7 @@ pub use migration::{MigratingRow, Migration, MigrationError, Progress, Step, mig
 pub use number::{
     DeviceNumber, EventNumber, Position, RoomNumber, StateKeyNumber, TenantNumber, TimelineIndex, UserNumber,
 };
+pub use places::{Place, Places};
 pub use store::{OpenError, ReadError, Snapshot, Store};
 pub use table::{AnyTable, RowDamage, Table, TableId};
 pub use tenant::Tenant;

@@ -48,9 +48,13 @@ impl Look<'_> {
     ) -> Result<(), SyncError> {
         let numbers: Vec<EventNumber> = rows.iter().map(|(_, event)| *event).collect();
         let events = view.reader.events(&numbers).await?;
+        let withheld = view.reader.withheld(view.viewer, &events).await;
         // Asked for once there is an event that may notify: one's own do not.
         let mut judge = None;
-        for ((index, _), event) in rows.into_iter().zip(events) {
+        for (((index, _), event), withheld) in rows.into_iter().zip(events).zip(withheld) {
+            if withheld {
+                continue;
+            }
             if event.row.sender == self.actor.user {
                 if event.row.state_key.is_none() {
                     counted.counts.spoke(self.thread_of(view, &event).await?.as_ref());

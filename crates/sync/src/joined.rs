@@ -1,6 +1,7 @@
 //! News of one room: its timeline, the state that goes with it, and what is beside the graph.
 
 use freehold_store::{Position, RoomNumber, TimelineIndex};
+use ruma_common::UserId;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 
@@ -60,7 +61,9 @@ impl Look<'_> {
     ) -> Result<(Vec<EventJson>, Vec<EventJson>), SyncError> {
         let room = standing.room;
         let to = self.snapshot.position();
-        let mut ephemeral = receipt_events(&self.snapshot, (room, self.actor.user), since, to).await?;
+        let is_told = |user: &UserId| self.reader.is_told_of(&self.viewer, user);
+        let mut ephemeral =
+            receipt_events(&self.snapshot, (room, self.actor.user), since, to, is_told).await?;
         ephemeral.extend(self.typing_event(room, since));
         let mut account_data = self.account_data.get(&Some(room)).cloned().unwrap_or_default();
         let filter = &self.request.filter.room;
@@ -72,7 +75,8 @@ impl Look<'_> {
     fn typing_event(&self, room: RoomNumber, since: Option<Position>) -> Option<EventJson> {
         let typing = &self.inner.typing;
         let changed = typing.has_changed(room, self.typing_since);
-        let users = typing.users(room);
+        let mut users = typing.users(room);
+        users.retain(|user| self.reader.is_told_of(&self.viewer, user));
         let is_news = if since.is_some() { changed } else { !users.is_empty() };
         let event = json!({ "type": "m.typing", "content": { "user_ids": users } });
         is_news.then(|| to_raw_value(&event).ok()).flatten()

@@ -11,7 +11,7 @@ use freehold_store::{
     Actor, Batch, CommitError, Order, Position, ReadError, RoomNumber, Snapshot, Store, TimelineIndex,
     UserNumber,
 };
-use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId};
+use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
@@ -153,12 +153,13 @@ pub(crate) async fn own_receipts(
 }
 
 /// `m.receipt` events, one for each thread, with what a user may see of the receipts set after `since` and up to `to`;
-/// without `since`, of all.
+/// without `since`, of all. Users of whom the viewer is not told are left out.
 pub(crate) async fn receipt_events(
     snapshot: &Snapshot,
     (room, viewer): (RoomNumber, UserNumber),
     since: Option<Position>,
     to: Position,
+    is_told: impl Fn(&UserId) -> bool,
 ) -> Result<Vec<EventJson>, ReadError> {
     let mut receipts = match since {
         None => all_receipts(snapshot, room).await?,
@@ -167,7 +168,8 @@ pub(crate) async fn receipt_events(
     receipts.retain(|(user, kind, ..)| *kind == ReceiptKind::Read || *user == viewer);
     let users: Vec<UserNumber> = receipts.iter().map(|(user, ..)| *user).collect();
     let ids = snapshot.get_many(&USER_IDS, &users).await?;
-    Ok(events_of(receipts.into_iter().zip(ids)))
+    let known = receipts.into_iter().zip(ids);
+    Ok(events_of(known.filter(|(_, user)| user.as_deref().is_none_or(&is_told))))
 }
 
 async fn all_receipts(snapshot: &Snapshot, room: RoomNumber) -> Result<Vec<Kept>, ReadError> {

@@ -85,7 +85,7 @@ impl Look<'_> {
         let events = view.reader.events(&numbers).await?;
         let visible = match window.check_visibility {
             true => view.reader.visible(view.viewer, view.room, &events).await?,
-            false => vec![true; events.len()],
+            false => view.reader.withheld(view.viewer, &events).await.into_iter().map(|is| !is).collect(),
         };
         let filter = &self.request.filter.room.timeline;
         for (((index, _), event), is_visible) in page.into_iter().zip(events).zip(visible) {

@@ -16,8 +16,10 @@ pub enum By {
     Operator,
     /// The server itself, when it was due.
     Schedule,
-    /// An administrator of one tenant.
+    /// A user of one tenant.
     User(OwnedUserId),
+    /// A tool that knows the shared secret of one tenant.
+    Tool,
 }
 
 impl fmt::Display for By {
@@ -25,6 +27,7 @@ impl fmt::Display for By {
         match self {
             By::Operator => f.write_str("operator"),
             By::Schedule => f.write_str("schedule"),
+            By::Tool => f.write_str("tool"),
             By::User(user) => f.write_str(user.as_str()),
         }
     }

@@ -8,8 +8,9 @@ use freehold_store::{Tenant, TenantNumber};
 use hashbrown::HashTable;
 use ruma_common::ServerName;
 
+use crate::federation::Federation;
 use crate::hostname::Hostname;
-use crate::policy::{Federation, Policy};
+use crate::policy::Policy;
 
 /// What is known of a tenant without reading the store.
 #[derive(Clone, Debug)]
@@ -85,8 +86,7 @@ impl Index {
     pub(crate) fn set_policy(&mut self, number: TenantNumber, policy: &Policy) {
         if let Some(entry) = self.get_mut(number) {
             entry.has_policy = true;
-            let limited = policy.federation != Federation::default();
-            entry.federation = limited.then(|| Arc::new(policy.federation.clone()));
+            entry.federation = policy.limited_federation().map(Arc::new);
         }
     }
 

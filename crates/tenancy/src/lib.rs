@@ -21,6 +21,7 @@
 
 mod add;
 mod audit;
+mod federation;
 mod hostname;
 mod index;
 mod keys;
@@ -33,13 +34,13 @@ mod tenancy;
 
 pub use add::{AddError, NewTenant};
 pub use audit::{Act, By};
+pub use federation::Federation;
 pub use freehold_store::tables::tenancy::{AuditRow, Control, ProofRow, TenantRow, TenantState};
 pub use hostname::{BaseDomain, Hostname, HostnameError, is_development};
 pub use keys::{KeyFile, KeyFileError, MasterKeyFileError, TenantKeyring, open_keys, read_master_key};
 pub use operator_token::OperatorToken;
 pub use policy::{
-    Contact, Document, Federation, Policy, PolicyError, Quotas, Registration, RegistrationMode, Retention,
-    Support,
+    Contact, Document, Media, Policy, PolicyError, Quotas, Registration, RegistrationMode, Retention, Support,
 };
 pub use proof::{CHALLENGE_LABEL, Finding, Outside, ProofError, Report, Unseen, Verdict, examine};
 pub use published::{client_well_known, server_well_known, support_well_known};

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use freehold_event::RoomVersion;
 use freehold_store::tables::tenancy::POLICIES;
 use freehold_store::{Batch, CommitError, ReadError, Tenant, TenantNumber};
-use ruma_common::{OwnedUserId, RoomVersionId, ServerName};
+use ruma_common::{OwnedUserId, RoomVersionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -13,6 +14,7 @@ use thiserror::Error;
 use freehold_store::tables::tenancy::Control;
 
 use crate::audit::{self, Act, By};
+use crate::federation::Federation;
 use crate::tenancy::{Tenancy, TenancyError};
 
 /// The settings of one tenant, kept as a JSON document in which unknown members are an error.
@@ -23,12 +25,16 @@ pub struct Policy {
     pub registration: Registration,
     /// Documents to which people consent before they have an account, by name (`privacy_policy`).
     pub terms: BTreeMap<String, Document>,
-    /// Features that the tenant does not want: `federation`, `media`, `encryption`, `directory`, `room_creation`.
+    /// Features that the tenant does not want. `federation`: it speaks with no other server, also not with those of this
+    /// process. `media`: its users upload nothing. `encryption`: its users do not switch on encryption in rooms.
+    /// `directory`: its directory of rooms is empty. `room_creation`: its users create no rooms.
     pub features_off: BTreeSet<String>,
     /// How long things are kept.
     pub retention: Retention,
     /// How much there may be of everything.
     pub quotas: Quotas,
+    /// What becomes of files.
+    pub media: Media,
     /// With which servers it speaks.
     pub federation: Federation,
     /// The version of rooms for which nobody asked for another; without one, the server's default.
@@ -89,10 +95,22 @@ pub struct Translation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// Messages.
+    /// For how long messages are shown to the tenant's users, from their `origin_server_ts` on, in all rooms and whoever
+    /// sent them. State is shown for ever. Rooms are kept once for everybody who is in them: tenants that keep messages
+    /// longer go on to see them.
     pub messages_ms: Option<u64>,
-    /// Copies of media of other servers.
-    pub remote_media_ms: Option<u64>,
+}
+
+/// What becomes of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Media {
+    /// Most bytes of a file; never more than the server takes.
+    pub file_bytes: Option<u64>,
+    /// Files uploaded before this time, in milliseconds since the Unix epoch, are given also to who does not authenticate,
+    /// as old clients do; without it, none are
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#content-repo-client-behaviour>).
+    pub open_before_ts: Option<i64>,
 }
 
 /// How much a tenant may have; without a number, as much as the server can take.
@@ -103,31 +121,13 @@ pub struct Quotas {
     pub users: Option<u64>,
     /// Bytes of media uploaded.
     pub media_bytes: Option<u64>,
+    /// Bytes of media uploaded by each of its users.
+    pub media_bytes_per_user: Option<u64>,
     /// Rooms made by its users.
     pub rooms: Option<u64>,
-    /// Requests in each second, over all its users.
+    /// Requests in each second in the long run, over all its users, and ten times as many at once; never more than the
+    /// server allows each tenant.
     pub requests_per_second: Option<u32>,
-}
-
-/// With which servers a tenant speaks: patterns of server names with `*` and `?`, as in `m.room.server_acl`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Federation {
-    /// Only with these; without any, with all that are not denied.
-    pub allow: BTreeSet<String>,
-    /// Not with these.
-    pub deny: BTreeSet<String>,
-}
-
-impl Federation {
-    /// Whether the tenant speaks with `server`.
-    pub fn allows(&self, server: &ServerName) -> bool {
-        let name = server.host().to_ascii_lowercase();
-        let among = |patterns: &BTreeSet<String>| {
-            patterns.iter().any(|pattern| matches(pattern.to_ascii_lowercase().as_bytes(), name.as_bytes()))
-        };
-        !among(&self.deny) && (self.allow.is_empty() || among(&self.allow))
-    }
 }
 
 /// Whom people can ask for help (<https://spec.matrix.org/v1.19/client-server-api/#getwell-knownmatrixsupport>).
@@ -174,6 +174,15 @@ impl Policy {
         serde_json::from_value(document).map_err(PolicyError::malformed)
     }
 
+    /// With which servers the tenant speaks, if not with all.
+    pub(crate) fn limited_federation(&self) -> Option<Federation> {
+        let nobody = || Federation { deny: BTreeSet::from(["*".to_owned()]), ..Federation::default() };
+        match self.features_off.contains("federation") {
+            true => Some(nobody()),
+            false => Some(self.federation.clone()).filter(|federation| *federation != Federation::default()),
+        }
+    }
+
     /// The policy as the tenant's administrators may see it: without the shared secret.
     pub fn without_secrets(&self) -> Value {
         let mut document = json!(self);
@@ -188,6 +197,10 @@ impl Policy {
     fn check(&self, tenant: &Tenant) -> Result<(), PolicyError> {
         if let Some(user) = self.admins.iter().find(|user| !tenant.owns(user)) {
             return Err(PolicyError::ForeignAdmin { user: user.clone() });
+        }
+        let version = self.default_room_version.as_ref();
+        if let Some(version) = version.filter(|version| RoomVersion::find(version.as_str()).is_none()) {
+            return Err(PolicyError::UnknownVersion { version: version.clone() });
         }
         if self.registration.shared_secret.as_ref().is_some_and(|secret| secret.len() < SECRET_BYTES_MIN) {
             return Err(PolicyError::ShortSecret);
@@ -355,30 +368,6 @@ fn without_secret_of(patch: &Value) -> Value {
     patch
 }
 
-/// Whether a name matches a pattern with `*` and `?`.
-fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut at, mut of, mut star) = (0, 0, None);
-    while let Some(byte) = name.get(of) {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, of));
-                at += 1;
-            }
-            Some(b'?') => (at, of) = (at + 1, of + 1),
-            Some(other) if other == byte => (at, of) = (at + 1, of + 1),
-            _ => match star {
-                // The last star takes one byte more.
-                Some((star_at, taken)) => {
-                    star = Some((star_at, taken + 1));
-                    (at, of) = (star_at + 1, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern.get(at..).is_some_and(|rest| rest.iter().all(|byte| *byte == b'*'))
-}
-
 /// Why a policy was not read or changed.
 #[derive(Debug, Error)]
 pub enum PolicyError {
@@ -399,6 +388,12 @@ pub enum PolicyError {
     UnknownFeature {
         /// What was given.
         feature: String,
+    },
+    /// Rooms of this version cannot be made.
+    #[error("default_room_version: there is no room version `{version}`")]
+    UnknownVersion {
+        /// What was given.
+        version: RoomVersionId,
     },
     /// There is no such tenant, or the store failed.
     #[error(transparent)]
@@ -444,26 +439,6 @@ mod tests {
     fn a_member_that_policies_do_not_have_is_named() {
         let error = Policy::default().merged(&json!({ "quotas": { "cats": 3 } })).unwrap_err();
         assert!(error.to_string().contains("`cats`"), "{error}");
-    }
-
-    #[test]
-    fn patterns_of_servers_match_as_in_server_acls() {
-        for (pattern, name, expected) in [
-            ("*", "example.org", true),
-            ("*.example.org", "a.example.org", true),
-            ("*.example.org", "example.org", false),
-            ("ex?mple.org", "example.org", true),
-            ("ex?ample.org", "example.org", false),
-            ("*a*b", "xaxbxab", true),
-            ("*a*b", "xaxbxa", false),
-            ("", "", true),
-        ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
-        }
-        let federation = Federation { allow: ["*.org".into()].into(), deny: ["Evil.org".into()].into() };
-        for (server, expected) in [("good.org", true), ("EVIL.ORG:8448", false), ("good.com", false)] {
-            assert_eq!(federation.allows(&ServerName::parse(server).unwrap()), expected, "{server}");
-        }
     }
 
     #[test]

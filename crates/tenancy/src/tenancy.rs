@@ -139,11 +139,25 @@ impl Tenancy {
         Ok(TenantFacts { tenant, row: row.ok_or_else(|| TenancyError::unknown(server_name))?, proof })
     }
 
-    /// Whether a tenant speaks with a server, as its policy has it.
-    pub fn speaks_with(&self, tenant: &Tenant, server: &ServerName) -> bool {
+    /// Whether a tenant and a server speak with each other: neither the policy of the one nor, if it is hosted here, that
+    /// of the other says no.
+    pub fn speak(&self, tenant: &Tenant, server: &ServerName) -> bool {
         let index = self.index();
-        let federation = index.get(tenant.number()).and_then(|entry| entry.federation.as_deref());
-        federation.is_none_or(|federation| federation.allows(server))
+        let lets = |entry: &Entry, server: &ServerName| {
+            entry.federation.as_deref().is_none_or(|federation| federation.allows(server))
+        };
+        index.get(tenant.number()).is_none_or(|own| lets(own, server))
+            && index.by_server_name(server.as_str()).is_none_or(|other| lets(other, tenant.server_name()))
+    }
+
+    /// The tenant in service that answers for `server` when `asker` asks it, as if both were servers of their own; a
+    /// tenant reaches itself.
+    pub fn reach(&self, asker: &Tenant, server: &ServerName) -> Option<Tenant> {
+        if server == asker.server_name() {
+            return Some(asker.clone());
+        }
+        let found = self.by_server_name(server).filter(|found| found.state == TenantState::Active)?;
+        self.speak(asker, server).then_some(found.tenant)
     }
 
     /// The keys of all tenants.

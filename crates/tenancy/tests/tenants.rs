@@ -305,10 +305,23 @@ async fn a_policy_is_the_tenants_own_and_survives_a_restart() {
     world.tenancy.change_policy(&example, &patch, &By::Operator).await.unwrap();
     for _ in 0..2 {
         assert_eq!(mode(&world).await, [RegistrationMode::Open, RegistrationMode::Tokens]);
-        assert!(!world.tenancy.speaks_with(&example, server_name!("evil.org")));
-        assert!(world.tenancy.speaks_with(&alice, server_name!("evil.org")));
+        assert!(!world.tenancy.speak(&example, server_name!("evil.org")));
+        assert!(world.tenancy.speak(&alice, server_name!("evil.org")));
         world.restart().await;
     }
+    let off = json!({ "features_off": ["federation"], "federation": null });
+    world.tenancy.change_policy(&example, &off, &By::Operator).await.unwrap();
+    for _ in 0..2 {
+        // One side is enough.
+        assert!(!world.tenancy.speak(&example, alice.server_name()));
+        assert!(!world.tenancy.speak(&alice, example.server_name()));
+        assert!(world.tenancy.reach(&alice, example.server_name()).is_none());
+        assert_eq!(world.tenancy.reach(&example, example.server_name()), Some(example.clone()));
+        world.restart().await;
+    }
+    let version = json!({ "default_room_version": "no.such" });
+    let refused = world.tenancy.change_policy(&example, &version, &By::Operator).await;
+    assert!(matches!(refused, Err(PolicyError::UnknownVersion { .. })));
     let foreign = json!({ "admins": ["@admin:alice.localhost"] });
     let refused = world.tenancy.change_policy(&example, &foreign, &By::Operator).await;
     assert!(matches!(refused, Err(PolicyError::ForeignAdmin { .. })));

@@ -1,7 +1,7 @@
 //! User-interactive authentication.
 
 use freehold_accounts::{
-    AccountPolicy, Attempt, Challenge, InteractionError, Password, Purpose, Registration, Stage,
+    AccountPolicy, Attempt, Challenge, Doer, InteractionError, Password, Purpose, Registration, Stage,
     StageFailure, StageProof, TermsDocument, Translation,
 };
 use freehold_store::Tenant;
@@ -37,7 +37,8 @@ async fn challenged(
 #[tokio::test]
 async fn stages_are_done_in_their_order_and_each_once() {
     let (world, tenant) = (World::with(with_terms()).await, alices());
-    let token = world.accounts.new_registration_token(&tenant, Default::default()).await.unwrap();
+    let token =
+        world.accounts.new_registration_token(&tenant, Default::default(), Doer::Operator).await.unwrap();
     let flows = world.accounts.registration_flows(&tenant).await.unwrap();
     let purpose = || (Purpose::registration(&tenant), flows.clone());
     let first = challenged(&world, &tenant, purpose(), None).await;

@@ -1,7 +1,8 @@
 //! New accounts.
 
 use freehold_accounts::{
-    AccountPolicy, Admission, NewAccount, NewRegistrationToken, RegisterError, Registration,
+    AccountPolicy, Admission, Doer, InvitationError, NewAccount, NewRegistrationToken, RegisterError,
+    Registration,
 };
 
 use crate::world::{World, admitted, alices, bobs};
@@ -20,7 +21,7 @@ async fn a_registration_token_is_used_as_often_as_it_may_be_and_at_its_tenant_on
         World::with(AccountPolicy { registration: Registration::Token, ..AccountPolicy::default() }).await;
     let accounts = &world.accounts;
     let new = NewRegistrationToken { uses_allowed: Some(1), ..NewRegistrationToken::default() };
-    let token = accounts.new_registration_token(&alices(), new).await.unwrap();
+    let token = accounts.new_registration_token(&alices(), new, Doer::Operator).await.unwrap();
     assert!(!accounts.is_registration_token_valid(&bobs(), &token).await.unwrap());
     let elsewhere = accounts.register(&bobs(), named("a"), with_token(&token)).await;
     assert!(matches!(elsewhere, Err(RegisterError::RegistrationToken)));
@@ -34,7 +35,7 @@ async fn a_registration_token_is_used_as_often_as_it_may_be_and_at_its_tenant_on
 async fn of_many_who_want_the_last_use_of_a_token_at_once_one_gets_it() {
     let world = World::open().await;
     let new = NewRegistrationToken { uses_allowed: Some(1), ..NewRegistrationToken::default() };
-    let token = world.accounts.new_registration_token(&alices(), new).await.unwrap();
+    let token = world.accounts.new_registration_token(&alices(), new, Doer::Operator).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..8 {
         let (accounts, token) = (world.accounts.clone(), token.clone());
@@ -50,7 +51,7 @@ async fn of_many_who_want_the_last_use_of_a_token_at_once_one_gets_it() {
 async fn an_expired_registration_token_is_refused() {
     let world = World::open().await;
     let new = NewRegistrationToken { expires_ts: Some(10), ..NewRegistrationToken::default() };
-    let token = world.accounts.new_registration_token(&alices(), new).await.unwrap();
+    let token = world.accounts.new_registration_token(&alices(), new, Doer::Operator).await.unwrap();
     assert!(world.accounts.is_registration_token_valid(&alices(), &token).await.unwrap());
     world.clock.advance(10);
     assert!(!world.accounts.is_registration_token_valid(&alices(), &token).await.unwrap());
@@ -88,4 +89,58 @@ async fn of_many_who_want_a_name_at_once_one_gets_it() {
         tasks.spawn(async move { accounts.register(&alices(), named("same"), admitted()).await.is_ok() });
     }
     assert_eq!(tasks.join_all().await.into_iter().filter(|made| *made).count(), 1);
+}
+
+#[tokio::test]
+async fn an_invitation_names_who_invites_and_lets_one_person_in() {
+    let world =
+        World::with(AccountPolicy { registration: Registration::Invitation, ..AccountPolicy::default() })
+            .await;
+    let accounts = &world.accounts;
+    // A token that nobody stands for is none, and what the other tenant's users say counts there only.
+    let new = NewRegistrationToken::default();
+    let token = accounts.new_registration_token(&alices(), new, Doer::Operator).await.unwrap();
+    assert!(!accounts.is_registration_token_valid(&alices(), &token).await.unwrap());
+    let made = accounts.register(&alices(), named("host"), Admission::Tool).await.unwrap();
+    let host = made.user_id;
+    assert!(matches!(
+        accounts.invite(&bobs(), &host, Doer::User(&host)).await,
+        Err(InvitationError::Inviter(_))
+    ));
+    let invitation = accounts.invite(&alices(), &host, Doer::User(&host)).await.unwrap();
+    assert!(!accounts.is_registration_token_valid(&bobs(), &invitation.code).await.unwrap());
+    assert!(accounts.is_registration_token_valid(&alices(), &invitation.code).await.unwrap());
+    let guest = accounts.register(&alices(), named("guest"), with_token(&invitation.code)).await.unwrap();
+    let again = accounts.register(&alices(), named("another"), with_token(&invitation.code)).await;
+    assert!(matches!(again, Err(RegisterError::RegistrationToken)));
+    let known = accounts.invitations(&alices(), None).await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!((&known[0].invited_by, known[0].used_by.as_ref()), (&host, Some(&guest.user_id)));
+    assert!(accounts.invitations(&alices(), Some(&guest.user_id)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn invitations_are_few_expire_and_can_be_taken_back() {
+    let world =
+        World::with(AccountPolicy { registration: Registration::Invitation, ..AccountPolicy::default() })
+            .await;
+    let accounts = &world.accounts;
+    let host = accounts.register(&alices(), named("host"), Admission::Tool).await.unwrap().user_id;
+    let other = accounts.register(&alices(), named("other"), Admission::Tool).await.unwrap().user_id;
+    let mut codes = Vec::new();
+    for _ in 0..10 {
+        codes.push(accounts.invite(&alices(), &host, Doer::User(&host)).await.unwrap().code);
+    }
+    let refused = accounts.invite(&alices(), &host, Doer::User(&host)).await;
+    assert!(matches!(refused, Err(InvitationError::TooMany { .. })));
+    let tenant = alices();
+    let take_back = |whose| accounts.take_back_invitation(&tenant, &codes[0], whose, Doer::User(&host));
+    assert!(matches!(take_back(Some(&*other)).await, Err(InvitationError::Unknown)));
+    take_back(Some(&*host)).await.unwrap();
+    assert!(!accounts.is_registration_token_valid(&alices(), &codes[0]).await.unwrap());
+    accounts.invite(&alices(), &host, Doer::User(&host)).await.unwrap();
+    world.clock.advance(7 * 24 * 60 * 60 * 1000);
+    assert!(!accounts.is_registration_token_valid(&alices(), &codes[1]).await.unwrap());
+    assert!(accounts.invitations(&alices(), None).await.unwrap().is_empty());
+    accounts.invite(&alices(), &host, Doer::User(&host)).await.unwrap();
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use freehold_admin_api::{Answer, Authority, Command, PREFIX, Refusal};
+use freehold_tenancy::is_development;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -16,6 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::data::{Data, DataError, admin_socket};
+use crate::internet::tls_connector;
 use crate::parts::Parts;
 
 /// A server elsewhere.
@@ -35,7 +37,7 @@ pub(crate) fn ask(config: &Config, command: Command, remote: Remote) -> Result<A
     runtime.block_on(async {
         if let Some(url) = remote.url {
             let token = read_token(remote.token)?;
-            return over_tcp(&url, &token, &command).await;
+            return over_tcp(config, (&url, &token), &command).await;
         }
         match Data::take(&config.data) {
             Ok(data) => {
@@ -70,16 +72,27 @@ async fn over_socket(path: &Path, command: &Command) -> Result<Answer, Failure> 
     answered.map_err(failed)?.map_err(Failure::Refused)
 }
 
-async fn over_tcp(url: &str, token: &str, command: &Command) -> Result<Answer, Failure> {
+async fn over_tcp(config: &Config, (url, token): (&str, &str), command: &Command) -> Result<Answer, Failure> {
     let uri: Uri = url.parse().map_err(|_| Failure::Usage(format!("`{url}` is not a URL")))?;
-    let (Some("http"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(Failure::Usage(format!("`{url}` is not a URL that begins with http://")));
+    let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(Failure::Usage(format!("`{url}` does not begin with https:// or http://")));
     };
     let failed = |error| Failure::of(&format!("cannot ask the server at {url}"), error);
     let asked = async {
-        let address = (authority.host(), authority.port_u16().unwrap_or(80));
-        let stream = TcpStream::connect(address).await?;
-        exchange(TokioIo::new(stream), request(authority.as_str(), Some(token), command)?).await
+        let request = request(authority.as_str(), Some(token), command)?;
+        let port = authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        // Names below `.localhost` lead to this machine, whatever the resolver says.
+        let address = if is_development(host) { "127.0.0.1" } else { host };
+        let stream = TcpStream::connect((address, port)).await?;
+        match scheme {
+            "https" => {
+                let name = rustls::pki_types::ServerName::try_from(host.to_owned())?;
+                let tls = tls_connector(&config.extra_ca)?;
+                exchange(TokioIo::new(tls.connect(name, stream).await?), request).await
+            }
+            _ => exchange(TokioIo::new(stream), request).await,
+        }
     };
     let answered: Result<_, Cause> = asked.await;
     answered.map_err(failed)?.map_err(Failure::Refused)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use freehold_admin_api::{Answer, Command, Refusal};
+use freehold_admin_api::{Answer, Command, Refusal, WantedToken};
 use serde_json::Value;
 
 use crate::config::{Config, ConfigError, reference};
@@ -58,6 +58,12 @@ pub(crate) enum Topic {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
+    /// Tokens with which people register, where the policy says `tokens`
+    #[command(subcommand)]
+    RegistrationToken(RegistrationTokenTopic),
+    /// Invitations with which people register, where the policy says `invitation`
+    #[command(subcommand)]
+    Invitation(InvitationTopic),
     /// Operator tokens
     #[command(subcommand)]
     Token(TokenTopic),
@@ -172,6 +178,88 @@ pub(crate) enum TokenTopic {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum RegistrationTokenTopic {
+    /// Make a registration token
+    Add {
+        /// The tenant's name in Matrix
+        server_name: String,
+        /// Its text; something random if not given
+        #[arg(long)]
+        token: Option<String>,
+        /// How many people can register with it; without a number, as many as want to
+        #[arg(long)]
+        uses: Option<u64>,
+        /// For how many days; without a number, for ever
+        #[arg(long)]
+        days: Option<u32>,
+    },
+    /// List the registration tokens
+    List(OneTenant),
+    /// Take a registration token back
+    Remove {
+        /// The tenant's name in Matrix
+        server_name: String,
+        /// The token
+        token: String,
+    },
+}
+
+impl RegistrationTokenTopic {
+    fn command(self) -> Command {
+        match self {
+            RegistrationTokenTopic::Add { server_name, token, uses, days } => {
+                Command::RegistrationTokenAdd { server_name, wanted: WantedToken { token, uses, days } }
+            }
+            RegistrationTokenTopic::List(OneTenant { server_name }) => {
+                Command::RegistrationTokenList { server_name }
+            }
+            RegistrationTokenTopic::Remove { server_name, token } => {
+                Command::RegistrationTokenRemove { server_name, token }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InvitationTopic {
+    /// Invite one person, who can register for a week
+    #[command(after_help = INVITATION_EXAMPLES)]
+    Add {
+        /// The tenant's name in Matrix
+        server_name: String,
+        /// The user of the tenant who invites; without one, whose access token --token is
+        #[arg(long)]
+        by: Option<String>,
+    },
+    /// List the invitations that were used or can be
+    List(OneTenant),
+    /// Take an invitation back that nobody used
+    Remove {
+        /// The tenant's name in Matrix
+        server_name: String,
+        /// The code of the invitation
+        code: String,
+    },
+}
+
+const INVITATION_EXAMPLES: &str = "\
+The invited person shows the code as a registration token. Who invited whom is in the audit log.
+
+Examples:
+  freehold invitation add example.org --by @alice:example.org
+  freehold --url https://matrix.example.org --token ALICES_ACCESS_TOKEN invitation add example.org";
+
+impl InvitationTopic {
+    fn command(self) -> Command {
+        match self {
+            InvitationTopic::Add { server_name, by } => Command::InvitationAdd { server_name, by },
+            InvitationTopic::List(OneTenant { server_name }) => Command::InvitationList { server_name },
+            InvitationTopic::Remove { server_name, code } => Command::InvitationRemove { server_name, code },
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum ConfigTopic {
     /// Say what is wrong with a configuration file, if anything is
     Check {
@@ -191,6 +279,8 @@ impl Topic {
             }
             Topic::Tenant(topic) => topic.command(),
             Topic::Audit { server_name, limit } => Ok(Command::Audit { server_name, limit }),
+            Topic::RegistrationToken(topic) => Ok(topic.command()),
+            Topic::Invitation(topic) => Ok(topic.command()),
             Topic::Token(TokenTopic::Add { label }) => Ok(Command::TokenAdd { label }),
             Topic::Token(TokenTopic::List) => Ok(Command::TokenList {}),
             Topic::Token(TokenTopic::Remove { label }) => Ok(Command::TokenRemove { label }),

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use freehold_client_api::{Connection, TenantsByHost};
+use freehold_client_api::{Connection, Rate, TenantsByHost};
 use freehold_federation_api as federation_api;
 use freehold_store::Tenant;
 use freehold_tenancy::{By, Found, NewTenant, Tenancy, TenantState, is_development};
@@ -168,4 +168,12 @@ impl TenantsByHost for InService {
         let found = self.0.by_host(host)?;
         (found.state == TenantState::Active).then_some(found.tenant)
     }
+
+    fn rate_of(&self, tenant: &Tenant) -> Option<Rate> {
+        let per_second = self.0.policy_in_memory(tenant)?.quotas.requests_per_second?;
+        Some(Rate { per_second, burst: per_second.saturating_mul(BURST_SECONDS) })
+    }
 }
+
+/// How many seconds' requests of a tenant may come at once.
+const BURST_SECONDS: u32 = 10;

@@ -23,6 +23,34 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+/// What begins TLS with servers whose certificates are of the authorities of the web, or of those in `extra_ca`.
+///
+/// # Errors
+/// A file with certificates cannot be read; it is named.
+pub(crate) fn tls_connector(extra_ca: &[PathBuf]) -> Result<TlsConnector, CaError> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for file in extra_ca {
+        let wrong = |error: String| CaError { file: file.clone(), error };
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))? {
+            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let versions = versions.map_err(|error| CaError { file: PathBuf::new(), error: error.to_string() })?;
+    let config = versions.with_root_certificates(roots).with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The certificates of an authority cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("extra_ca `{}`: {error}", file.display())]
+pub(crate) struct CaError {
+    file: PathBuf,
+    error: String,
+}
+
 /// The DNS and the web. Nothing is set up before it is needed.
 #[derive(Default)]
 pub(crate) struct Internet {
@@ -54,21 +82,8 @@ impl Internet {
         if let Some(tls) = self.tls.get() {
             return Ok(tls);
         }
-        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for file in &self.extra_ca {
-            let wrong = |error| Unseen::because(format_args!("extra_ca `{}`: {error}", file.display()));
-            for certificate in
-                CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?
-            {
-                let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-                roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let versions = versions.map_err(Unseen::because)?;
-        let config = versions.with_root_certificates(roots).with_no_client_auth();
-        Ok(self.tls.get_or_init(|| TlsConnector::from(Arc::new(config))))
+        let tls = tls_connector(&self.extra_ca).map_err(Unseen::because)?;
+        Ok(self.tls.get_or_init(|| tls))
     }
 
     async fn records(&self, name: &str, kind: Kind) -> Result<Vec<RData>, Unseen> {

@@ -73,7 +73,12 @@ impl Parts {
         };
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
         let outside: Arc<dyn Outside> = Arc::new(Internet::new(&config.extra_ca, &config.allowed_networks));
-        let desk = Desk::new(tenancy.clone(), outside.clone(), (store.clone(), data.path().to_owned()));
+        let desk = Desk::new(
+            (tenancy.clone(), accounts.clone()),
+            outside.clone(),
+            clock.clone(),
+            (store.clone(), data.path().to_owned()),
+        );
         let (metrics, limits) = (Metrics::default(), limits(&config.rate_limits));
         let in_flight = client_api::InFlight::default();
         Ok(Parts {

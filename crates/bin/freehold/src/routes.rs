@@ -13,7 +13,7 @@ use freehold_admin_api as admin_api;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::between::AdminsOfTenants;
+use crate::between::UsersOfTenants;
 use crate::config::{Api, Config};
 use crate::gate::{self, Gate};
 use crate::metrics::measure;
@@ -31,8 +31,8 @@ pub(crate) fn of(parts: &Parts, config: &Config, apis: &[Api]) -> Router {
     let mut routes = routes.with_state(parts.clone());
     if apis.contains(&Api::Admin) {
         let (accounts, tenancy) = (parts.accounts.clone(), parts.tenancy.clone());
-        let admins = Arc::new(AdminsOfTenants { accounts, tenancy });
-        routes = routes.merge(admin_api::router(parts.desk.clone(), admins));
+        let users = Arc::new(UsersOfTenants { accounts, tenancy });
+        routes = routes.merge(admin_api::router(parts.desk.clone(), users));
     }
     if let Some(hosted) = hosted(parts, apis) {
         let gate = Gate::new(parts.tenancy.clone(), config.localhost_tenants, &config.trusted_proxies);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use freehold_accounts::Accounts;
+use freehold_rooms::Rooms;
 use ruma_client_api::discovery::get_capabilities::v3::{
     AccountModerationCapability, Capabilities, GetLoginTokenCapability, ProfileFieldsCapability, Request,
     Response, RoomVersionStability, RoomVersionsCapability, ThirdPartyIdChangesCapability,
@@ -34,13 +35,16 @@ const ROOM_VERSIONS: &[RoomVersionId] = &[
 /// Answers with what this server can do for the user.
 pub(crate) async fn capabilities(
     State(accounts): State<Accounts>,
+    State(rooms): State<Rooms>,
     user: Authenticated,
     _: Body<Request>,
 ) -> Result<Reply<Response>, ApiError> {
     let available: BTreeMap<_, _> =
         ROOM_VERSIONS.iter().map(|version| (version.clone(), RoomVersionStability::Stable)).collect();
+    let default = rooms.default_version(&user.actor.tenant).await.id();
+    let default = RoomVersionId::try_from(default).unwrap_or(RoomVersionId::V12);
     let mut capabilities = Capabilities::new();
-    capabilities.room_versions = RoomVersionsCapability::new(RoomVersionId::V12, available);
+    capabilities.room_versions = RoomVersionsCapability::new(default, available);
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
     capabilities.get_login_token = GetLoginTokenCapability::new(true);
     capabilities.profile_fields = Some(ProfileFieldsCapability::new(true));

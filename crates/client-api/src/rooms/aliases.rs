@@ -16,6 +16,7 @@ use crate::authenticated::Authenticated;
 use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::request::Body;
+use crate::tenant_of_host::TenantOfHost;
 
 /// How many servers are named through which a room can be joined.
 const SERVERS_MAX: usize = 20;
@@ -23,9 +24,10 @@ const SERVERS_MAX: usize = 20;
 /// `GET /directory/room/{roomAlias}`.
 pub(crate) async fn resolve(
     State(rooms): State<Rooms>,
+    TenantOfHost(tenant): TenantOfHost,
     Body(request): Body<get_alias::v3::Request>,
 ) -> Result<Reply<get_alias::v3::Response>, ApiError> {
-    let room_id = rooms.resolve_alias(&request.room_alias).await?;
+    let room_id = rooms.resolve_alias(&tenant, &request.room_alias).await?;
     let reader = rooms.reader()?;
     let mut servers = match reader.room_number(&room_id).await? {
         Some(room) => servers_in(&reader, room).await?,

@@ -139,7 +139,7 @@ async fn page(
     let start: usize = since.map_or(Ok(0), |since| since.parse().map_err(|_| bad()))?;
     let limit = limit.map_or(LIMIT_MAX, |limit| usize::try_from(u64::from(limit)).unwrap_or(LIMIT_MAX));
     let limit = limit.min(LIMIT_MAX);
-    let listed = rooms.reader()?.public_rooms(tenant.number(), filter).await?;
+    let listed = rooms.reader()?.public_rooms(tenant, filter).await?;
     let end = start.saturating_add(limit);
     Ok(Page {
         total: count(listed.len() as u64),

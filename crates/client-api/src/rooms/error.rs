@@ -63,10 +63,12 @@ fn errcode(error: &ActionError) -> Option<ErrorCode> {
         | ActionError::Forbidden(_)
         | ActionError::ShutOut(_)
         | ActionError::MayNot(_)
+        | ActionError::SwitchedOff(_)
         | ActionError::Invite { .. } => ErrorCode::Forbidden,
         ActionError::UnknownEvent(_) | ActionError::UnknownAlias(_) | ActionError::Elsewhere(_) => {
             ErrorCode::NotFound
         }
+        ActionError::TooManyRooms { .. } => ErrorCode::ResourceLimitExceeded,
         ActionError::CannotAuthorise => ErrorCode::UnableToAuthorizeJoin,
         ActionError::UnsupportedVersion(_) => ErrorCode::UnsupportedRoomVersion,
         ActionError::AliasTaken(_) => ErrorCode::RoomInUse,

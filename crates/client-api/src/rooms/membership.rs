@@ -158,7 +158,7 @@ async fn entered_or_why(
         Err(error @ ActionError::UnknownAlias(_)) => Err(error.into()),
         Err(error) => Err(match OwnedRoomId::try_from(entry.room) {
             Ok(room_id) => entering(rooms, actor, &room_id, error).await,
-            Err(alias) => match rooms.resolve_alias(&alias).await {
+            Err(alias) => match rooms.resolve_alias(&actor.tenant, &alias).await {
                 Ok(room_id) => entering(rooms, actor, &room_id, error).await,
                 Err(gone) => gone.into(),
             },

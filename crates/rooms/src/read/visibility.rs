@@ -7,7 +7,7 @@ use std::sync::Arc;
 use freehold_canonical_json::member;
 use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{Membership, MembershipRow, Standing};
-use freehold_store::{RoomNumber, TimelineIndex, UserNumber};
+use freehold_store::{RoomNumber, Tenant, TimelineIndex, UserNumber};
 use ruma_common::OwnedUserId;
 
 use super::{Reader, RoomState, StoredEvent, Unreadable};
@@ -19,11 +19,13 @@ pub struct Viewer {
     pub user: UserNumber,
     /// The user's id.
     pub user_id: OwnedUserId,
+    /// The tenant.
+    pub tenant: Tenant,
 }
 
 impl From<&freehold_store::Actor> for Viewer {
     fn from(actor: &freehold_store::Actor) -> Self {
-        Viewer { user: actor.user, user_id: actor.user_id.clone() }
+        Viewer { user: actor.user, user_id: actor.user_id.clone(), tenant: actor.tenant.clone() }
     }
 }
 
@@ -80,7 +82,7 @@ impl Moment {
 }
 
 impl Reader {
-    /// Which of some events of a room a user may see.
+    /// Which of some events of a room a user may see, and is not kept from by the policy of the user's tenant.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -93,8 +95,8 @@ impl Reader {
         let row = self.membership(viewer.user, room).await?;
         let mut moments = BTreeMap::new();
         let mut visible = Vec::with_capacity(events.len());
-        for event in events {
-            let of_room = event.row.room == room && event.row.standing == Standing::Accepted;
+        for (event, withheld) in events.iter().zip(self.withheld(viewer, events).await) {
+            let of_room = event.row.room == room && event.row.standing == Standing::Accepted && !withheld;
             visible.push(of_room && self.is_visible(viewer, event, row.as_ref(), &mut moments).await?);
         }
         Ok(visible)

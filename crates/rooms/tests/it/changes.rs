@@ -94,7 +94,7 @@ async fn aliases_belong_to_tenants_and_lead_to_rooms() {
     assert_eq!(canonical["alias"], "#pub:one.example");
     assert!(matches!(world.rooms.create_room(&alice, create).await, Err(ActionError::AliasTaken(_))));
     let alias = RoomAliasId::parse("#pub:one.example").unwrap();
-    assert_eq!(world.rooms.resolve_alias(&alias).await.unwrap(), room);
+    assert_eq!(world.rooms.resolve_alias(&alice.tenant, &alias).await.unwrap(), room);
     // Joining by the alias needs no other word about where the room is.
     let by_alias = freehold_rooms::Entry { room: alias.clone().into(), ..entry(&room, &[]) };
     world.rooms.join(&bob, by_alias).await.unwrap();
@@ -114,9 +114,15 @@ async fn aliases_belong_to_tenants_and_lead_to_rooms() {
         std::slice::from_ref(&other)
     );
     world.rooms.delete_alias(&bob, &other).await.unwrap();
-    assert!(matches!(world.rooms.resolve_alias(&other).await, Err(ActionError::UnknownAlias(_))));
+    assert!(matches!(
+        world.rooms.resolve_alias(&alice.tenant, &other).await,
+        Err(ActionError::UnknownAlias(_))
+    ));
     world.rooms.delete_alias(&alice, &alias).await.unwrap();
-    assert!(matches!(world.rooms.resolve_alias(&alias).await, Err(ActionError::UnknownAlias(_))));
+    assert!(matches!(
+        world.rooms.resolve_alias(&alice.tenant, &alias).await,
+        Err(ActionError::UnknownAlias(_))
+    ));
 }
 
 #[tokio::test]
@@ -133,19 +139,18 @@ async fn a_directory_lists_the_rooms_of_its_tenant_only() {
     world.rooms.create_room(&alice, create("Fish")).await.unwrap();
     world.join(&bob, &room).await;
     let reader = world.reader();
-    let listed = reader.public_rooms(alice.tenant.number(), &DirectoryFilter::default()).await.unwrap();
+    let listed = reader.public_rooms(&alice.tenant, &DirectoryFilter::default()).await.unwrap();
     let names: Vec<_> =
         listed.iter().map(|room| (room.name.as_deref().unwrap(), room.num_joined_members)).collect();
     assert_eq!(names, [("Birds", 2), ("Fish", 1)]);
     assert!(!listed[0].guest_can_join && listed[0].join_rule == "public");
     let filter = DirectoryFilter { search_term: Some("FISH".to_owned()), ..DirectoryFilter::default() };
-    assert_eq!(reader.public_rooms(alice.tenant.number(), &filter).await.unwrap().len(), 1);
-    assert!(reader.public_rooms(bob.tenant.number(), &DirectoryFilter::default()).await.unwrap().is_empty());
+    assert_eq!(reader.public_rooms(&alice.tenant, &filter).await.unwrap().len(), 1);
+    assert!(reader.public_rooms(&bob.tenant, &DirectoryFilter::default()).await.unwrap().is_empty());
     let refused = world.rooms.set_directory_visibility(&bob, &room, Visibility::Public).await;
     assert!(matches!(refused, Err(ActionError::MayNot(_))), "{refused:?}");
     world.rooms.set_directory_visibility(&alice, &room, Visibility::Private).await.unwrap();
-    let listed =
-        world.reader().public_rooms(alice.tenant.number(), &DirectoryFilter::default()).await.unwrap();
+    let listed = world.reader().public_rooms(&alice.tenant, &DirectoryFilter::default()).await.unwrap();
     assert_eq!(listed.len(), 1);
 }
 
@@ -181,7 +186,7 @@ async fn an_upgraded_room_goes_on_in_another_version() {
         assert_eq!(world.membership(&new, CAROL).await.as_deref(), Some("ban"), "{from} to {to}");
         // The alias moved, and the old room is silent.
         let alias = RoomAliasId::parse(format!("#from{from}to{to}:one.example")).unwrap();
-        assert_eq!(world.rooms.resolve_alias(&alias).await.unwrap(), new);
+        assert_eq!(world.rooms.resolve_alias(&alice.tenant, &alias).await.unwrap(), new);
         let named = world.state(&new, "m.room.canonical_alias", "").await.unwrap();
         assert_eq!(named["alias"], json!(alias));
         assert!(world.rooms.send(&bob, &old, message("too late")).await.is_err(), "{from} to {to}");

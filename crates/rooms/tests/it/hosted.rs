@@ -1,27 +1,41 @@
 //! Tenants, people and rooms over a store in memory.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use freehold_keyring::Purpose;
 use freehold_rooms::{
-    CreateRoom, Entry, Identities, MemberAction, NewEvent, NoProfiles, Outside, Reader, Rooms, RoomsSettings,
-    SigningError, StoredEvent, Viewer,
+    CreateRoom, Entry, Identities, MemberAction, NewEvent, NoProfiles, Outside, Reader, RoomPolicy, Rooms,
+    RoomsSettings, SigningError, StoredEvent, Viewer,
 };
 use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
 use freehold_store::{
-    Actor, Batch, Clock, DeviceNumber, Interner, MemoryEngine, Order, RoomNumber, Store, Tenant, TenantNumber,
+    Actor, Batch, BoxFuture, Clock, DeviceNumber, Interner, MemoryEngine, Order, RoomNumber, Store, Tenant,
+    TenantNumber,
 };
 use ruma_common::{OwnedEventId, OwnedRoomId, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 
-/// Tenants with one key each.
+/// Tenants with one key each, and what they have settled.
 pub(crate) struct Hosted {
     tenants: BTreeMap<String, (Tenant, [u8; 32])>,
+    policies: Mutex<BTreeMap<TenantNumber, RoomPolicy>>,
+    /// Pairs of servers that do not speak with each other.
+    silent: Mutex<Vec<[String; 2]>>,
 }
 
 impl Hosted {
+    /// Has a tenant settle something about rooms.
+    pub(crate) fn settle(&self, tenant: &Tenant, policy: RoomPolicy) {
+        self.policies.lock().unwrap().insert(tenant.number(), policy);
+    }
+
+    /// Has two servers speak with each other no more.
+    pub(crate) fn silence(&self, one: &str, other: &str) {
+        self.silent.lock().unwrap().push([one.to_owned(), other.to_owned()]);
+    }
+
     fn key(&self, tenant: &Tenant) -> SigningKey {
         SigningKey::from_seed(&self.tenants[tenant.server_name().as_str()].1)
     }
@@ -54,6 +68,17 @@ impl Identities for Hosted {
         let validity = KeyValidity::Current { valid_until_ts: now_ts + 3_600_000 };
         Some((self.key(tenant).verifying_key().clone(), validity))
     }
+
+    fn policy<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, RoomPolicy> {
+        let policy = self.policies.lock().unwrap().get(&tenant.number()).cloned().unwrap_or_default();
+        Box::pin(std::future::ready(policy))
+    }
+
+    fn speak(&self, tenant: &Tenant, server: &ServerName) -> bool {
+        let (one, other) = (tenant.server_name().as_str(), server.as_str());
+        let silent = self.silent.lock().unwrap();
+        !silent.iter().any(|[a, b]| (a == one && b == other) || (a == other && b == one))
+    }
 }
 
 /// A clock that moves on by a millisecond whenever it is looked at.
@@ -85,7 +110,11 @@ impl World {
             seed[..4].copy_from_slice(&number.to_be_bytes());
             ((*name).to_owned(), (tenant, seed))
         });
-        let hosted = Arc::new(Hosted { tenants: tenants.collect() });
+        let hosted = Arc::new(Hosted {
+            tenants: tenants.collect(),
+            policies: Mutex::default(),
+            silent: Mutex::default(),
+        });
         let store = Store::open(engine).await.unwrap();
         let interner = Interner::new(&store);
         let rooms = Self::open(&store, &interner, &hosted);

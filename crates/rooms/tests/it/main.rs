@@ -12,6 +12,7 @@ mod hosted;
 mod many;
 mod members;
 mod outside;
+mod policies;
 mod servers;
 mod talking;
 mod together;

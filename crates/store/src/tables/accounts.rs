@@ -35,6 +35,8 @@ pub const EXPIRIES: Table<(i64, TokenHash), TokenKind> = Table::new(TableId(70),
 /// Tokens with which a tenant lets people register.
 pub const REGISTRATION_TOKENS: Table<(TenantNumber, String), RegistrationTokenRow> =
     Table::new(TableId(71), "registration_tokens");
+/// Which registration tokens of a tenant are invitations, and of which user.
+pub const INVITATIONS: Table<(TenantNumber, UserNumber, String), ()> = Table::new(TableId(79), "invitations");
 /// The profile of a user of a tenant.
 pub const PROFILES: Table<UserNumber, ProfileRow> = Table::new(TableId(72), "profiles");
 /// Member events that still have to be sent for a user.
@@ -194,6 +196,10 @@ pub struct RegistrationTokenRow {
     pub expires_ts: Option<i64>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ts: i64,
+    /// Which user of the tenant invites with it, if it is an invitation.
+    pub invited_by: Option<UserNumber>,
+    /// Who came with it, if it is an invitation and somebody did.
+    pub used_by: Option<UserNumber>,
 }
 
 /// A profile: the JSON text of each field by its name, in the order of names.

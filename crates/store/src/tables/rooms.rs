@@ -54,6 +54,9 @@ pub const OUTGOING: Table<(TenantNumber, Position, u16), OutgoingRow> = Table::n
 pub const MISSING_PREVS: Table<(RoomNumber, OwnedEventId, EventNumber), ()> =
     Table::new(TableId(27), "missing_prevs");
 
+/// The rooms that users of a tenant created.
+pub const TENANT_ROOMS: Table<(TenantNumber, RoomNumber), ()> = Table::new(TableId(39), "tenant_rooms");
+
 /// What never changes in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomRow {

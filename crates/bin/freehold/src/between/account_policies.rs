@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use freehold_accounts::{
-    AccountPolicy, AdministrativeAct, Policies, Registration, ServerFailure, TermsDocument, Translation,
+    AccountPolicy, AdministrativeAct, Doer, Policies, Registration, ServerFailure, TermsDocument, Translation,
 };
 use freehold_store::{Batch, BoxFuture, Tenant};
-use freehold_tenancy::{Act, By, Policy, RegistrationMode, Tenancy, TenantState};
+use freehold_tenancy::{Act, By, Policy, RegistrationMode, Tenancy};
 use ruma_common::ServerName;
 use serde_json::json;
 
@@ -28,29 +28,21 @@ impl Policies for AccountPolicies {
         asker: &'a Tenant,
         server_name: &'a ServerName,
     ) -> BoxFuture<'a, Result<bool, ServerFailure>> {
-        Box::pin(async move {
-            if server_name == asker.server_name() {
-                return Ok(true);
-            }
-            let Some(found) = self.0.by_server_name(server_name) else { return Ok(false) };
-            Ok(found.state == TenantState::Active
-                && self.speaks_with(asker, server_name).await?
-                && self.speaks_with(&found.tenant, asker.server_name()).await?)
-        })
+        Box::pin(std::future::ready(Ok(self.0.reach(asker, server_name).is_some())))
     }
 
     fn record(&self, batch: &mut Batch, tenant: &Tenant, act: &AdministrativeAct<'_>) {
-        let by = By::User(act.by.to_owned());
-        let act = Act { by: &by, name: act.name, details: json!({ "user_id": act.user_id }) };
+        let by = match act.by {
+            Doer::Operator => By::Operator,
+            Doer::User(user_id) => By::User(user_id.to_owned()),
+            Doer::Tool => By::Tool,
+        };
+        let act = Act {
+            by: &by,
+            name: act.name,
+            details: act.user_id.map_or_else(|| json!({}), |user_id| json!({ "user_id": user_id })),
+        };
         self.0.record(batch, Some(tenant.number()), &act);
-    }
-}
-
-impl AccountPolicies {
-    async fn speaks_with(&self, tenant: &Tenant, server_name: &ServerName) -> Result<bool, ServerFailure> {
-        let policy = self.0.policy(tenant).await;
-        let policy = policy.map_err(|error| ServerFailure::Policy(error.to_string()))?;
-        Ok(policy.federation.allows(server_name) && !policy.features_off.contains("federation"))
     }
 }
 
@@ -58,7 +50,8 @@ fn account_policy(policy: &Policy) -> AccountPolicy {
     AccountPolicy {
         registration: match policy.registration.mode {
             RegistrationMode::Closed => Registration::Closed,
-            RegistrationMode::Tokens | RegistrationMode::Invitation => Registration::Token,
+            RegistrationMode::Tokens => Registration::Token,
+            RegistrationMode::Invitation => Registration::Invitation,
             RegistrationMode::Open => Registration::Open,
         },
         terms: policy.terms.iter().map(|(name, document)| terms_document(name, document)).collect(),

@@ -1,10 +1,11 @@
-//! Who is hosted and signs, as rooms ask for it.
+//! Who is hosted, on which terms, and signs, as rooms ask for it.
 
+use freehold_event::RoomVersion;
 use freehold_keyring::{KeyPhase, Purpose};
-use freehold_rooms::{Identities, SigningError};
+use freehold_rooms::{Identities, RoomPolicy, SigningError};
 use freehold_signing::{KeyId, KeyValidity, Signer, VerifyingKey};
-use freehold_store::Tenant;
-use freehold_tenancy::{Tenancy, TenantState};
+use freehold_store::{BoxFuture, Tenant};
+use freehold_tenancy::{Policy, Tenancy, TenantState};
 use ruma_common::ServerName;
 
 /// The tenants, for rooms.
@@ -51,5 +52,34 @@ impl Identities for IdentitiesOfTenants {
             (_, None) => KeyValidity::Current { valid_until_ts: now_ts.saturating_add(KEY_LIFETIME_MS) },
         };
         Some((key.key, validity))
+    }
+
+    fn policy<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, RoomPolicy> {
+        Box::pin(async move {
+            match self.0.policy(tenant).await {
+                Ok(policy) => room_policy(&policy),
+                Err(error) => {
+                    tracing::error!(%error, tenant = %tenant.server_name(), "policy cannot be read");
+                    // Nothing is allowed or shown that a policy might forbid.
+                    RoomPolicy { may_create: false, messages_ms: Some(0), ..RoomPolicy::default() }
+                }
+            }
+        })
+    }
+
+    fn speak(&self, tenant: &Tenant, server: &ServerName) -> bool {
+        self.0.speak(tenant, server)
+    }
+}
+
+fn room_policy(policy: &Policy) -> RoomPolicy {
+    let wants = |feature| !policy.features_off.contains(feature);
+    RoomPolicy {
+        may_create: wants("room_creation"),
+        may_encrypt: wants("encryption"),
+        has_directory: wants("directory"),
+        rooms_max: policy.quotas.rooms,
+        default_version: policy.default_room_version.as_ref().and_then(|id| RoomVersion::find(id.as_str())),
+        messages_ms: policy.retention.messages_ms,
     }
 }

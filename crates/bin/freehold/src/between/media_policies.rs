@@ -2,7 +2,7 @@
 
 use freehold_media::{MediaPolicy, Policies};
 use freehold_store::{BoxFuture, Tenant};
-use freehold_tenancy::{Policy, Tenancy, TenantState};
+use freehold_tenancy::{Policy, Tenancy};
 use ruma_common::ServerName;
 
 /// The policies of tenants, for media.
@@ -25,18 +25,16 @@ impl Policies for MediaPolicies {
     }
 
     fn reach<'a>(&'a self, asker: &'a Tenant, server_name: &'a ServerName) -> BoxFuture<'a, Option<Tenant>> {
-        let found = self.0.by_server_name(server_name).filter(|found| found.state == TenantState::Active);
-        let speak = found.filter(|found| {
-            self.0.speaks_with(asker, server_name) && self.0.speaks_with(&found.tenant, asker.server_name())
-        });
-        Box::pin(std::future::ready(speak.map(|found| found.tenant)))
+        Box::pin(std::future::ready(self.0.reach(asker, server_name)))
     }
 }
 
 fn media_policy(policy: &Policy) -> MediaPolicy {
     MediaPolicy {
         uploads: !policy.features_off.contains(UPLOADS),
+        file_bytes: policy.media.file_bytes,
+        user_bytes: policy.quotas.media_bytes_per_user,
         tenant_bytes: policy.quotas.media_bytes,
-        ..MediaPolicy::default()
+        frozen_ts: policy.media.open_before_ts.unwrap_or(i64::MIN),
     }
 }

@@ -11,8 +11,8 @@ mod notary;
 mod origin_keys;
 mod profiles;
 mod servers;
-mod tenant_admins;
 mod tenant_keys;
+mod tenant_users;
 
 pub(crate) use account_news::NewsOfAccounts;
 pub(crate) use account_policies::AccountPolicies;
@@ -25,5 +25,5 @@ pub(crate) use notary::NotaryTenants;
 pub(crate) use origin_keys::KeysOfOrigins;
 pub(crate) use profiles::ProfilesOfAccounts;
 pub(crate) use servers::TenantsAsServers;
-pub(crate) use tenant_admins::AdminsOfTenants;
 pub(crate) use tenant_keys::KeysOfTenants;
+pub(crate) use tenant_users::UsersOfTenants;

@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod policies;
 mod readme;
 mod running;
 mod server;

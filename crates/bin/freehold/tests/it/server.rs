@@ -71,6 +71,12 @@ impl Server {
         }
     }
 
+    /// Sends it SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    }
+
     /// Asks it to stop, waits, and says whether it stopped in order.
     pub(crate) fn stop(mut self) -> bool {
         let pid = self.child.id().to_string();
@@ -87,6 +93,14 @@ impl Server {
         let length = body.len();
         self.ask(&format!(
             "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{token}Content-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
+    pub(crate) fn put(&self, host: &str, path: &str, (token, body): (&str, &str)) -> Answer {
+        let length = body.len();
+        self.ask(&format!(
+            "PUT {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
         ))
     }
 

@@ -1,0 +1,206 @@
+//! What tenants settle for themselves, as their people and neighbours meet it over HTTP.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::server::{Answer, Server, printed};
+
+const ALICES: &str = "alice.localhost";
+const BOBS: &str = "bob.localhost";
+
+/// A user of a tenant, logged in.
+struct User {
+    host: &'static str,
+    token: String,
+}
+
+impl User {
+    fn register(server: &Server, host: &'static str, name: &str) -> User {
+        let body =
+            json!({ "username": name, "password": "wonderland-1865", "auth": { "type": "m.login.dummy" } });
+        let answer = server.post(host, "/_matrix/client/v3/register", (None, &body.to_string()));
+        let token = answer.json()["access_token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned();
+        User { host, token }
+    }
+
+    fn post(&self, server: &Server, path: &str, body: &Value) -> Answer {
+        let path = format!("/_matrix/client/v3/{path}");
+        server.post(self.host, &path, (Some(&self.token), &body.to_string()))
+    }
+
+    fn say(&self, server: &Server, room: &str, body: &str) {
+        let content = json!({ "msgtype": "m.text", "body": body }).to_string();
+        let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{body}");
+        assert_eq!(server.put(self.host, &path, (&self.token, &content)).status, 200);
+    }
+
+    fn get(&self, server: &Server, path: &str) -> Answer {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        server.get(self.host, &format!("/_matrix/client/{path}{separator}access_token={}", self.token))
+    }
+
+    /// The bodies of the messages that sync and history show.
+    fn heard(&self, server: &Server, room: &str) -> Vec<String> {
+        let history = self.get(server, &format!("v3/rooms/{room}/messages?dir=f&limit=100")).json();
+        let synced = self.get(server, "v3/sync?timeout=0").json();
+        let synced = &synced["rooms"]["join"][room]["timeline"]["events"];
+        let bodies = |events: &Value| -> Vec<String> {
+            let events = events.as_array().cloned().unwrap_or_default();
+            events.iter().filter_map(|event| Some(event["content"]["body"].as_str()?.to_owned())).collect()
+        };
+        let (history, synced) = (bodies(&history["chunk"]), bodies(synced));
+        assert_eq!(history, synced);
+        history
+    }
+
+    fn create(&self, server: &Server, body: &Value) -> String {
+        let answer = self.post(server, "createRoom", body);
+        answer.json()["room_id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
+    }
+}
+
+fn settle(folder: &Path, tenant: &str, policy: &Value) {
+    printed(folder, &["tenant", "policy", tenant, "--set", &policy.to_string()]);
+}
+
+fn error(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.json()["errcode"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn policies_about_rooms_hold_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let alice = User::register(&server, ALICES, "alice");
+    let room = alice.create(&server, &json!({}));
+    let off = ["media", "encryption", "directory"];
+    let policy = json!({ "features_off": off, "quotas": { "rooms": 2 }, "default_room_version": "11" });
+    settle(folder.path(), ALICES, &policy);
+    let capabilities = alice.get(&server, "v3/capabilities").json();
+    assert_eq!(capabilities["capabilities"]["m.room_versions"]["default"], "11");
+    let forbidden = (403, "M_FORBIDDEN".to_owned());
+    let encryption = json!({ "algorithm": "m.megolm.v1.aes-sha2" }).to_string();
+    let path = format!("/_matrix/client/v3/rooms/{room}/state/m.room.encryption");
+    assert_eq!(error(&server.put(ALICES, &path, (&alice.token, &encryption))), forbidden);
+    assert_eq!(error(&alice.post(&server, "createRoom", &json!({ "visibility": "public" }))), forbidden);
+    let upload = server.post(ALICES, "/_matrix/media/v3/upload", (Some(&alice.token), "bytes"));
+    assert_eq!(error(&upload), forbidden);
+    let second = alice.create(&server, &json!({}));
+    let state = alice.get(&server, &format!("v3/rooms/{second}/state/m.room.create")).json();
+    assert_eq!(state["room_version"], "11");
+    let third = alice.post(&server, "createRoom", &json!({}));
+    assert_eq!(error(&third), (403, "M_RESOURCE_LIMIT_EXCEEDED".to_owned()));
+    settle(folder.path(), ALICES, &json!({ "features_off": ["room_creation"], "quotas": null }));
+    assert_eq!(error(&alice.post(&server, "createRoom", &json!({}))), forbidden);
+    assert!(server.stop());
+}
+
+#[test]
+fn tenants_that_do_not_speak_are_not_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (alice, bob) = (User::register(&server, ALICES, "alice"), User::register(&server, BOBS, "bob"));
+    let room = alice.create(&server, &json!({ "preset": "public_chat" }));
+    let join = format!("join/{room}?server_name={ALICES}");
+    assert_eq!(bob.post(&server, &join, &json!({})).status, 200);
+    alice.say(&server, &room, "before");
+    assert_eq!(bob.heard(&server, &room), ["before"]);
+    settle(folder.path(), ALICES, &json!({ "federation": { "deny": ["bob.*"] } }));
+    bob.say(&server, &room, "after");
+    assert_eq!(alice.heard(&server, &room), ["before"]);
+    assert_eq!(bob.heard(&server, &room), ["after"]);
+    let private = alice.create(&server, &json!({}));
+    let invite = json!({ "user_id": "@bob:bob.localhost" });
+    assert_ne!(alice.post(&server, &format!("rooms/{private}/invite"), &invite).status, 200);
+    // The other one's list counts as much.
+    settle(folder.path(), ALICES, &json!({ "federation": null }));
+    settle(folder.path(), BOBS, &json!({ "federation": { "allow": ["*.example.org"] } }));
+    assert_eq!(alice.heard(&server, &room), ["before"]);
+    settle(folder.path(), BOBS, &json!({ "federation": null }));
+    assert_eq!(alice.heard(&server, &room), ["before", "after"]);
+    assert!(server.stop());
+}
+
+#[test]
+fn a_tenant_shows_messages_for_as_long_as_it_keeps_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (alice, bob) = (User::register(&server, ALICES, "alice"), User::register(&server, BOBS, "bob"));
+    let room = alice.create(&server, &json!({ "preset": "public_chat" }));
+    let join = format!("join/{room}?server_name={ALICES}");
+    assert_eq!(bob.post(&server, &join, &json!({})).status, 200);
+    alice.say(&server, &room, "hello");
+    settle(folder.path(), BOBS, &json!({ "retention": { "messages_ms": 1 } }));
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(alice.heard(&server, &room), ["hello"]);
+    assert!(bob.heard(&server, &room).is_empty());
+    assert!(server.stop());
+}
+
+#[test]
+fn a_tenant_sends_as_many_requests_as_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let alice = User::register(&server, ALICES, "alice");
+    let bob = User::register(&server, BOBS, "bob");
+    settle(folder.path(), ALICES, &json!({ "quotas": { "requests_per_second": 1 } }));
+    let asked: Vec<u16> = (0..15).map(|_| alice.post(&server, "createRoom", &json!({})).status).collect();
+    assert!(asked.contains(&200) && asked.contains(&429), "{asked:?}");
+    assert_eq!(bob.post(&server, "createRoom", &json!({})).status, 200);
+    assert!(server.stop());
+}
+
+#[test]
+fn people_come_by_invitation_of_a_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let alice = User::register(&server, ALICES, "alice");
+    settle(folder.path(), ALICES, &json!({ "registration": { "mode": "invitation" } }));
+    let url = format!("http://{ALICES}:{}", server.port);
+    let invite = ["--json", "--url", &url, "--token", &alice.token, "invitation", "add", ALICES];
+    let invited: Value = serde_json::from_str(&printed(folder.path(), &invite)).unwrap();
+    assert_eq!(invited["invitation"]["invited_by"], "@alice:alice.localhost");
+    let code = invited["invitation"]["code"].as_str().unwrap();
+    let register = |name: &str| {
+        let auth = |session: &str| json!({ "type": "m.login.registration_token", "token": code, "session": session });
+        let begun = server.post(ALICES, "/_matrix/client/v3/register", (None, "{}")).json();
+        let session = begun["session"].as_str().unwrap_or_else(|| panic!("{begun}"));
+        let body = json!({ "username": name, "password": "wonderland-1865", "auth": auth(session) });
+        server.post(ALICES, "/_matrix/client/v3/register", (None, &body.to_string())).status
+    };
+    assert_eq!(register("bob"), 200);
+    assert_eq!(register("carol"), 401);
+    let audit = printed(folder.path(), &["audit", ALICES]);
+    let came = audit.lines().find(|line| line.contains("account invited")).unwrap();
+    assert!(came.contains("@alice:alice.localhost") && came.contains("@bob:alice.localhost"), "{came}");
+    // Whoever invites does nothing else.
+    let refused = server.post(
+        ALICES,
+        "/_freehold/admin/v1/tenant/policy",
+        (Some(&alice.token), &json!({ "server_name": ALICES }).to_string()),
+    );
+    assert_eq!(error(&refused), (403, "M_FORBIDDEN".to_owned()));
+    assert!(server.stop());
+}
+
+#[test]
+fn support_and_terms_are_told_to_whoever_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let document =
+        json!({ "version": "2", "languages": { "en": { "name": "Rules", "url": "https://a.example" } } });
+    let policy = json!({
+        "support": { "contacts": [{ "role": "m.role.admin", "email_address": "admin@example.org" }] },
+        "terms": { "rules": document },
+    });
+    assert_eq!(server.get(ALICES, "/_matrix/client/versions").status, 200);
+    settle(folder.path(), ALICES, &policy);
+    let support = server.get(ALICES, "/.well-known/matrix/support").json();
+    assert_eq!(support["contacts"][0]["email_address"], "admin@example.org");
+    let flows = server.post(ALICES, "/_matrix/client/v3/register", (None, "{}"));
+    assert_eq!(flows.status, 401);
+    assert_eq!(flows.json()["flows"][0]["stages"], json!(["m.login.terms"]));
+    assert_eq!(flows.json()["params"]["m.login.terms"]["policies"]["rules"]["version"], "2");
+    assert!(server.stop());
+}
