@@ -183,6 +183,7 @@ impl Accounts {
         removal: &mut Removal,
     ) -> Result<(), ServerFailure> {
         remove_tokens(snapshot, number, removal).await?;
+        removal.devices.push(number);
         let batch = &mut removal.batch;
         batch.delete(&DEVICE_NUMBERS, &(user, device_id.to_owned()));
         batch.delete(&DEVICES, &number);
@@ -197,6 +198,16 @@ impl Accounts {
     pub(crate) async fn finish_removal(&self, removal: Removal) -> Result<Position, ServerFailure> {
         let position = self.store().commit(removal.batch).await?;
         self.0.sessions.forget(&removal.tokens);
+        // A refresh that came between reading and removing gave a device more tokens, which may be in use. Now that the
+        // device is gone it gets no others.
+        let (snapshot, mut late) = (self.store().snapshot()?, Removal::default());
+        for device in removal.devices {
+            remove_tokens(&snapshot, device, &mut late).await?;
+        }
+        if !late.batch.is_empty() {
+            self.store().commit(late.batch).await?;
+            self.0.sessions.forget(&late.tokens);
+        }
         Ok(position)
     }
 }
@@ -208,6 +219,8 @@ pub(crate) struct Removal {
     pub(crate) batch: Batch,
     /// The access tokens that end.
     pub(crate) tokens: Vec<TokenHash>,
+    /// The devices that end.
+    pub(crate) devices: Vec<DeviceNumber>,
 }
 
 /// Adds to a removal the tokens of a device.

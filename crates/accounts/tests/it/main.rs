@@ -14,4 +14,5 @@ mod passwords;
 mod push_rules;
 mod refresh;
 mod register;
+mod removal;
 mod world;
