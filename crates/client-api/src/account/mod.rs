@@ -9,6 +9,7 @@ mod fallback_request;
 mod filter;
 pub(crate) mod interactive;
 mod login;
+mod login_page;
 mod login_request;
 mod login_token;
 mod logout;
@@ -43,6 +44,7 @@ fn sessions_and_devices() -> Endpoints {
         .route(fallback::fallback_form)
         .route(login::login_types)
         .route(login::login)
+        .route_plain(login_page::ENDPOINT, login_page::login_page)
         .route(login_token::get_login_token)
         .route(refresh::refresh)
         .route(logout::logout)

@@ -8,7 +8,7 @@ use ruma_client_api::keys::claim_keys::v3::{Request, Response};
 use ruma_common::OwnedOneTimeKeyId;
 
 use super::{failures, raw};
-use crate::authenticated::Authenticated;
+use crate::authenticated::{Authenticated, EvenSuspended};
 use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::request::Body;
@@ -16,7 +16,7 @@ use crate::request::Body;
 /// Claims one key of each wanted device.
 pub(crate) async fn claim_keys(
     State(encryption): State<Encryption>,
-    Authenticated { actor, .. }: Authenticated,
+    EvenSuspended(Authenticated { actor, .. }): EvenSuspended,
     Body(request): Body<Request>,
 ) -> Result<Reply<Response>, ApiError> {
     let wanted: WantedKeys = request

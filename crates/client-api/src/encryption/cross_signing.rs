@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::text;
 use crate::account::interactive::{Refusal, require_password};
-use crate::authenticated::Authenticated;
+use crate::authenticated::{Authenticated, EvenSuspended};
 use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::request::Body;
@@ -21,7 +21,7 @@ use crate::request::Body;
 pub(crate) async fn upload_cross_signing_keys(
     State(encryption): State<Encryption>,
     State(accounts): State<Accounts>,
-    Authenticated { actor, .. }: Authenticated,
+    EvenSuspended(Authenticated { actor, .. }): EvenSuspended,
     Body(request): Body<upload_signing_keys::v3::Request>,
 ) -> Result<Reply<upload_signing_keys::v3::Response>, Refusal> {
     let keys = CrossSigningKeys {
@@ -46,7 +46,7 @@ pub(crate) async fn upload_cross_signing_keys(
 /// Publishes signatures of keys.
 pub(crate) async fn upload_signatures(
     State(encryption): State<Encryption>,
-    Authenticated { actor, .. }: Authenticated,
+    EvenSuspended(Authenticated { actor, .. }): EvenSuspended,
     Body(request): Body<upload_signatures::v3::Request>,
 ) -> Result<Reply<upload_signatures::v3::Response>, ApiError> {
     let keys: SignedKeys = request
