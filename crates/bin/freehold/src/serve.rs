@@ -11,9 +11,11 @@ use tokio::task::JoinSet;
 use crate::cli::{Failure, ServeArgs, print};
 use crate::config::{Address, Config, Listener};
 use crate::data::{Data, admin_socket};
-use crate::listen::{BindError, Inherited, ListenerFacts, Serving, Socket, TlsError, acceptor};
+use crate::listen::{
+    BindError, Certificates, Inherited, ListenerFacts, Serving, Socket, TlsError, renew_certificates,
+};
 use crate::parts::Parts;
-use crate::stop::Stop;
+use crate::stop::{Hangups, Stop};
 use crate::{bootstrap, log, proofs, routes};
 
 /// Threads that run requests. Password hashes and files have threads of their own.
@@ -55,18 +57,20 @@ fn listener(address: &str) -> Result<Listener, Failure> {
 }
 
 async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
-    let stop = Stop::on_signals().map_err(|error| Failure::of("cannot wait for signals", error))?;
+    let unheard = |error| Failure::of("cannot wait for signals", error);
+    let (stop, hangups) = (Stop::on_signals().map_err(unheard)?, Hangups::listen().map_err(unheard)?);
     let parts = Parts::open(config, data).await?;
     if let Some(file) = &config.bootstrap {
         let added = bootstrap::run(file, &parts.tenancy).await;
         added.map_err(|error| Failure::of("cannot add the tenants of the bootstrap file", error))?;
     }
-    let servings = bind(config, data, &parts).await?;
+    let (servings, certificates) = bind(config, data, &parts).await?;
     greet(&parts, &servings).await?;
     tell_systemd(NotifyState::Ready);
     let mut running = JoinSet::new();
     running.spawn(background(parts.accounts.clone(), stop.clone()));
     running.spawn(proofs::run(parts.tenancy.clone(), parts.outside.clone(), stop.clone()));
+    running.spawn(renew_certificates(certificates, hangups, stop.clone()));
     for serving in servings {
         running.spawn(serving.run(stop.clone()));
     }
@@ -77,13 +81,23 @@ async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bind(config: &Config, data: &Data, parts: &Parts) -> Result<Vec<Serving>, Failure> {
+async fn bind(
+    config: &Config,
+    data: &Data,
+    parts: &Parts,
+) -> Result<(Vec<Serving>, Vec<Arc<Certificates>>), Failure> {
     let failed = |error: BindError| Failure::of("cannot start", error);
+    let wrong = |error: TlsError| Failure::of("cannot start", error);
     let mut inherited = Inherited::from_environment();
-    let mut servings = Vec::new();
+    let (mut servings, mut certificates) = (Vec::new(), Vec::new());
     for listener in &config.listener {
-        let tls = (!listener.tls.is_empty()).then(|| acceptor(&listener.tls)).transpose();
-        let tls = tls.map_err(|error: TlsError| Failure::of("cannot start", error))?;
+        let tls = if listener.tls.is_empty() {
+            None
+        } else {
+            let read = Certificates::read(&listener.tls).map_err(wrong)?;
+            certificates.push(read.clone());
+            Some(read.acceptor().map_err(wrong)?)
+        };
         let socket = Socket::bind(&listener.address, 0o666, &mut inherited).await.map_err(failed)?;
         let facts = Arc::new(ListenerFacts::of(listener));
         servings.push(Serving { socket, facts, routes: routes::of(parts, config, &listener.apis), tls });
@@ -92,7 +106,7 @@ async fn bind(config: &Config, data: &Data, parts: &Parts) -> Result<Vec<Serving
     let socket = Socket::bind(&admin, 0o600, &mut inherited).await.map_err(failed)?;
     let facts = Arc::new(ListenerFacts { is_local: true, ..ListenerFacts::default() });
     servings.push(Serving { socket, facts, routes: routes::of_admin_socket(parts), tls: None });
-    Ok(servings)
+    Ok((servings, certificates))
 }
 
 /// Says where the server listens and, at the first start, the operator's token.

@@ -1,9 +1,31 @@
-//! When to stop: on SIGTERM or SIGINT.
+//! What signals ask for: to stop, on SIGTERM or SIGINT; to read certificates anew, on SIGHUP.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+/// The times at which SIGHUP comes.
+#[derive(Debug)]
+pub(crate) struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to listen for the signal.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Hangups)
+    }
+
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // There will be no more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// Tells everybody when to stop.
 #[derive(Clone, Debug)]

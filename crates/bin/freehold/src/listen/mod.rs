@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 pub(crate) use serving::Serving;
 pub(crate) use socket::{BindError, Inherited, Socket};
-pub(crate) use tls::{TlsError, acceptor};
+pub(crate) use tls::{Certificates, TlsError, renew_certificates};
 
 use crate::config::Listener;
 

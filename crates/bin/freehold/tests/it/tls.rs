@@ -21,8 +21,10 @@ fn certificate(folder: &Path, (file, names): (&str, &[&str])) -> CertificateDer<
     cert.der().clone()
 }
 
-/// The status of an answer over TLS that began with one name, to a request for a host; `None` if TLS did not begin.
-fn status(server: &Server, trusted: &CertificateDer<'static>, (name, host): (&str, &str)) -> Option<u16> {
+type Connection = StreamOwned<ClientConnection, TcpStream>;
+
+/// A connection that begins with a name once something is sent.
+fn connection(server: &Server, trusted: &CertificateDer<'static>, name: &str) -> Connection {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -30,8 +32,25 @@ fn status(server: &Server, trusted: &CertificateDer<'static>, (name, host): (&st
     let config = config.with_root_certificates(roots).with_no_client_auth();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let stream = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
-    let mut stream = StreamOwned::new(connection, stream);
+    StreamOwned::new(connection, TcpStream::connect(("127.0.0.1", server.port)).unwrap())
+}
+
+/// The status of the answer to one more request on a connection.
+fn kept_alive(stream: &mut Connection, host: &str) -> Option<u16> {
+    let request = format!("HEAD /_matrix/client/versions HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).ok()?;
+        bytes.extend(byte);
+    }
+    String::from_utf8(bytes).unwrap().split(' ').nth(1)?.parse().ok()
+}
+
+/// The status of an answer over TLS that began with one name, to a request for a host; `None` if TLS did not begin.
+fn status(server: &Server, trusted: &CertificateDer<'static>, (name, host): (&str, &str)) -> Option<u16> {
+    let mut stream = connection(server, trusted, name);
     let path = "/_matrix/client/versions";
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
@@ -40,6 +59,36 @@ fn status(server: &Server, trusted: &CertificateDer<'static>, (name, host): (&st
     let _ = stream.read_to_end(&mut bytes);
     let text = String::from_utf8(bytes).unwrap();
     Some(text.split(' ').nth(1).unwrap().parse().unwrap())
+}
+
+#[test]
+fn certificates_are_read_anew_on_sighup_and_connections_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alice, bob) = ("alice.localhost", "bob.localhost");
+    let old = certificate(folder.path(), ("one", &[alice]));
+    let config =
+        "[[listener]]\naddress = \"127.0.0.1:0\"\ntls = [{ certificate = \"one.pem\", key = \"one.key\" }]\n";
+    write(folder.path().join("freehold.toml"), config).unwrap();
+    let server = Server::start_configured(folder.path(), &["--config", "freehold.toml"]);
+    let mut open = connection(&server, &old, alice);
+    assert_eq!(kept_alive(&mut open, alice), Some(200));
+
+    let new = certificate(folder.path(), ("one", &[alice, bob]));
+    assert_eq!(status(&server, &old, (alice, alice)), Some(200), "nobody said that it changed");
+    server.hang_up();
+    let shown = (0..100).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        status(&server, &new, (bob, bob))
+    });
+    assert_eq!(shown, Some(200));
+    assert_eq!(status(&server, &old, (alice, alice)), None);
+    assert_eq!(kept_alive(&mut open, alice), Some(200), "a connection outlives its certificate");
+
+    write(folder.path().join("one.pem"), "no certificate").unwrap();
+    server.hang_up();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(status(&server, &new, (alice, alice)), Some(200));
+    assert!(server.stop());
 }
 
 #[test]
