@@ -45,7 +45,7 @@ async fn resolve(
     if room_alias.server_name() != asker.tenant.server_name() {
         return Err(unknown());
     }
-    match rooms.resolve_alias(&room_alias).await {
+    match rooms.resolve_alias(&asker.tenant, &room_alias).await {
         Ok(room_id) => Ok(Json(Resolved { room_id, servers: vec![asker.tenant.server_name().to_owned()] })),
         Err(ActionError::UnknownAlias(_)) => Err(unknown()),
         Err(error) => Err(ApiError::internal(error)),
@@ -122,7 +122,7 @@ async fn page(rooms: &Rooms, tenant: &Tenant, wanted: Wanted) -> Result<Page, Ap
         search_term: filter.generic_search_term,
         room_types: filter.room_types.unwrap_or_default(),
     });
-    let listed = rooms.reader()?.public_rooms(tenant.number(), &filter).await?;
+    let listed = rooms.reader()?.public_rooms(tenant, &filter).await?;
     let end = start.saturating_add(limit);
     Ok(Page {
         total_room_count_estimate: listed.len(),

@@ -1,6 +1,8 @@
 //! What holds for every endpoint.
 
-use freehold_client_api::{LimitsSettings, Rate};
+use std::collections::BTreeSet;
+
+use freehold_client_api::{Access, LimitsSettings, Rate, endpoints};
 use serde_json::json;
 
 use crate::server::{Ask, Server};

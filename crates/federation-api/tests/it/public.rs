@@ -20,7 +20,7 @@ async fn account(server: &Server, user_id: &str) -> Actor {
         display_name: Some("Alice Liddell".to_owned()),
         ..NewAccount::default()
     };
-    server.services().accounts.register(&actor.tenant, new, Admission::Administrator).await.unwrap();
+    server.services().accounts.register(&actor.tenant, new, Admission::Tool).await.unwrap();
     actor
 }
 

@@ -10,7 +10,7 @@ pub(crate) struct KeysOfTenants(pub(crate) Tenancy);
 
 impl Tenants for KeysOfTenants {
     fn speaks_with(&self, tenant: &Tenant, server: &ServerName) -> bool {
-        self.0.speaks_with(tenant, server)
+        self.0.speak(tenant, server)
     }
 
     fn key_document(&self, tenant: &Tenant, now_ts: i64) -> Result<Vec<u8>, Unserved> {
