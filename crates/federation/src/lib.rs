@@ -5,7 +5,7 @@
 //! - [`Health`] knows which servers do not answer, and leaves them in peace.
 //! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
 //!
-//! All of it goes over a [`Transport`]: the `Internet`, or a network in memory (with the feature `fake`), so that tests
+//! All of it goes over a [`Transport`]: the [`Internet`], or a network in memory (with the feature `fake`), so that tests
 //! and simulations need no sockets.
 //!
 //! # What it does not do
@@ -41,5 +41,5 @@ pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyr
 pub use neighbours::{Everybody, Neighbours};
 pub use randomness::{Randomness, SystemRandomness};
 pub use transport::{
-    AddressPolicy, Body, BodyError, Endpoint, Looked, LookupError, SendError, SrvRecord, Transport,
+    AddressPolicy, Body, BodyError, Endpoint, Internet, LookupError, Looked, SendError, SrvRecord, Transport,
 };

@@ -41,7 +41,7 @@ pub const SRV_RECORDS_MAX: usize = 8;
 pub const ADDRESSES_MAX: usize = 6;
 
 /// How long a connection may take until TLS is there.
-pub const CONNECT_TIME_MS: u64 = 10_000;
+pub const CONNECT_TIME_MS: u64 = 5_000;
 /// How many connections are kept that nobody uses.
 pub const IDLE_CONNECTIONS_MAX: usize = 512;
 /// For how long a connection is kept that nobody uses.

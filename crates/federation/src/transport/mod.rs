@@ -2,6 +2,9 @@
 
 mod address_policy;
 mod body;
+mod internet;
+mod pool;
+mod tls;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,8 +16,9 @@ use thiserror::Error;
 
 pub use address_policy::AddressPolicy;
 pub use body::{Body, BodyError};
+pub use internet::Internet;
 
-/// The network. The real one is `Internet`; tests and simulations bring their own
+/// The network. The real one is [`Internet`]; tests and simulations bring their own
 /// (`fake::Network`, with the feature `fake`).
 ///
 /// It decides nothing: which addresses may be asked, which name a certificate must have and what is tried next is said by
