@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use freehold_federation::Diagnosis;
 use freehold_tenancy::{Control, Report, TenantFacts, TenantState};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +19,8 @@ pub enum Answer {
     Records(Records),
     /// What was seen of a tenant's domain.
     Report(Report),
+    /// How a server is reached.
+    Diagnosis(Diagnosis),
     /// A backup was made.
     Backup(BackupMade),
     /// What a check of everything found.
@@ -166,6 +169,7 @@ impl fmt::Display for Answer {
         match self {
             Answer::Records(records) => records.fmt(f),
             Answer::Report(report) => report.fmt(f),
+            Answer::Diagnosis(diagnosis) => diagnosis.fmt(f),
             Answer::Backup(backup) => backup.fmt(f),
             Answer::Check(report) => report.fmt(f),
             Answer::Tenant(tenant) => tenant.fmt(f),

@@ -158,6 +158,15 @@ pub enum Command {
         /// The label with which they were made.
         label: String,
     },
+    /// Looks how another server, or a tenant, is reached, and how tenants are reached by others.
+    #[serde(rename = "doctor")]
+    Doctor {
+        /// The server.
+        server_name: String,
+        /// The tenants to look at; without any, the first few.
+        #[serde(default)]
+        tenants: Vec<String>,
+    },
     /// Makes a backup of everything in a new directory on the server's machine, and reads it again.
     #[serde(rename = "backup")]
     Backup {
@@ -208,6 +217,7 @@ impl Command {
             | Command::TokenAdd { .. }
             | Command::TokenList {}
             | Command::TokenRemove { .. }
+            | Command::Doctor { .. }
             | Command::Backup { .. }
             | Command::Fsck {} => None,
         }

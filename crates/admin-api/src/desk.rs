@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use freehold_accounts::Accounts;
-use freehold_store::{Clock, Store, TenantNumber};
-use freehold_tenancy::{Change, NewTenant, Outside, Tenancy};
+use freehold_federation::Doctor;
+use freehold_store::{Clock, Store, Tenant, TenantNumber};
+use freehold_tenancy::{Change, NewTenant, Outside, Tenancy, TenantState};
 use ruma_common::{OwnedServerName, ServerName};
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ pub struct Desk {
     accounts: Accounts,
     outside: Arc<dyn Outside>,
     clock: Arc<dyn Clock>,
+    doctor: Doctor,
     store: Store,
     data: PathBuf,
 }
@@ -33,14 +35,14 @@ const LIMIT_MAX: usize = 100_000;
 
 impl Desk {
     /// A desk over the tenants of a process and their accounts, and the store and data directory in which everything is
-    /// kept. Proofs of control are looked for `outside`.
+    /// kept. Proofs of control are looked for `outside`, and other servers by the doctor.
     pub fn new(
         (tenancy, accounts): (Tenancy, Accounts),
-        outside: Arc<dyn Outside>,
+        (outside, doctor): (Arc<dyn Outside>, Doctor),
         clock: Arc<dyn Clock>,
         (store, data): (Store, PathBuf),
     ) -> Self {
-        Desk { tenancy, accounts, outside, clock, store, data }
+        Desk { tenancy, accounts, outside, doctor, clock, store, data }
     }
 
     /// The tenants.
@@ -104,6 +106,7 @@ impl Desk {
                 let removed = self.tenancy.remove_operator_tokens(&label, &authority.by()).await?;
                 Ok(Answer::Removed { removed })
             }
+            Command::Doctor { server_name, tenants } => self.examine(&server_name, &tenants).await,
             Command::Backup { directory } => {
                 let made = whole::back_up(&self.store, &self.data, &directory).await;
                 made.map(Answer::Backup).map_err(Refusal::failed)
@@ -131,6 +134,22 @@ impl Desk {
             }
             _ => entry::tokens(accounts, &tenant).await,
         }
+    }
+
+    async fn examine(&self, server_name: &str, named: &[String]) -> Result<Answer, Refusal> {
+        let server_name = parse(server_name)?;
+        let mut tenants: Vec<Tenant> = Vec::new();
+        for name in named {
+            tenants.push(self.tenancy.facts(&parse(name)?).await?.tenant);
+        }
+        if named.is_empty() {
+            let active = |found: &freehold_tenancy::Found| {
+                found.state == TenantState::Active && found.tenant.server_name() != server_name
+            };
+            let all = self.tenancy.list(TenantNumber(0), LIMIT_MAX).into_iter().filter(active);
+            tenants.extend(all.map(|found| found.tenant));
+        }
+        Ok(Answer::Diagnosis(self.doctor.examine(&server_name, &tenants).await))
     }
 
     fn list(&self, after: u32, limit: usize) -> Answer {

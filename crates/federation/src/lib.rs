@@ -4,6 +4,7 @@
 //! - [`Client`] makes requests in the name of a tenant, signed, within bounds of time and size.
 //! - [`Health`] knows which servers do not answer, and leaves them in peace.
 //! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
+//! - [`Doctor`] says why a server cannot be reached, and why tenants cannot be.
 //!
 //! All of it goes over a [`Transport`]: the [`Internet`], or a network in memory (with the feature `fake`), so that tests
 //! and simulations need no sockets.
@@ -20,6 +21,7 @@
 mod backlog;
 mod client;
 mod discovery;
+mod doctor;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod health;
@@ -34,6 +36,7 @@ pub use discovery::{
     Ask, Delegation, Discovery, DiscoveryError, DiscoveryParts, Page, Plan, Step, Target, Told, Turn, Web,
     WebError, WebLimits, WellKnownError,
 };
+pub use doctor::{Contact, Diagnosis, Doctor, Place, Reach, Seen, TenantReach};
 pub use health::{Health, HealthParts, Outlook};
 /// HTTP, in the version in which requests are taken and answers given.
 pub use hyper::http;
@@ -41,5 +44,6 @@ pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyr
 pub use neighbours::{Everybody, Neighbours};
 pub use randomness::{Randomness, SystemRandomness};
 pub use transport::{
-    AddressPolicy, Body, BodyError, Endpoint, Internet, LookupError, Looked, SendError, SrvRecord, Transport,
+    AddressPolicy, Body, BodyError, CaError, Endpoint, Internet, Looked, LookupError, SendError, SrvRecord, Transport,
+    client_tls,
 };

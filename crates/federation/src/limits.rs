@@ -76,5 +76,10 @@ pub const WANTED_KEYS_MAX: usize = 10_000;
 /// How many notary queries are answered at a time.
 pub const NOTARY_QUERIES_MAX: usize = 32;
 
+/// How many tenants a diagnosis looks at.
+pub const DOCTOR_TENANTS_MAX: usize = 20;
+/// How long a diagnosis waits for each answer.
+pub const DOCTOR_TIME_MS: u64 = 10_000;
+
 const MINUTE_MS: i64 = 60 * 1000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;

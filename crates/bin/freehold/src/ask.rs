@@ -1,8 +1,10 @@
 //! Commands of the operator: to the server that runs, or carried out on the data of one that does not.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use freehold_admin_api::{Answer, Authority, Command, PREFIX, Refusal};
+use freehold_federation::client_tls;
 use freehold_tenancy::is_development;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
@@ -13,11 +15,11 @@ use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 
 use crate::cli::Failure;
 use crate::config::Config;
 use crate::data::{Data, DataError, admin_socket};
-use crate::internet::tls_connector;
 use crate::parts::Parts;
 
 /// A server elsewhere.
@@ -88,7 +90,7 @@ async fn over_tcp(config: &Config, (url, token): (&str, &str), command: &Command
         match scheme {
             "https" => {
                 let name = rustls::pki_types::ServerName::try_from(host.to_owned())?;
-                let tls = tls_connector(&config.extra_ca)?;
+                let tls = TlsConnector::from(Arc::new(client_tls(&config.extra_ca)?));
                 exchange(TokioIo::new(tls.connect(name, stream).await?), request).await
             }
             _ => exchange(TokioIo::new(stream), request).await,

@@ -64,6 +64,16 @@ pub(crate) enum Topic {
     /// Invitations with which people register, where the policy says `invitation`
     #[command(subcommand)]
     Invitation(InvitationTopic),
+    /// Look how another server is reached, step by step, and whether it and others reach the tenants; or look at a
+    /// tenant as others do
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor {
+        /// The server
+        server_name: String,
+        /// Look at this tenant too; without any, at the first few; may be repeated
+        #[arg(long, value_name = "SERVER_NAME")]
+        tenant: Vec<String>,
+    },
     /// Operator tokens
     #[command(subcommand)]
     Token(TokenTopic),
@@ -148,6 +158,12 @@ Examples:
   freehold tenant add example.org
   freehold tenant add example.org --hostname matrix.example.org --owner admin@example.org
   freehold tenant add 192.0.2.7:8448 --vouch";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  freehold doctor matrix.org
+  freehold doctor matrix.org --tenant example.org
+  freehold --json doctor example.org";
 
 const POLICY_EXAMPLES: &str = "\
 Examples:
@@ -281,6 +297,7 @@ impl Topic {
             Topic::Audit { server_name, limit } => Ok(Command::Audit { server_name, limit }),
             Topic::RegistrationToken(topic) => Ok(topic.command()),
             Topic::Invitation(topic) => Ok(topic.command()),
+            Topic::Doctor { server_name, tenant } => Ok(Command::Doctor { server_name, tenants: tenant }),
             Topic::Token(TokenTopic::Add { label }) => Ok(Command::TokenAdd { label }),
             Topic::Token(TokenTopic::List) => Ok(Command::TokenList {}),
             Topic::Token(TokenTopic::Remove { label }) => Ok(Command::TokenRemove { label }),
@@ -387,12 +404,16 @@ pub(crate) fn print_answer(answer: &Answer, json: bool) {
     print(&format!("{text}\n"));
 }
 
-/// A check that found damage fails, after it has said what it found.
+/// A check that found something wrong fails, after it has said what it found.
 pub(crate) fn damage(answer: &Answer) -> Result<(), Failure> {
     match answer {
         Answer::Check(report) if report.damaged > 0 => {
             Err(Failure::Failed { doing: "fsck".to_owned(), cause: format!("{} damaged", report.damaged) })
         }
+        Answer::Diagnosis(diagnosis) if !diagnosis.is_healthy() => Err(Failure::Failed {
+            doing: "doctor".to_owned(),
+            cause: "not everybody reaches everybody".to_owned(),
+        }),
         _ => Ok(()),
     }
 }

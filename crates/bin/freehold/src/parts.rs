@@ -24,8 +24,8 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Rate, RateLimits};
 use crate::data::Data;
 use crate::gate::InService;
-use crate::internet::Internet;
 use crate::metrics::Metrics;
+use crate::reach::Reach;
 
 /// Everything that a server is made of.
 #[derive(Clone)]
@@ -39,6 +39,7 @@ pub(crate) struct Parts {
     pub(crate) in_flight: client_api::InFlight,
     pub(crate) desk: Desk,
     pub(crate) outside: Arc<dyn Outside>,
+    pub(crate) reach: Reach,
     pub(crate) metrics: Metrics,
     limits: Limits,
     federation_limits: federation_api::Limits,
@@ -72,10 +73,11 @@ impl Parts {
             clock: clock.clone(),
         };
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
-        let outside: Arc<dyn Outside> = Arc::new(Internet::new(&config.extra_ca, &config.allowed_networks));
+        let reach = Reach::open(config, &store, (&tenancy, &clock)).await?;
+        let outside: Arc<dyn Outside> = Arc::new(reach.outside());
         let desk = Desk::new(
             (tenancy.clone(), accounts.clone()),
-            outside.clone(),
+            (outside.clone(), reach.doctor(&tenancy)),
             clock.clone(),
             (store.clone(), data.path().to_owned()),
         );
@@ -91,6 +93,7 @@ impl Parts {
             in_flight,
             desk,
             outside,
+            reach,
             metrics,
             limits,
             federation_limits: federation_limits(&config.rate_limits),
@@ -118,8 +121,12 @@ impl Parts {
     pub(crate) fn federation_api(&self) -> Router {
         federation_api::router(federation_api::Services {
             tenants: Arc::new(KeysOfTenants(self.tenancy.clone())),
-            origin_keys: Arc::new(KeysOfOrigins(self.tenancy.clone(), self.clock.clone())),
-            notary: Arc::new(NotaryTenants(self.tenancy.clone(), self.clock.clone())),
+            origin_keys: Arc::new(KeysOfOrigins {
+                keyring: self.reach.keyring.clone(),
+                health: self.reach.client.health().clone(),
+                clock: self.clock.clone(),
+            }),
+            notary: Arc::new(NotaryTenants(self.reach.keyring.clone())),
             accounts: self.accounts.clone(),
             rooms: self.rooms.clone(),
             media: self.media.clone(),

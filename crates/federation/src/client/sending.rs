@@ -220,7 +220,8 @@ impl Inner {
     }
 }
 
-fn message(
+/// The request as it goes over the wire.
+pub(crate) fn message(
     target: &Target,
     request: &Request,
     authorization: Option<String>,

@@ -66,7 +66,6 @@ pub(crate) enum Sight {
 #[derive(Clone, Copy)]
 pub(crate) enum Memory {
     Used,
-    #[expect(dead_code, reason = "the diagnosis of a server uses it")]
     LeftAside,
 }
 
@@ -113,7 +112,6 @@ impl Discovery {
     }
 
     /// Carries out the plan for a server, without remembering where it is.
-    #[expect(dead_code, reason = "the diagnosis of a server uses it")]
     pub(crate) async fn walk(&self, server_name: &ServerName, memory: Memory) -> Walk {
         self.0.walk(server_name, memory).await
     }

@@ -16,6 +16,7 @@ mod well_known;
 pub(crate) use cache::doubled;
 pub use error::DiscoveryError;
 pub use finder::{Discovery, DiscoveryParts};
+pub(crate) use finder::{Memory, Sight};
 pub use plan::{Ask, Plan, Told, Turn};
 pub use step::{Step, Target};
 pub(crate) use web::AGENT;

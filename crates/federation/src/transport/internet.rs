@@ -48,8 +48,9 @@ impl Internet {
         if let Some(pool) = self.pool.get() {
             return Ok(pool);
         }
-        let config = tls::client_config(&self.extra_ca).map_err(|reason| SendError::SetUp { reason })?;
-        Ok(self.pool.get_or_init(|| Arc::new(Pool::new(config))))
+        let config = tls::client_tls(&self.extra_ca)
+            .map_err(|error| SendError::SetUp { reason: error.to_string() })?;
+        Ok(self.pool.get_or_init(|| Arc::new(Pool::new(tls::for_both_versions(config)))))
     }
 
     async fn records<T>(

@@ -17,6 +17,7 @@ use thiserror::Error;
 pub use address_policy::AddressPolicy;
 pub use body::{Body, BodyError};
 pub use internet::Internet;
+pub use tls::{CaError, client_tls};
 
 /// The network. The real one is [`Internet`]; tests and simulations bring their own
 /// (`fake::Network`, with the feature `fake`).

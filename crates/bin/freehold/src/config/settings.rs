@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use ipnet::IpNet;
+use ruma_common::{OwnedServerName, owned_server_name};
 use serde::Deserialize;
 
 use super::address::Address;
@@ -73,8 +74,10 @@ settings! {
         trusted_proxies: Vec<IpNet> = Vec::new(), default "[]";
         /// Files with certificates of authorities that are trusted beside those of the web, in PEM format.
         extra_ca: Vec<PathBuf> = Vec::new(), default "[]";
-        /// Networks that are asked for what domains publish although they are not of the internet.
+        /// Networks in which other servers and what domains publish are looked for although they are not of the internet.
         allowed_networks: Vec<IpNet> = Vec::new(), default "[]";
+        /// Servers that are asked for the keys of servers that do not answer, in this order.
+        notaries: Vec<OwnedServerName> = vec![owned_server_name!("matrix.org")], default "[\"matrix.org\"]";
         /// How many requests who may send.
         rate_limits: RateLimits = RateLimits::default(), default "";
         /// What is logged, and how.
