@@ -14,8 +14,6 @@ impl Notary for NotaryTenants {
         tenant: &'a Tenant,
         query: &'a NotaryQuery,
     ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>> {
-        Box::pin(async move {
-            self.0.notary(tenant, query).await.map_err(|error| Unserved(Box::new(error)))
-        })
+        Box::pin(async move { self.0.notary(tenant, query).await.map_err(|error| Unserved(Box::new(error))) })
     }
 }

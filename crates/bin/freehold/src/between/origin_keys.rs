@@ -23,8 +23,7 @@ impl OriginKeys for KeysOfOrigins {
         key_id: &'a KeyId,
     ) -> BoxFuture<'a, Box<dyn KeySource + Send + Sync>> {
         let minimum_valid_until_ts = Some(self.clock.now_ts());
-        let wanted =
-            WantedKey { server: origin.to_owned(), key_id: key_id.clone(), minimum_valid_until_ts };
+        let wanted = WantedKey { server: origin.to_owned(), key_id: key_id.clone(), minimum_valid_until_ts };
         Box::pin(async move {
             Box::new(self.keyring.keys_for(&[wanted]).await) as Box<dyn KeySource + Send + Sync>
         })

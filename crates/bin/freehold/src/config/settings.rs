@@ -74,7 +74,8 @@ settings! {
         trusted_proxies: Vec<IpNet> = Vec::new(), default "[]";
         /// Files with certificates of authorities that are trusted beside those of the web, in PEM format.
         extra_ca: Vec<PathBuf> = Vec::new(), default "[]";
-        /// Networks in which other servers and what domains publish are looked for although they are not of the internet.
+        /// Networks in which other servers, and what domains publish, are looked for although they are not of the
+        /// internet.
         allowed_networks: Vec<IpNet> = Vec::new(), default "[]";
         /// Servers that are asked for the keys of servers that do not answer, in this order.
         notaries: Vec<OwnedServerName> = vec![owned_server_name!("matrix.org")], default "[\"matrix.org\"]";
