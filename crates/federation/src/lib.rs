@@ -27,7 +27,6 @@ pub mod fake;
 mod health;
 mod keys;
 pub mod limits;
-mod neighbours;
 mod randomness;
 mod transport;
 
@@ -41,9 +40,8 @@ pub use health::{Health, HealthParts, Outlook};
 /// HTTP, in the version in which requests are taken and answers given.
 pub use hyper::http;
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
-pub use neighbours::{Everybody, Neighbours};
 pub use randomness::{Randomness, SystemRandomness};
 pub use transport::{
-    AddressPolicy, Body, BodyError, CaError, Endpoint, Internet, Looked, LookupError, SendError, SrvRecord, Transport,
-    client_tls,
+    AddressPolicy, Body, BodyError, CaError, Endpoint, Internet, Looked, LookupError, SendError, SrvRecord,
+    Transport, client_tls,
 };

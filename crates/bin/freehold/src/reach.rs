@@ -13,7 +13,7 @@ use freehold_keyring::{FetchPolicy, Notary};
 use freehold_store::{BoxFuture, Clock, Store};
 use freehold_tenancy::{Outside, Tenancy, Unseen};
 
-use crate::between::{DocumentsOfTenants, IdentitiesOfTenants, NeighboursOfTenants};
+use crate::between::{DocumentsOfTenants, IdentitiesOfTenants};
 use crate::cli::Failure;
 use crate::config::Config;
 
@@ -44,7 +44,6 @@ impl Reach {
         let client = Client::new(ClientParts {
             discovery,
             identities: identities.clone(),
-            neighbours: Arc::new(NeighboursOfTenants(tenancy.clone())),
             health,
             clock: clock.clone(),
         });

@@ -21,7 +21,6 @@ use super::request::{Attempt, Request};
 use crate::discovery::{AGENT, Discovery, Target};
 use crate::health::Health;
 use crate::limits::ERROR_BYTES_MAX;
-use crate::neighbours::Neighbours;
 use crate::transport::{Body, SendError};
 
 /// Makes requests to other servers, each in the name of a tenant.
@@ -32,10 +31,8 @@ pub struct Client(Arc<Inner>);
 pub struct ClientParts {
     /// Where servers are; over its network requests are made.
     pub discovery: Discovery,
-    /// Who is hosted here, and signs.
+    /// Who is hosted here, signs, and speaks with whom.
     pub identities: Arc<dyn Identities>,
-    /// With whom tenants speak.
-    pub neighbours: Arc<dyn Neighbours>,
     /// Who answers.
     pub health: Health,
     /// What time it is.
@@ -118,7 +115,7 @@ impl Client {
 
     fn may_ask(&self, tenant: &Tenant, destination: &ServerName) -> Result<(), RequestError> {
         self.is_elsewhere(destination)?;
-        if !self.0.parts.neighbours.speaks_with(tenant, destination) {
+        if !self.0.parts.identities.speak(tenant, destination) {
             return Err(RequestError::NotSpokenWith { server_name: destination.to_owned() });
         }
         let now_ts = self.0.parts.clock.now_ts();
