@@ -5,6 +5,7 @@
 //! - [`Health`] knows which servers do not answer, and leaves them in peace.
 //! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
 //! - [`Doctor`] says why a server cannot be reached, and why tenants cannot be.
+//! - [`Ingest`] takes the events that others bring, and asks for what is missing.
 //!
 //! All of it goes over a [`Transport`]: the [`Internet`], or a network in memory (with the feature `fake`), so that tests
 //! and simulations need no sockets.
@@ -25,6 +26,7 @@ mod doctor;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod health;
+mod ingest;
 mod keys;
 pub mod limits;
 mod randomness;
@@ -39,6 +41,10 @@ pub use doctor::{Contact, Diagnosis, Doctor, Place, Reach, Seen, TenantReach};
 pub use health::{Health, HealthParts, Outlook};
 /// HTTP, in the version in which requests are taken and answers given.
 pub use hyper::http;
+pub use ingest::{
+    Asking, CaughtUp, ClientFetching, Fetching, Ingest, IngestParts, MissingQuery, NoAnswer, StateIds,
+    TakeError, Taken, TakenEvents, WholeState,
+};
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
 pub use randomness::{Randomness, SystemRandomness};
 pub use transport::{

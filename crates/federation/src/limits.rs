@@ -83,3 +83,50 @@ pub const DOCTOR_TIME_MS: u64 = 10_000;
 
 const MINUTE_MS: i64 = 60 * 1000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// How many events of one room are taken at a time; a transaction has "a maximum of 50 PDUs".
+pub const TAKEN_MAX: usize = 50;
+/// For how long one server is waited for before the next one is asked, too, when events are missing.
+pub const INGEST_HEDGE_MS: u64 = 3_000;
+/// How long a search for what is missing for one event may take.
+pub const FLIGHT_TIME_MS: u64 = 60_000;
+/// How many events are looked at in one search, those of whole states not counted.
+pub const FLIGHT_EVENTS_MAX: usize = 5_000;
+/// How many servers are asked in one search.
+pub const FLIGHT_SERVERS_MAX: usize = 5;
+/// How many searches wait for each other in one room.
+pub const FLIGHT_WAITING_MAX: usize = 16;
+/// For how long no search begins in a room for a server whose last one was in vain; it doubles with each further one.
+pub const FLIGHT_BACKOFF_MIN_MS: i64 = 10_000;
+/// The longest such wait.
+pub const FLIGHT_BACKOFF_MAX_MS: i64 = 30 * MINUTE_MS;
+/// How many such waits are remembered.
+pub const FLIGHT_BLAMES_MAX: usize = 10_000;
+/// How many events between are asked for at a time.
+pub const GAP_PAGE: usize = 20;
+/// How often events between are asked for, for one event.
+pub const GAP_ROUNDS_MAX: usize = 10;
+/// How many events between are fetched for one event; before those the state is asked for.
+pub const GAP_EVENTS_MAX: usize = 200;
+/// How many states are asked for in one search.
+pub const GIVEN_STATES_MAX: usize = 4;
+/// How many events a state and its auth chain may have.
+pub const STATE_EVENTS_MAX: usize = 500_000;
+/// How many bytes a whole state may have.
+pub const STATE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How many events are fetched one by one.
+pub const SINGLE_EVENTS_MAX: usize = 200;
+/// How many of those are asked for at a time.
+pub const EVENTS_AT_ONCE: usize = 8;
+/// How often auth events of auth events are asked for.
+pub const CHAIN_ROUNDS_MAX: usize = 20;
+/// How many events of history are asked for at a time.
+pub const BACKFILL_PAGE: usize = 100;
+/// Before how many events history is asked for at a time.
+pub const BACKFILL_FROM_MAX: usize = 20;
+/// How long a policy server may take.
+pub const POLICY_TIME_MS: u64 = 10_000;
+/// In how many rooms others are asked for what was missed.
+pub const CATCH_UP_ROOMS_MAX: usize = 10_000;
+/// In how many of them at a time.
+pub const CATCH_UP_AT_ONCE: usize = 16;

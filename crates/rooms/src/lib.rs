@@ -58,7 +58,7 @@ pub use policy::RoomPolicy;
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
 };
-pub use receive::{Incoming, PastEvent};
+pub use receive::{Delivery, Incoming, Look, PastEvent};
 pub use redact::Redaction;
 pub use rooms::{Outside, Rooms, RoomsSettings};
 pub use send::NewEvent;

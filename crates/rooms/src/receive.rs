@@ -1,8 +1,9 @@
 //! Events that were made elsewhere: the one way in.
 
+use freehold_event::Pdu;
 use freehold_event_auth::Refusal;
 use freehold_room::{Dropped, Fetch, GivenError, Refused, ServerAcl};
-use freehold_signing::KeySource;
+use freehold_signing::{KeySource, Signature};
 use ruma_common::{OwnedEventId, RoomId, ServerName};
 
 use crate::error::ActionError;
@@ -38,6 +39,26 @@ impl Incoming {
     }
 }
 
+/// An event that another server made, with what was learnt about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The event in federation format.
+    pub json: &'a [u8],
+    /// The state before it as another server gave it, for one of which not all `prev_events` can be had.
+    pub state: Option<&'a [OwnedEventId]>,
+    /// The signature that the room's policy server gave when it was asked about the event.
+    pub policy: Option<(&'a ServerName, &'a Signature)>,
+}
+
+/// What there is to say of an event before its room is locked.
+#[derive(Clone, Debug)]
+pub enum Look {
+    /// It is known.
+    Known(OwnedEventId),
+    /// It is well-formed and not known.
+    New(Box<Pdu>),
+}
+
 /// An event of the time before what is here.
 #[derive(Clone, Copy, Debug)]
 pub struct PastEvent<'a> {
@@ -63,39 +84,52 @@ impl Rooms {
         json: &[u8],
         keys: &(dyn KeySource + Sync),
     ) -> Result<Incoming, ActionError> {
-        tried!(self.try_receive(room_id, json, None, keys))
+        self.deliver(room_id, Delivery { json, state: None, policy: None }, keys).await
     }
 
-    /// Receives an event of which not all `prev_events` can be had, with the state before it as another server gave it.
-    /// The events of that state are known ([`Rooms::receive_outliers`]); those that are not are in the answer. What was
+    /// Receives an event as [`Rooms::receive`] does, with what was learnt about it.
+    ///
+    /// The events of a given state are known ([`Rooms::receive_outliers`]); those that are not are in the answer. What was
     /// rejected counts for nothing in it, and what is known here of the state is resolved with it.
     ///
     /// # Errors
     /// As those of [`Rooms::receive`].
-    pub async fn receive_with_state(
+    pub async fn deliver(
         &self,
         room_id: &RoomId,
-        (json, state): (&[u8], &[OwnedEventId]),
+        delivery: Delivery<'_>,
         keys: &(dyn KeySource + Sync),
     ) -> Result<Incoming, ActionError> {
-        tried!(self.try_receive(room_id, json, Some(state), keys))
+        tried!(self.try_receive(room_id, delivery, keys))
+    }
+
+    /// Looks at an event before anything is done about it: whose keys are needed, what it follows, whether it is known.
+    ///
+    /// # Errors
+    /// As those of [`Rooms::receive`]; the inner one is about the event.
+    pub async fn look_at(&self, room_id: &RoomId, json: &[u8]) -> Result<Result<Look, Dropped>, ActionError> {
+        self.entrance(room_id, Known::Settled).await?.look(json).await
     }
 
     async fn try_receive(
         &self,
         room_id: &RoomId,
-        json: &[u8],
-        state: Option<&[OwnedEventId]>,
+        delivery: Delivery<'_>,
         keys: &(dyn KeySource + Sync),
     ) -> Result<Incoming, ActionError> {
         let entrance = self.entrance(room_id, Known::Settled).await?;
-        let signed = match entrance.check(json, freehold_room::parse, keys).await? {
+        let mut signed = match entrance.check(delivery.json, freehold_room::parse, keys).await? {
             Checked::Signed(signed) => *signed,
             Checked::Done(incoming) => return Ok(incoming),
         };
+        if let Some((server, signature)) = delivery.policy
+            && let Ok(recommended) = signed.with_policy_signature(server, signature)
+        {
+            signed = recommended;
+        }
         // The room is not locked before here.
         let mut work = Work::begin(self, room_id).await?;
-        let kept = match work.receive_foreign(signed, Arrival::New(state)).await? {
+        let kept = match work.receive_foreign(signed, Arrival::New(delivery.state)).await? {
             Incoming::Kept(refused) => refused,
             other => return Ok(other),
         };

@@ -1,16 +1,17 @@
 //! The servers in a room, and what they are told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use freehold_room::Event;
 use freehold_store::tables::rooms::{
-    MISSING_PREVS, Membership, OUTGOING, OutgoingRow, ROOM_SERVERS, RoomServerRow,
+    CURRENT_STATE, MISSING_PREVS, Membership, OUTGOING, OutgoingRow, ROOM_SERVERS, RoomServerRow,
 };
 use freehold_store::{EventNumber, Order, Position, RoomNumber, Snapshot, Tenant, TenantNumber};
 use ruma_common::{OwnedEventId, OwnedServerName, ServerName, UserId};
 
 use crate::error::ActionError;
-use crate::read::{Reader, Unreadable};
+use crate::read::{Reader, RoomFacts, Unreadable};
 use crate::rooms::Rooms;
 use crate::work::Work;
 use crate::write::membership_of;
@@ -135,6 +136,32 @@ impl Reader {
         server: &ServerName,
     ) -> Result<Option<RoomServerRow>, Unreadable> {
         Ok(self.snapshot.get(&ROOM_SERVERS, &(room, server.to_owned())).await?)
+    }
+
+    /// Up to `limit` rooms that tenants share with other servers, those in which something happened last first, each with a
+    /// tenant that is in it.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn shared_rooms(&self, limit: usize) -> Result<Vec<(Arc<RoomFacts>, Tenant)>, Unreadable> {
+        let mut rooms = self.snapshot.scan_prefix(&CURRENT_STATE, &(), Order::Ascending, usize::MAX).await?;
+        rooms.sort_by_key(|(_, row)| std::cmp::Reverse(row.last));
+        let mut shared = Vec::new();
+        for (number, _) in rooms {
+            if shared.len() >= limit {
+                break;
+            }
+            let servers = self.servers_in(number).await?;
+            let tenant = |server: &OwnedServerName| self.rooms.0.outside.identities.tenant(server);
+            let tenants: Vec<Tenant> = servers.iter().filter_map(|(server, _)| tenant(server)).collect();
+            if tenants.len() < servers.len()
+                && let Some(tenant) = tenants.into_iter().next()
+                && let Some(room) = self.room(number).await?
+            {
+                shared.push((room, tenant));
+            }
+        }
+        Ok(shared)
     }
 
     /// Events of a room that are missing, each with an event that follows it: where history ends here, and what else is not

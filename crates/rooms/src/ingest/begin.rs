@@ -13,7 +13,7 @@ use crate::work::Work;
 
 impl Rooms {
     /// Begins a room of others with its create event. The event is an outlier, the room has no state and nobody in it until
-    /// the first event is received, mostly a join with the state before it ([`Rooms::receive_with_state`]).
+    /// the first event is received, mostly a join with the state before it ([`Rooms::deliver`]).
     ///
     /// # Errors
     /// Those of the store. What is wrong with the event is in the answer.

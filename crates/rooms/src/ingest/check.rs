@@ -6,19 +6,19 @@ use freehold_event::{Pdu, RoomVersion};
 use freehold_room::Dropped;
 use freehold_signing::{KeySource, SignedPdu};
 use freehold_store::RoomNumber;
-use freehold_store::tables::rooms::{EVENTS, EventRow, Standing};
+use freehold_store::tables::rooms::{EVENTS, EventRow};
 use ruma_common::{EventId, RoomId};
 
 use super::order::in_order;
 use crate::error::ActionError;
 use crate::read::{Reader, RoomFacts};
-use crate::receive::Incoming;
+use crate::receive::{Incoming, Look};
 use crate::rooms::Rooms;
 
 /// Which events are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// Those about which everything is said: not outliers.
+    /// Those about which everything is said: they stand in the graph, with the state before them. Outliers do not.
     Settled,
     /// All that are here.
     AtAll,
@@ -27,7 +27,7 @@ pub(crate) enum Known {
 impl Known {
     /// Whether the event of a row is known.
     pub(crate) fn is(self, row: &EventRow) -> bool {
-        self == Known::AtAll || row.standing != Standing::Outlier
+        self == Known::AtAll || row.state_before.is_some()
     }
 }
 
@@ -79,6 +79,17 @@ impl Entrance {
             Ok(signed) => Checked::Signed(Box::new(signed)),
             Err(dropped) => Checked::Done(Incoming::Dropped(dropped)),
         })
+    }
+
+    pub(crate) async fn look(&self, json: &[u8]) -> Result<Result<Look, Dropped>, ActionError> {
+        let pdu = match freehold_room::parse_past(json, self.room.version, &self.room.room_id) {
+            Ok(pdu) => pdu,
+            Err(dropped) => return Ok(Err(dropped)),
+        };
+        Ok(Ok(match self.is_known(pdu.event_id()).await? {
+            true => Look::Known(pdu.event_id().to_owned()),
+            false => Look::New(Box::new(pdu)),
+        }))
     }
 
     async fn is_known(&self, event_id: &EventId) -> Result<bool, ActionError> {

@@ -97,6 +97,10 @@ impl Work {
             self.beside.settled.push(EventNumber(receipt.event.number));
         }
         self.note_edges(&receipt).await?;
+        // What comes next in the same change reads states that are not in the store yet.
+        for (id, bytes) in &receipt.nodes {
+            self.shelf.put_node(*id, bytes.clone());
+        }
         let refused = receipt.refused.clone();
         let event = self.stage(receipt, numbers);
         if event.standing == Standing::Accepted {

@@ -6,6 +6,7 @@
 mod bundled;
 mod client_event;
 mod event;
+mod gaps;
 mod state;
 mod timeline;
 mod visibility;

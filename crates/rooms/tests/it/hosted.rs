@@ -131,7 +131,7 @@ impl World {
             identities: Arc::clone(hosted) as Arc<dyn Identities>,
             profiles: Arc::new(NoProfiles),
             remote: Arc::new(freehold_rooms::NoRemoteServers),
-            clock: Arc::new(Ticking(AtomicI64::new(1_700_000_000_000))),
+            clock: Arc::new(Ticking(AtomicI64::new(1_767_225_600_000))),
         };
         Rooms::new(store.clone(), interner.clone(), outside, RoomsSettings::default())
     }

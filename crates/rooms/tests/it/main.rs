@@ -7,6 +7,8 @@
 )]
 
 mod changes;
+mod delivered;
+mod elsewhere;
 #[allow(dead_code, reason = "the program that measures uses it too")]
 mod hosted;
 mod many;

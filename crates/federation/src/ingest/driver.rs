@@ -1,0 +1,293 @@
+//! Takes the events that other servers bring.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use freehold_event::Pdu;
+use freehold_event_auth::Refusal;
+use freehold_room::{Dropped, GivenError, Refused};
+use freehold_rooms::{
+    ActionError, Delivery, Identities, Incoming, Look, Reader, RoomFacts, Rooms, Unreadable,
+};
+use freehold_signing::{KeySource, Signature, WantedKey, wanted_keys};
+use freehold_store::{Clock, Tenant};
+use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
+use tokio::time::timeout;
+
+use super::fetching::{Asking, Fetching, NoAnswer};
+use super::flight::{Flight, Flights, Found, Piece};
+use crate::limits::{FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, POLICY_TIME_MS, TAKEN_MAX};
+
+/// Takes the events that other servers bring. A clone is another handle on the same.
+#[derive(Clone)]
+pub struct Ingest(pub(super) Arc<Inner>);
+
+/// What an [`Ingest`] is made of.
+pub struct IngestParts {
+    /// Where events go.
+    pub rooms: Rooms,
+    /// Who is hosted here: they are asked for nothing.
+    pub identities: Arc<dyn Identities>,
+    /// Asks others.
+    pub fetching: Arc<dyn Fetching>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+pub(super) struct Inner {
+    pub(super) parts: IngestParts,
+    pub(super) flights: Flights,
+}
+
+/// What became of an event that is here now.
+#[derive(Debug)]
+pub enum Taken {
+    /// It was known already.
+    Known,
+    /// It was accepted.
+    Accepted,
+    /// It is kept, and not shown.
+    Refused(Refused),
+}
+
+/// Why an event is not here.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TakeError {
+    /// The tenant is not in the room.
+    #[error("the room is not known here")]
+    UnknownRoom,
+    /// The access control list of the room shuts the server out that brought it.
+    #[error("the access control list of the room shuts the server out")]
+    ShutOut,
+    /// There were too many at once.
+    #[error("too many events at once")]
+    TooMany,
+    /// It is no event of the room that could be received.
+    #[error(transparent)]
+    Dropped(#[from] Dropped),
+    /// What it follows, or what authorises it, could not be had.
+    #[error("what the event refers to cannot be had")]
+    Missing(#[source] NoAnswer),
+    /// By the state that a server gave it is not allowed; nothing is said for ever.
+    #[error("the event is not allowed by the state that a server gave")]
+    Unsettled(#[source] Refusal),
+    /// What a server gave as the state before it is none of the room.
+    #[error("the state that a server gave is none of the room")]
+    BadState(#[source] GivenError),
+    /// What it follows is being looked for already, or was lately in vain.
+    #[error("what the event refers to could not be had lately")]
+    Waiting,
+    /// A fault here.
+    #[error(transparent)]
+    Here(#[from] ActionError),
+}
+
+impl From<Unreadable> for TakeError {
+    fn from(error: Unreadable) -> Self {
+        TakeError::Here(error.into())
+    }
+}
+
+/// What became of each event, in the order in which they came, by the ids of those that are events at all.
+pub type TakenEvents = Vec<(Option<OwnedEventId>, Result<Taken, TakeError>)>;
+
+impl Ingest {
+    /// A driver of rooms.
+    pub fn new(parts: IngestParts) -> Self {
+        Ingest(Arc::new(Inner { parts, flights: Flights::default() }))
+    }
+
+    /// Takes events of a room that a server brought to a tenant, in their order. What is missing for them is fetched.
+    pub async fn take(
+        &self,
+        tenant: &Tenant,
+        origin: &ServerName,
+        room_id: &RoomId,
+        events: Vec<String>,
+    ) -> TakenEvents {
+        let visit = match self.0.visit(tenant, origin, room_id).await {
+            Ok(visit) => visit,
+            Err(error) => return self.0.refused(error, events),
+        };
+        let mut taken = Vec::with_capacity(events.len());
+        let mut fresh = Vec::new();
+        for (place, json) in events.into_iter().enumerate() {
+            if place >= TAKEN_MAX {
+                taken.push((None, Err(TakeError::TooMany)));
+                continue;
+            }
+            match self.0.parts.rooms.look_at(room_id, json.as_bytes()).await {
+                Ok(Ok(Look::Known(event_id))) => taken.push((Some(event_id), Ok(Taken::Known))),
+                Ok(Ok(Look::New(pdu))) => {
+                    taken.push((Some(pdu.event_id().to_owned()), Ok(Taken::Known)));
+                    fresh.push((place, Piece { pdu, json }));
+                }
+                Ok(Err(dropped)) => taken.push((None, Err(dropped.into()))),
+                Err(error) => taken.push((None, Err(error.into()))),
+            }
+        }
+        if fresh.is_empty() {
+            return taken;
+        }
+        let keys = self.0.keys(fresh.iter().map(|(_, piece)| &*piece.pdu)).await;
+        for (place, piece) in fresh {
+            let done = self.0.take_one(&visit, &piece, &*keys).await;
+            if let Some(answer) = taken.get_mut(place) {
+                answer.1 = done;
+            }
+        }
+        taken
+    }
+}
+
+/// A server that brings a tenant events of a room.
+pub(super) struct Visit<'a> {
+    tenant: &'a Tenant,
+    origin: &'a ServerName,
+    room: Arc<RoomFacts>,
+}
+
+impl Inner {
+    async fn visit<'a>(
+        &self,
+        tenant: &'a Tenant,
+        origin: &'a ServerName,
+        room_id: &RoomId,
+    ) -> Result<Visit<'a>, TakeError> {
+        let reader = self.parts.rooms.reader().map_err(|error| TakeError::Here(error.into()))?;
+        let number = reader.room_number(room_id).await?.ok_or(TakeError::UnknownRoom)?;
+        let room = reader.room(number).await?.ok_or(TakeError::UnknownRoom)?;
+        if !reader.is_in_room(tenant.number(), number).await? {
+            return Err(TakeError::UnknownRoom);
+        }
+        match reader.current_state(number).await?.admits(origin).await? {
+            true => Ok(Visit { tenant, origin, room }),
+            false => Err(TakeError::ShutOut),
+        }
+    }
+
+    /// All events are refused for the same reason.
+    fn refused(&self, error: TakeError, events: Vec<String>) -> TakenEvents {
+        let again = |error: &TakeError| match error {
+            TakeError::ShutOut => TakeError::ShutOut,
+            _ => TakeError::UnknownRoom,
+        };
+        let mut taken: TakenEvents = events.iter().map(|_| (None, Err(again(&error)))).collect();
+        if let Some(first) = taken.first_mut() {
+            first.1 = Err(error);
+        }
+        taken
+    }
+
+    async fn keys(&self, events: impl Iterator<Item = &Pdu>) -> Box<dyn KeySource + Send + Sync> {
+        let wanted: Vec<WantedKey> = events.filter_map(|pdu| wanted_keys(pdu).ok()).flatten().collect();
+        self.parts.fetching.keys(&wanted).await
+    }
+
+    async fn take_one(
+        &self,
+        visit: &Visit<'_>,
+        piece: &Piece,
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<Taken, TakeError> {
+        let room_id = &visit.room.room_id;
+        let asking = Asking { tenant: visit.tenant, at: visit.origin, room_id };
+        let policy = self.policy(asking, &piece.pdu).await?;
+        let policy = policy.as_ref().map(|(server, signature)| (&**server, signature));
+        let delivery = Delivery { json: piece.json.as_bytes(), state: None, policy };
+        match self.parts.rooms.deliver(room_id, delivery, keys).await? {
+            Incoming::Fetch(_) => self.take_with_missing(visit, piece).await,
+            incoming => taken(incoming),
+        }
+    }
+
+    /// Takes an event once what is missing for it is there.
+    async fn take_with_missing(&self, visit: &Visit<'_>, piece: &Piece) -> Result<Taken, TakeError> {
+        let (room_id, origin) = (&visit.room.room_id, visit.origin);
+        let line =
+            self.flights.enter(room_id, origin, self.parts.clock.now_ts()).ok_or(TakeError::Waiting)?;
+        let search = async {
+            let _turn = line.lock().await;
+            let flight = self.flight(visit, piece).await?;
+            flight.complete(piece).await.map_err(TakeError::Missing)
+        };
+        let done = timeout(Duration::from_millis(FLIGHT_TIME_MS), search).await;
+        let done = done.unwrap_or(Err(TakeError::Missing(NoAnswer::TooSlow)));
+        let found = if done.is_ok() { Found::All } else { Found::NotAll };
+        self.flights.end(room_id, origin, (found, self.parts.clock.now_ts()));
+        match done? {
+            Incoming::Fetch(_) => Err(TakeError::Missing(NoAnswer::Useless("something is still missing"))),
+            incoming => taken(incoming),
+        }
+    }
+
+    async fn flight<'a>(&'a self, visit: &Visit<'a>, piece: &Piece) -> Result<Flight<'a>, TakeError> {
+        let reader = self.parts.rooms.reader().map_err(|error| TakeError::Here(error.into()))?;
+        let first = [visit.origin.to_owned(), piece.pdu.sender().server_name().to_owned()];
+        let servers = self.servers(&reader, &visit.room, &first).await?;
+        let left = AtomicUsize::new(FLIGHT_EVENTS_MAX);
+        Ok(Flight { inner: self, tenant: visit.tenant, room: Arc::clone(&visit.room), servers, left })
+    }
+
+    /// Whom to ask about a room: some servers first, then those with the most people in it; no tenants.
+    pub(super) async fn servers(
+        &self,
+        reader: &Reader,
+        room: &RoomFacts,
+        first: &[OwnedServerName],
+    ) -> Result<Vec<OwnedServerName>, Unreadable> {
+        let mut others = reader.servers_in(room.number).await?;
+        others.sort_by_key(|(_, row)| std::cmp::Reverse(row.joined));
+        let mut servers: Vec<OwnedServerName> = Vec::with_capacity(FLIGHT_SERVERS_MAX);
+        for server in first.iter().chain(others.iter().map(|(server, _)| server)) {
+            if servers.len() < FLIGHT_SERVERS_MAX
+                && !servers.contains(server)
+                && self.parts.identities.tenant(server).is_none()
+            {
+                servers.push(server.clone());
+            }
+        }
+        Ok(servers)
+    }
+
+    /// The signature of the room's policy server on an event that has none and needs it. Without an answer the event goes
+    /// on without, and is soft-failed:
+    ///
+    /// > If the Policy Server's signature is invalid or missing, the homeserver SHOULD ask for a new signature. If the event
+    /// > still does not have a valid Policy Server signature, the event is *not* recommended for inclusion.
+    pub(super) async fn policy(
+        &self,
+        asking: Asking<'_>,
+        pdu: &Pdu,
+    ) -> Result<Option<(OwnedServerName, Signature)>, ActionError> {
+        let reader = self.parts.rooms.reader()?;
+        let Some(room) = reader.room_number(asking.room_id).await? else { return Ok(None) };
+        let Some(policy) = reader.policy_server_to_ask(room, pdu).await? else { return Ok(None) };
+        let Ok(server) = ServerName::parse(policy.server_name()) else { return Ok(None) };
+        let asked = self.parts.fetching.policy_signature(Asking { at: &server, ..asking }, pdu);
+        let answer = timeout(Duration::from_millis(POLICY_TIME_MS), asked).await;
+        Ok(answer.ok().and_then(Result::ok).map(|signature| (server, signature)))
+    }
+}
+
+/// What came of an event for which nothing is missing.
+pub(super) fn taken(incoming: Incoming) -> Result<Taken, TakeError> {
+    match incoming {
+        Incoming::Known | Incoming::Unasked => Ok(Taken::Known),
+        Incoming::Kept(None) => Ok(Taken::Accepted),
+        Incoming::Kept(Some(refused)) => Ok(Taken::Refused(refused)),
+        Incoming::Dropped(dropped) => Err(TakeError::Dropped(dropped)),
+        Incoming::Unsettled(refusal) => Err(TakeError::Unsettled(refusal)),
+        Incoming::BadState(error) => Err(TakeError::BadState(error)),
+        Incoming::Fetch(_) => Err(TakeError::Waiting),
+    }
+}
+
+impl fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingest").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,166 @@
+//! One search for what is missing in a room: one at a time in each room, within bounds.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use freehold_event::Pdu;
+use freehold_rooms::{Delivery, Incoming, Look, RoomFacts, Rooms};
+use freehold_signing::{KeySource, WantedKey, wanted_keys};
+use freehold_store::Tenant;
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
+
+use super::driver::Inner;
+use super::fetching::{Asking, NoAnswer};
+use crate::limits::{FLIGHT_BACKOFF_MAX_MS, FLIGHT_BACKOFF_MIN_MS, FLIGHT_BLAMES_MAX, FLIGHT_WAITING_MAX};
+
+/// The searches that go on, and who began one in vain.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<Going>);
+
+#[derive(Default)]
+struct Going {
+    rooms: BTreeMap<OwnedRoomId, Arc<async_lock::Mutex<()>>>,
+    blames: BTreeMap<(OwnedRoomId, OwnedServerName), Blame>,
+}
+
+/// A server that brought an event for which nobody could give what was missing.
+#[derive(Clone, Copy)]
+struct Blame {
+    wait_ms: i64,
+    until_ts: i64,
+}
+
+impl Flights {
+    /// The place in line for the search in a room; `None` when too many wait, or the server's last one was in vain.
+    pub(super) fn enter(
+        &self,
+        room_id: &RoomId,
+        origin: &ServerName,
+        now_ts: i64,
+    ) -> Option<Arc<async_lock::Mutex<()>>> {
+        let mut going = self.lock();
+        let blame = going.blames.get(&(room_id.to_owned(), origin.to_owned()));
+        if blame.is_some_and(|blame| now_ts < blame.until_ts) {
+            return None;
+        }
+        going.rooms.retain(|_, line| Arc::strong_count(line) > 1);
+        let line = going.rooms.entry(room_id.to_owned()).or_default();
+        (Arc::strong_count(line) <= FLIGHT_WAITING_MAX).then(|| Arc::clone(line))
+    }
+
+    /// Notes how a search ended that a server was the reason for.
+    pub(super) fn end(&self, room_id: &RoomId, origin: &ServerName, (found, now_ts): (Found, i64)) {
+        let mut going = self.lock();
+        let key = (room_id.to_owned(), origin.to_owned());
+        if found == Found::All {
+            going.blames.remove(&key);
+            return;
+        }
+        if going.blames.len() >= FLIGHT_BLAMES_MAX {
+            going.blames.retain(|_, blame| now_ts < blame.until_ts);
+        }
+        let last = going.blames.get(&key).map_or(0, |blame| blame.wait_ms);
+        let wait_ms = last.saturating_mul(2).clamp(FLIGHT_BACKOFF_MIN_MS, FLIGHT_BACKOFF_MAX_MS);
+        if going.blames.len() < FLIGHT_BLAMES_MAX {
+            going.blames.insert(key, Blame { wait_ms, until_ts: now_ts.saturating_add(wait_ms) });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Going> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// What was missing came.
+    All,
+    /// It did not.
+    NotAll,
+}
+
+/// A search for what is missing.
+pub(super) struct Flight<'a> {
+    pub(super) inner: &'a Inner,
+    pub(super) tenant: &'a Tenant,
+    pub(super) room: Arc<RoomFacts>,
+    /// Whom to ask, in this order.
+    pub(super) servers: Vec<OwnedServerName>,
+    /// How many more events may be fetched.
+    pub(super) left: AtomicUsize,
+}
+
+/// An event that came, not looked at any further than its format.
+pub(super) struct Piece {
+    pub(super) pdu: Box<Pdu>,
+    pub(super) json: String,
+}
+
+impl<'a> Flight<'a> {
+    pub(super) fn asking(&'a self, at: &'a ServerName) -> Asking<'a> {
+        Asking { tenant: self.tenant, at, room_id: &self.room.room_id }
+    }
+
+    pub(super) fn rooms(&self) -> &Rooms {
+        &self.inner.parts.rooms
+    }
+
+    pub(super) fn room_id(&self) -> &RoomId {
+        &self.room.room_id
+    }
+
+    /// Takes some events off what may still be fetched.
+    pub(super) fn spend(&self, events: usize) -> Result<(), NoAnswer> {
+        let spend = |left: usize| left.checked_sub(events);
+        let spent = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend);
+        spent.map(|_| ()).map_err(|_| NoAnswer::TooMuch)
+    }
+
+    /// The events of an answer that are well-formed and not known, by id. What is neither is passed over.
+    pub(super) async fn look(&self, texts: Vec<String>) -> Result<BTreeMap<OwnedEventId, Piece>, NoAnswer> {
+        self.spend(texts.len())?;
+        self.look_unspent(texts).await
+    }
+
+    /// The same for an answer that has a bound of its own.
+    pub(super) async fn look_unspent(
+        &self,
+        texts: Vec<String>,
+    ) -> Result<BTreeMap<OwnedEventId, Piece>, NoAnswer> {
+        let mut pieces = BTreeMap::new();
+        for json in texts {
+            let look = self.rooms().look_at(self.room_id(), json.as_bytes()).await.map_err(here)?;
+            if let Ok(Look::New(pdu)) = look {
+                pieces.insert(pdu.event_id().to_owned(), Piece { pdu, json });
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// The keys for some events.
+    pub(super) async fn keys(&self, pieces: impl Iterator<Item = &Pdu>) -> Box<dyn KeySource + Send + Sync> {
+        let wanted: Vec<WantedKey> = pieces.filter_map(|pdu| wanted_keys(pdu).ok()).flatten().collect();
+        self.inner.parts.fetching.keys(&wanted).await
+    }
+
+    /// Receives an event, once its room's policy server was asked about it if it has to be.
+    pub(super) async fn receive(
+        &self,
+        piece: &Piece,
+        state: Option<&[OwnedEventId]>,
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<Incoming, NoAnswer> {
+        let policy =
+            self.inner.policy(self.asking(self.tenant.server_name()), &piece.pdu).await.map_err(here)?;
+        let policy = policy.as_ref().map(|(server, signature)| (&**server, signature));
+        let delivery = Delivery { json: piece.json.as_bytes(), state, policy };
+        self.rooms().deliver(self.room_id(), delivery, keys).await.map_err(here)
+    }
+}
+
+/// A fault of ours.
+pub(super) fn here(error: impl std::error::Error + Send + Sync + 'static) -> NoAnswer {
+    NoAnswer::Here(Box::new(error))
+}

@@ -1,0 +1,88 @@
+//! The state before an event, where it cannot be derived here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use freehold_rooms::Incoming;
+use freehold_signing::KeySource;
+use ruma_common::{EventId, OwnedEventId, OwnedServerName};
+
+use super::fetching::{NoAnswer, StateIds, WholeState};
+use super::flight::{Flight, Piece};
+use crate::limits::{SINGLE_EVENTS_MAX, STATE_EVENTS_MAX};
+
+impl Flight<'_> {
+    /// Receives an event with the state before it as the first server gives it whose answer holds.
+    pub(super) async fn receive_with_given_state(
+        &self,
+        piece: &Piece,
+        keys: &(dyn KeySource + Sync),
+    ) -> Result<Incoming, NoAnswer> {
+        let mut last = NoAnswer::Nobody;
+        for server in &self.servers {
+            let state = match self.given_state(server, piece.pdu.event_id()).await {
+                Ok(state) => state,
+                Err(NoAnswer::TooMuch) => return Err(NoAnswer::TooMuch),
+                Err(error) => {
+                    last = error;
+                    continue;
+                }
+            };
+            match self.receive(piece, Some(&state), keys).await? {
+                // Another server may say something else.
+                Incoming::BadState(_) => last = NoAnswer::Useless("no state of the room"),
+                Incoming::Unsettled(_) => last = NoAnswer::Useless("its state does not allow the event"),
+                Incoming::Fetch(_) => last = NoAnswer::Useless("events of its state cannot be had"),
+                incoming => return Ok(incoming),
+            }
+        }
+        Err(last)
+    }
+
+    /// The ids of the state before an event as a server says it; all of the events are here afterwards.
+    pub(super) async fn given_state(
+        &self,
+        server: &OwnedServerName,
+        event_id: &EventId,
+    ) -> Result<Vec<OwnedEventId>, NoAnswer> {
+        let asking = self.asking(server);
+        let StateIds { pdu_ids, auth_chain_ids } =
+            self.inner.parts.fetching.state_ids(asking, event_id).await?;
+        if pdu_ids.is_empty() || pdu_ids.len().saturating_add(auth_chain_ids.len()) > STATE_EVENTS_MAX {
+            return Err(NoAnswer::Useless("too many events, or none"));
+        }
+        let named: BTreeSet<OwnedEventId> = pdu_ids.iter().chain(&auth_chain_ids).cloned().collect();
+        let named: Vec<OwnedEventId> = named.into_iter().collect();
+        let missing: BTreeSet<OwnedEventId> = self.unknown(&named).await?.into_iter().collect();
+        if missing.is_empty() {
+            return Ok(pdu_ids);
+        }
+        let came = match missing.len() > SINGLE_EVENTS_MAX / 4 {
+            true => self.whole_state(server, event_id, &missing).await?,
+            false => BTreeMap::new(),
+        };
+        // Of the auth chain, what is named is enough.
+        let wanted = self.unknown(&pdu_ids).await?.into_iter().collect();
+        self.keep_outliers(wanted, came).await?;
+        Ok(pdu_ids)
+    }
+
+    /// The events of a state and of its auth chain that are missing. Others are not looked at.
+    async fn whole_state(
+        &self,
+        server: &OwnedServerName,
+        event_id: &EventId,
+        missing: &BTreeSet<OwnedEventId>,
+    ) -> Result<BTreeMap<OwnedEventId, Piece>, NoAnswer> {
+        let state = self.inner.parts.fetching.state(self.asking(server), event_id).await?;
+        let WholeState { pdus, auth_chain } = state;
+        if pdus.len().saturating_add(auth_chain.len()) > STATE_EVENTS_MAX {
+            return Err(NoAnswer::TooMuch);
+        }
+        let mut pieces = BTreeMap::new();
+        for texts in [pdus, auth_chain] {
+            pieces.extend(self.look_unspent(texts).await?);
+        }
+        pieces.retain(|id, _| missing.contains(id));
+        Ok(pieces)
+    }
+}
