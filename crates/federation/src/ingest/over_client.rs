@@ -187,7 +187,7 @@ impl Fetching for ClientFetching {
                 .and_then(|keys| keys.get(POLICY_SERVER_KEY_ID))
                 .and_then(Value::as_str)
                 .ok_or(NoAnswer::Useless("no signature of a policy server"))?;
-            Signature::from_base64(signature).map_err(|_| NoAnswer::Useless("no signature"))
+            Signature::from_base64(signature).ok_or(NoAnswer::Useless("no signature"))
         })
     }
 }
