@@ -3,6 +3,7 @@
 //! - [`Discovery`] finds a server by its name, with the steps of the specification ([`Plan`]).
 //! - [`Client`] makes requests in the name of a tenant, signed, within bounds of time and size.
 //! - [`Health`] knows which servers do not answer, and leaves them in peace.
+//! - [`Remote`] asks what rooms want to know of other servers.
 //! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
 //! - [`Doctor`] says why a server cannot be reached, and why tenants cannot be.
 //! - [`Ingest`] takes the events that others bring, and asks for what is missing.
@@ -30,6 +31,7 @@ mod ingest;
 mod keys;
 pub mod limits;
 mod randomness;
+mod remote;
 mod transport;
 
 pub use client::{Answer, Attempt, Client, ClientParts, Fault, Refusal, Request, RequestError, Streamed};
@@ -47,6 +49,7 @@ pub use ingest::{
 };
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
 pub use randomness::{Randomness, SystemRandomness};
+pub use remote::Remote;
 pub use transport::{
     AddressPolicy, Body, BodyError, CaError, Endpoint, Internet, Looked, LookupError, SendError, SrvRecord,
     Transport, client_tls,

@@ -53,6 +53,12 @@ pub const CONNECTIONS_PER_ENDPOINT_MAX: usize = 16;
 pub const ANSWER_TIME_MS: u64 = 30_000;
 /// How many bytes an answer may have, if the request does not say otherwise.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long an answer with the state of a room may take: a join of a room with tens of thousands of members.
+pub const STATE_TIME_MS: u64 = 10 * 60_000;
+/// How many bytes an answer with the state of a room may have; it is read as it comes.
+pub const STATE_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// The same in the first version of joining, which few old servers speak: it is read at once.
+pub const OLD_STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many bytes of an answer that is an error are read.
 pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// The longest wait that a server can tell us to make with `retry_after_ms`.

@@ -96,6 +96,7 @@ impl Work {
         if rows.is_empty() {
             return;
         }
+        rows.iter().for_each(|(tenant, ..)| self.batch.send_events(*tenant));
         self.batch.at_position(move |position, writes| {
             for (tenant, place, row) in rows {
                 writes.put(&OUTGOING, &(tenant, position, place), &row);

@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use ruma_common::OwnedServerName;
+
 use crate::engine::{Bytes, Check, Expected, Operation};
 use crate::key::{Key, encoded};
-use crate::number::{Position, RoomNumber, UserNumber};
+use crate::number::{Position, RoomNumber, TenantNumber, UserNumber};
 use crate::table::{Table, TableId};
 use crate::value::{self, Value};
 
@@ -51,6 +53,8 @@ pub struct Batch {
     least: Position,
     wakes: Vec<UserNumber>,
     rooms: Vec<RoomNumber>,
+    senders: Vec<TenantNumber>,
+    messages: Vec<(TenantNumber, OwnedServerName)>,
 }
 
 impl Batch {
@@ -109,6 +113,21 @@ impl Batch {
         self.rooms.push(room);
     }
 
+    /// Names a tenant who has events for the servers in their rooms in the batch: who sends them wakes when it is durable.
+    pub fn send_events(&mut self, tenant: TenantNumber) {
+        self.senders.push(tenant);
+    }
+
+    /// Names a server for which a tenant has something in the batch.
+    pub fn send_to(&mut self, tenant: TenantNumber, server: OwnedServerName) {
+        self.messages.push((tenant, server));
+    }
+
+    /// For whom something is put out to be sent.
+    pub(crate) fn take_outgoing(&mut self) -> (Vec<TenantNumber>, Vec<(TenantNumber, OwnedServerName)>) {
+        (std::mem::take(&mut self.senders), std::mem::take(&mut self.messages))
+    }
+
     /// Makes the batch's position at least this one: what is restored goes on where it was.
     pub(crate) fn raise_to(&mut self, position: Position) {
         self.least = position;
@@ -143,6 +162,8 @@ impl Batch {
         self.least = self.least.max(other.least);
         self.wakes.extend(other.wakes);
         self.rooms.extend(other.rooms);
+        self.senders.extend(other.senders);
+        self.messages.extend(other.messages);
     }
 
     /// Whom it concerns.

@@ -61,6 +61,7 @@ mod key;
 mod memory;
 mod migration;
 mod number;
+mod outgoing;
 mod pending;
 mod places;
 mod recent;
@@ -87,6 +88,7 @@ pub use migration::{MigratingRow, Migration, MigrationError, Progress, Step, mig
 pub use number::{
     DeviceNumber, EventNumber, Position, RoomNumber, StateKeyNumber, TenantNumber, TimelineIndex, UserNumber,
 };
+pub use outgoing::{Outgoing, PutOut};
 pub use places::{Place, Places};
 pub use store::{OpenError, ReadError, Snapshot, Store};
 pub use table::{AnyTable, RowDamage, Table, TableId};

@@ -8,6 +8,7 @@ use crate::batch::Batch;
 use crate::engine::{Bytes, CommitError, Engine, EngineError, EngineSnapshot, Order, ScanRange};
 use crate::key::{Key, KeyError, decoded, encoded};
 use crate::number::{Position, RoomNumber};
+use crate::outgoing::Outgoing;
 use crate::recent::RecentRooms;
 use crate::table::{Table, TableId};
 use crate::tables::{SCHEMA, SCHEMA_VERSION};
@@ -20,6 +21,7 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     wakes: Wakes,
     recent: RecentRooms,
+    outgoing: Outgoing,
 }
 
 impl Store {
@@ -29,7 +31,7 @@ impl Store {
     /// [`OpenError::Schema`] when another version of the software wrote it.
     pub async fn open(engine: Arc<dyn Engine>) -> Result<Self, OpenError> {
         let recent = RecentRooms::after(engine.snapshot().map_err(ReadError::from)?.position());
-        let store = Store { engine, wakes: Wakes::default(), recent };
+        let store = Store { engine, wakes: Wakes::default(), recent, outgoing: Outgoing::default() };
         match store.snapshot()?.get(&SCHEMA, &()).await? {
             Some(found) if found == SCHEMA_VERSION => Ok(store),
             Some(found) => Err(OpenError::Schema { found, expected: SCHEMA_VERSION }),
@@ -67,13 +69,22 @@ impl Store {
             batch.at_position(move |position, _| recent.note(position, &touched));
         }
         let (concerned, wakes) = (batch.concerns().to_vec(), self.wakes.clone());
-        batch.once_durable(move |_| concerned.into_iter().for_each(|user| wakes.wake(user)));
+        let (outgoing, (events, messages)) = (self.outgoing.clone(), batch.take_outgoing());
+        batch.once_durable(move |_| {
+            concerned.into_iter().for_each(|user| wakes.wake(user));
+            outgoing.put(events, messages);
+        });
         self.engine.commit(batch).await
     }
 
     /// The rooms that batches touched after `since` and up to `to`, or `None` if that is too long ago to say.
     pub fn rooms_touched(&self, since: Position, to: Position) -> Option<BTreeSet<RoomNumber>> {
         self.recent.between(since, to)
+    }
+
+    /// What waits to be sent to other servers.
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 
     /// Who waits for what.

@@ -1,6 +1,8 @@
 //! All tables, for what looks at a store as a whole: checks, backups, reports.
 
-use super::{MIGRATING, SCHEMA, accounts, encryption, federation, identity, media, receipts, rooms, tenancy};
+use super::{
+    MIGRATING, SCHEMA, accounts, encryption, federation, identity, media, outbound, receipts, rooms, tenancy,
+};
 use crate::table::AnyTable;
 
 /// Every table, by subject. A new table is added here; a test finds what is missing.
@@ -80,6 +82,10 @@ pub const ALL: &[AnyTable] = &[
     encryption::SIGNED_USERS.any(),
     federation::REMOTE_KEYS.any(),
     federation::SERVER_HEALTH.any(),
+    outbound::HANDED_OVER.any(),
+    outbound::BEHIND.any(),
+    outbound::OUTGOING_MESSAGES.any(),
+    outbound::OUTGOING_DEVICE_LISTS.any(),
     receipts::RECEIPTS.any(),
     receipts::RECEIPT_CHANGES.any(),
     media::MEDIA.any(),

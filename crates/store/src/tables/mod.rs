@@ -12,7 +12,8 @@
 //! | 90–119 | [`encryption`]: device keys, one-time keys, to-device messages, key backup |
 //! | 120–139 | [`receipts`] |
 //! | 140–159 | [`media`]: uploads, bytes, quotas |
-//! | 160–189 | [`federation`]: other servers |
+//! | 160–179 | [`federation`]: other servers |
+//! | 180–189 | [`outbound`]: what is sent to them |
 
 pub mod accounts;
 mod all;
@@ -20,6 +21,7 @@ pub mod encryption;
 pub mod federation;
 pub mod identity;
 pub mod media;
+pub mod outbound;
 pub mod receipts;
 pub mod rooms;
 pub mod tenancy;
