@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use freehold_admin_api::{Answer, Command, Refusal, WantedToken};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::config::{Config, ConfigError, reference};
 
@@ -340,14 +340,19 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Carries out what concerns the configuration file only.
-pub(crate) fn config(topic: ConfigTopic, given: Option<&Path>) -> Result<(), Failure> {
+pub(crate) fn config(topic: ConfigTopic, given: Option<&Path>, json: bool) -> Result<(), Failure> {
     match topic {
         ConfigTopic::Reference => print(&reference()),
         ConfigTopic::Check { file } => {
             let file = file.as_deref().or(given);
             let config = Config::load(file)?;
             let name = file.map_or("the defaults".to_owned(), |file| file.display().to_string());
-            print(&format!("{name}: in order, {} listener(s)\n", config.listener.len()));
+            let listeners: Vec<String> =
+                config.listener.iter().map(|listener| listener.address.to_string()).collect();
+            match json {
+                true => print(&format!("{:#}\n", json!({ "file": file, "listeners": listeners }))),
+                false => print(&format!("{name}: in order, listens on {}\n", listeners.join(", "))),
+            }
         }
     }
     Ok(())
@@ -418,9 +423,15 @@ pub(crate) fn damage(answer: &Answer) -> Result<(), Failure> {
     }
 }
 
-pub(crate) fn print_failure(failure: &Failure) {
+/// Says on the standard error why a command failed; for programs as servers say it.
+pub(crate) fn print_failure(failure: &Failure, json: bool) {
+    let text = match failure {
+        failure if !json => format!("freehold: {failure}"),
+        Failure::Refused(refusal) => json!(refusal).to_string(),
+        failure => json!({ "errcode": "M_UNKNOWN", "error": failure.to_string() }).to_string(),
+    };
     // Nobody is left to tell when the standard error is closed.
-    let _ = writeln!(io::stderr(), "freehold: {failure}");
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Prints to the standard output; whoever closed it does not want to read on.

@@ -14,6 +14,7 @@ mod gate;
 mod listen;
 mod log;
 mod metrics;
+mod objects;
 mod parts;
 mod proofs;
 mod published;
@@ -22,6 +23,7 @@ mod restore;
 mod routes;
 mod serve;
 mod stop;
+mod sweeps;
 
 use std::process::ExitCode;
 
@@ -32,10 +34,11 @@ use crate::config::Config;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let json = cli.json;
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            cli::print_failure(&failure);
+            cli::print_failure(&failure, json);
             failure.exit_code()
         }
     }
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { config, data, json, url, token, topic } = cli;
     if let Topic::Config(topic) = topic {
-        return cli::config(topic, config.as_deref());
+        return cli::config(topic, config.as_deref(), json);
     }
     let mut settings = Config::load(config.as_deref())?;
     if let Some(data) = data {
@@ -52,7 +55,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     match topic {
         Topic::Serve(arguments) => serve::run(settings, arguments),
-        Topic::Restore { directory } => restore::run(&settings, &directory),
+        Topic::Restore { directory } => restore::run(&settings, &directory, json),
         other => {
             let command = other.command()?;
             let answer = ask::ask(&settings, command, ask::Remote { url, token })?;

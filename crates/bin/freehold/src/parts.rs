@@ -8,7 +8,7 @@ use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
 use freehold_federation_api as federation_api;
-use freehold_media::{Media, MediaSettings};
+use freehold_media::Media;
 use freehold_rooms::{Rooms, RoomsSettings};
 use freehold_store::{Clock, Interner, Store};
 use freehold_store_fjall::{FjallEngine, Settings};
@@ -21,10 +21,11 @@ use crate::between::{
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
-use crate::config::{Config, Rate, RateLimits};
+use crate::config::{Config, Rate, RateLimits, StoragePlace};
 use crate::data::Data;
 use crate::gate::InService;
 use crate::metrics::Metrics;
+use crate::objects::objects;
 use crate::reach::Reach;
 
 /// Everything that a server is made of.
@@ -56,7 +57,7 @@ impl Parts {
         let tenancy = tenancy(config, data, store.clone(), clock.clone()).await?;
         let interner = Interner::new(&store);
         let encryption = encryption(&store, &tenancy, &clock);
-        let media = media(data, &store, &tenancy, &clock)?;
+        let media = media(config, data, (&store, &tenancy), &clock)?;
         let rooms = rooms(config, (&store, &interner), &tenancy, &clock);
         let accounts = Accounts::new(AccountParts {
             store: store.clone(),
@@ -161,7 +162,11 @@ fn limits(limits: &RateLimits) -> Limits {
 pub(crate) fn engine(config: &Config, data: &Data) -> Result<FjallEngine, Failure> {
     // The rest is for the caches of the services.
     let settings = Settings { cache_bytes: config.memory.0 / 2, ..Settings::default() };
-    let engine = FjallEngine::open(data.path().join("store"), settings);
+    let directory = match &config.storage {
+        Some(StoragePlace::Directory(directory)) => directory.clone(),
+        None => data.path().join("store"),
+    };
+    let engine = FjallEngine::open(directory, settings);
     engine.map_err(|error| Failure::of("cannot open the store", error))
 }
 
@@ -189,14 +194,15 @@ async fn tenancy(
         .map_err(|error| Failure::of("cannot read the tenants", error))
 }
 
-fn media(data: &Data, store: &Store, tenancy: &Tenancy, clock: &Arc<dyn Clock>) -> Result<Media, Failure> {
-    let directory = data.path().join("media");
-    std::fs::create_dir_all(&directory)
-        .map_err(|error| Failure::of("cannot make the directory of media", error))?;
-    let files = Media::files_below(&directory);
-    let files = files.map_err(|error| Failure::of("cannot open the directory of media", error))?;
+fn media(
+    config: &Config,
+    data: &Data,
+    (store, tenancy): (&Store, &Tenancy),
+    clock: &Arc<dyn Clock>,
+) -> Result<Media, Failure> {
+    let (objects, settings) = objects(config, data)?;
     let policies = Arc::new(MediaPolicies(tenancy.clone()));
-    Ok(Media::new(store.clone(), files, policies, clock.clone(), MediaSettings::default()))
+    Ok(Media::new(store.clone(), objects, policies, clock.clone(), settings))
 }
 
 fn encryption(store: &Store, tenancy: &Tenancy, clock: &Arc<dyn Clock>) -> Encryption {

@@ -5,6 +5,7 @@ use std::path::Path;
 use freehold_admin_api::{FileError, Frames, KEYS_FILE, STORE_FILE};
 use freehold_store::backup::Restore;
 use freehold_store_fjall::FjallEngine;
+use serde_json::json;
 
 use crate::cli::{Failure, print};
 use crate::config::Config;
@@ -12,7 +13,7 @@ use crate::data::Data;
 use crate::parts::engine;
 
 /// Puts a backup into the data directory, which holds no store yet.
-pub(crate) fn run(config: &Config, backup: &Path) -> Result<(), Failure> {
+pub(crate) fn run(config: &Config, backup: &Path, json: bool) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::of("cannot start", error))?;
     runtime.block_on(async {
@@ -30,9 +31,12 @@ pub(crate) fn run(config: &Config, backup: &Path) -> Result<(), Failure> {
         }
         std::fs::copy(backup.join(KEYS_FILE), keys)
             .map_err(|error| Failure::of("cannot restore the keys", error))?;
-        print(&format!(
-            "{rows} rows restored; put the master key in its place before you start the server\n"
-        ));
+        match json {
+            true => print(&format!("{:#}\n", json!({ "rows": rows }))),
+            false => print(&format!(
+                "{rows} rows restored; put the master key in its place before you start the server\n"
+            )),
+        }
         Ok(())
     })
 }

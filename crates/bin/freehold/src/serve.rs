@@ -16,7 +16,7 @@ use crate::listen::{
 };
 use crate::parts::Parts;
 use crate::stop::{Hangups, Stop};
-use crate::{bootstrap, log, proofs, routes};
+use crate::{bootstrap, log, proofs, routes, sweeps};
 
 /// Threads that run requests. Password hashes and files have threads of their own.
 const WORKERS: usize = 2;
@@ -70,6 +70,7 @@ async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
     let mut running = JoinSet::new();
     running.spawn(background(parts.accounts.clone(), stop.clone()));
     running.spawn(proofs::run(parts.tenancy.clone(), parts.outside.clone(), stop.clone()));
+    running.spawn(sweeps::run(parts.media.clone(), parts.clock.clone(), stop.clone()));
     running.spawn(renew_certificates(certificates, hangups, stop.clone()));
     for serving in servings {
         running.spawn(serving.run(stop.clone()));

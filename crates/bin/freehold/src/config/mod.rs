@@ -2,6 +2,7 @@
 
 mod address;
 mod error;
+mod place;
 mod reference;
 mod settings;
 mod size;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use address::Address;
 pub(crate) use error::ConfigError;
+pub(crate) use place::{Bucket, MediaPlace, StoragePlace};
 pub(crate) use reference::reference;
 pub(crate) use settings::{Api, Certificate, Config, Listener, Log, LogFormat, LogLevel, Rate, RateLimits};
 

@@ -7,6 +7,7 @@ use ruma_common::{OwnedServerName, owned_server_name};
 use serde::Deserialize;
 
 use super::address::Address;
+use super::place::{MediaPlace, StoragePlace};
 use super::size::Size;
 
 /// A setting in the reference.
@@ -55,6 +56,12 @@ settings! {
     Config {
         /// Where everything is kept.
         data: PathBuf = "freehold-data".into(), default "\"freehold-data\"";
+        /// Where the store is, as `file:///DIRECTORY`; without it, in the data directory.
+        storage: Option<StoragePlace> = None, example "\"file:///srv/fast/freehold\"";
+        /// Where the bytes of media are: `file:///DIRECTORY`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME` for a service
+        /// that speaks S3, with credentials in the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`); without it,
+        /// in the data directory.
+        media: Option<MediaPlace> = None, example "\"s3://media/freehold?endpoint=https://s3.example.net&region=eu-1\"";
         /// The provider's own domain. Each tenant gets a hostname below it, so that one wildcard DNS record and one
         /// wildcard certificate serve everybody.
         base_domain: Option<String> = None, example "\"m.example.net\"";
@@ -99,7 +106,8 @@ settings! {
         /// listener that serves nothing but `metrics` does not.
         apis: Vec<Api> = Api::ALL.to_vec(), default "[\"client\", \"federation\", \"admin\", \"metrics\"]";
         /// Certificates for TLS: pairs of files in PEM format. The one that names the host is shown; the first, if
-        /// none does. Without any, the listener speaks plain HTTP.
+        /// none does. Without any, the listener speaks plain HTTP. They are read anew on SIGHUP, and within a minute when
+        /// the files change.
         tls: Vec<Certificate> = Vec::new(), default "[]";
     }
 }

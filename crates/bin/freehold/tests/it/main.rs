@@ -7,7 +7,10 @@
     reason = "tests stop at what they do not expect, and use the machine"
 )]
 
+mod bucket;
 mod commands;
+mod deploy;
+mod media;
 mod policies;
 mod readme;
 mod running;

@@ -41,8 +41,13 @@ impl Server {
 
     /// Starts a server that listens where its arguments say.
     pub(crate) fn start_configured(folder: &Path, arguments: &[&str]) -> Self {
+        Server::start_with(folder, arguments, &[])
+    }
+
+    /// Starts a server with more in its environment.
+    pub(crate) fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = freehold(folder, &["serve"]);
-        let child = command.args(arguments).stdout(Stdio::piped()).spawn();
+        let child = command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut greeting = Vec::new();
@@ -86,6 +91,12 @@ impl Server {
 
     pub(crate) fn get(&self, host: &str, path: &str) -> Answer {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+    }
+
+    pub(crate) fn get_as(&self, host: &str, path: &str, token: &str) -> Answer {
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\r\n"
+        ))
     }
 
     pub(crate) fn post(&self, host: &str, path: &str, (token, body): (Option<&str>, &str)) -> Answer {
