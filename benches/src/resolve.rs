@@ -17,6 +17,15 @@ use crate::{
 
 const VERSION: &RoomVersion = RoomVersion::V11;
 
+/// Where the time goes that is left in small resolutions from snapshots.
+const SNAPSHOTS_LIMIT: &str = "the time is flat in the size of the room, the peer's is not; the 208,000 instructions \
+    of 58 events (callgrind) are spread: 37 % checking with reasons, 20 % reading events, 12 % comparing auth \
+    events, 8 % comparing snapshots, no function above 7 %";
+
+/// Where the time goes that is left in resolutions from plain maps.
+const PLAIN_MAPS_LIMIT: &str = "both hash maps are gone through once, and two thirds of the samples (perf) wait for \
+    the memory of their entries and event ids, which are more than the second-level cache holds";
+
 /// A room's size, the number of conflicted keys, and what must be reached with snapshots and with plain maps.
 struct Case {
     members: usize,
@@ -61,7 +70,7 @@ fn measure_case(table: &mut Table, name: &str, case: &Case) -> f64 {
         prepare,
         |input| peer.resolve_only(input),
     );
-    table.add_pair(&format!("{name}, snapshots"), case.snapshots, pair);
+    table.add_pair_with_limit(&format!("{name}, snapshots"), (case.snapshots, SNAPSHOTS_LIMIT), pair);
     if case.conflicted < 30 {
         let limit = Target::Seconds(0.05e-3);
         table.add_single(&format!("{name}, snapshots: time"), limit, pair.ours);
@@ -72,7 +81,7 @@ fn measure_case(table: &mut Table, name: &str, case: &Case) -> f64 {
         prepare,
         |input| peer.resolve_only(input),
     );
-    table.add_pair(&format!("{name}, plain maps"), case.plain_maps, plain);
+    table.add_pair_with_limit(&format!("{name}, plain maps"), (case.plain_maps, PLAIN_MAPS_LIMIT), plain);
     pair.ours
 }
 

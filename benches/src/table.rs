@@ -45,6 +45,8 @@ struct Row<'a> {
     peer: String,
     reached: f64,
     target: Target,
+    /// Why the target cannot be reached, and how that was found; empty where it can.
+    limit: &'a str,
 }
 
 impl Table {
@@ -87,8 +89,14 @@ impl Table {
 
     /// Adds a pair that was measured elsewhere.
     pub(crate) fn add_pair(&mut self, name: &str, target: Target, pair: Pair) {
+        self.add_pair_with_limit(name, (target, ""), pair);
+    }
+
+    /// [`Table::add_pair`], and what the limit is when the target is not reached.
+    pub(crate) fn add_pair_with_limit(&mut self, name: &str, (target, limit): (Target, &str), pair: Pair) {
         let reached = if let Target::TimesSlowerAtMost(_) = target { 1.0 / pair.ratio } else { pair.ratio };
-        self.add(&Row { name, ours: seconds(pair.ours), peer: seconds(pair.peer), reached, target });
+        let (ours, peer) = (seconds(pair.ours), seconds(pair.peer));
+        self.add(&Row { name, ours, peer, reached, target, limit });
     }
 
     /// Measures ours alone; `bytes` is what one call goes through, for throughput.
@@ -96,19 +104,22 @@ impl Table {
         if self.wants(name) {
             let time = measure::single(self.bench.effort, ours);
             let reached = if let Target::BytesPerSecond(_) = target { bytes as f64 / time } else { time };
-            self.add(&Row { name, ours: seconds(time), peer: NO_PEER.into(), reached, target });
+            let ours = seconds(time);
+            self.add(&Row { name, ours, peer: NO_PEER.into(), reached, target, limit: "" });
         }
     }
 
     /// Adds a time that was measured elsewhere.
     pub(crate) fn add_single(&mut self, name: &str, target: Target, time: f64) {
-        self.add(&Row { name, ours: seconds(time), peer: NO_PEER.into(), reached: time, target });
+        let ours = seconds(time);
+        self.add(&Row { name, ours, peer: NO_PEER.into(), reached: time, target, limit: "" });
     }
 
     /// Adds a figure that is no time.
     pub(crate) fn figure(&mut self, name: &str, target: Target, reached: f64) {
         if self.wants(name) {
-            self.add(&Row { name, ours: shown(target, reached), peer: NO_PEER.into(), reached, target });
+            let ours = shown(target, reached);
+            self.add(&Row { name, ours, peer: NO_PEER.into(), reached, target, limit: "" });
         }
     }
 
@@ -121,7 +132,7 @@ impl Table {
             let target = limit.and_then(|limit| limit.parse().ok()).map_or(Target::None, Target::Bytes);
             let ours = format!("{bytes:.0} bytes");
             if self.wants(name) {
-                self.add(&Row { name, ours, peer: NO_PEER.into(), reached: bytes, target });
+                self.add(&Row { name, ours, peer: NO_PEER.into(), reached: bytes, target, limit: "" });
             }
         }
     }
@@ -172,7 +183,12 @@ fn verdict(row: &Row<'_>) -> String {
         | Target::AtMost(wanted) => (row.reached <= wanted, wanted),
         Target::None => return "–".into(),
     };
-    if enough { "PASS".into() } else { format!("short: {:.0} % of the target", 100.0 * row.reached / wanted) }
+    if enough {
+        return "PASS".into();
+    }
+    let share = 100.0 * row.reached / wanted;
+    let before_limit = if row.limit.is_empty() { "" } else { "; " };
+    format!("short: {share:.0} % of the target{before_limit}{}", row.limit)
 }
 
 fn shown(target: Target, reached: f64) -> String {

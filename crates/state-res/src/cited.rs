@@ -2,16 +2,16 @@
 
 use freehold_event::EventSource;
 
-use crate::{ResolveError, graph::Graph, key::Key, node_map::Node};
+use crate::{error::Failure, graph::Graph, key::Key, node_map::Node};
 
 impl<S: EventSource> Graph<'_, S> {
     /// The `m.room.power_levels` event in the `auth_events` of an event.
-    pub(crate) fn power_levels_cited(&mut self, node: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
+    pub(crate) fn power_levels_cited(&mut self, node: Node) -> Result<Option<Node>, Failure<S::Id>> {
         self.cited(node, Key::PowerLevels)
     }
 
     /// The first event in the `auth_events` of an event that has this key.
-    pub(crate) fn cited(&mut self, node: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+    pub(crate) fn cited(&mut self, node: Node, key: Key<'_>) -> Result<Option<Node>, Failure<S::Id>> {
         self.find_cited(node, |graph, auth_event| graph.has_key(auth_event, key))
     }
 
@@ -20,7 +20,7 @@ impl<S: EventSource> Graph<'_, S> {
         &mut self,
         node: Node,
         key: Key<'_>,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
+    ) -> Result<Option<Node>, Failure<S::Id>> {
         self.find_cited(node, |graph, auth_event| {
             graph.has_key(auth_event, key) && !graph.is_rejected(auth_event)
         })
@@ -28,7 +28,7 @@ impl<S: EventSource> Graph<'_, S> {
 
     /// The first event in the `auth_events` of an event that has the same key as that event and was
     /// not rejected.
-    pub(crate) fn cited_on_own_key(&mut self, node: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
+    pub(crate) fn cited_on_own_key(&mut self, node: Node) -> Result<Option<Node>, Failure<S::Id>> {
         self.find_cited(node, |graph, auth_event| {
             graph.have_same_key(node, auth_event) && !graph.is_rejected(auth_event)
         })
@@ -39,7 +39,7 @@ impl<S: EventSource> Graph<'_, S> {
         &mut self,
         node: Node,
         is_wanted: impl Fn(&Self, Node) -> bool,
-    ) -> Result<Option<Node>, ResolveError<S::Id>> {
+    ) -> Result<Option<Node>, Failure<S::Id>> {
         for position in self.links(node)? {
             let auth_event = self.link(position);
             self.load(auth_event)?;

@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use freehold_event::EventSource;
 
 use crate::{
-    ResolveError,
+    error::Failure,
     forks::Forks,
     graph::Graph,
     key::KeyNumber,
@@ -36,7 +36,7 @@ impl Conflict {
     pub(crate) fn read<S: EventSource, F: Forks<S::Id>>(
         graph: &mut Graph<'_, S>,
         forks: &F,
-    ) -> Result<Self, ResolveError<S::Id>> {
+    ) -> Result<Self, Failure<S::Id>> {
         let entries = forks.conflicted().count();
         let mut conflict = Self {
             entries: Vec::with_capacity(entries),

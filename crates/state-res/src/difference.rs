@@ -1,12 +1,12 @@
 //! The auth difference.
 
-use std::{borrow::Borrow, collections::BinaryHeap};
+use std::{borrow::Borrow, collections::BinaryHeap, ops::Range};
 
 use freehold_event::EventSource;
 
 use crate::{
-    ResolveError,
     conflict::Conflict,
+    error::Failure,
     forks::Forks,
     graph::Graph,
     node_map::{EXPECTED_MAX, ForkSets, Node, NodeMap},
@@ -38,7 +38,7 @@ pub(crate) fn auth_difference<S: EventSource, F: Forks<S::Id>>(
     graph: &mut Graph<'_, S>,
     conflict: &Conflict,
     forks: &F,
-) -> Result<Vec<Node>, ResolveError<S::Id>> {
+) -> Result<Vec<Node>, Failure<S::Id>> {
     if all_meet_at_once(graph, conflict, forks.count())? {
         return Ok(Vec::new());
     }
@@ -62,21 +62,52 @@ fn all_meet_at_once<S: EventSource>(
     graph: &mut Graph<'_, S>,
     conflict: &Conflict,
     forks: usize,
-) -> Result<bool, ResolveError<S::Id>> {
-    let mut sets = leading(forks, conflict);
-    let mut met = Vec::with_capacity(conflict.events.len().min(EXPECTED_MAX));
-    for node in &conflict.events {
-        for position in graph.links(*node)? {
-            let cited = graph.link(position);
-            if sets.is_reached_by_all(cited) || conflict.is_conflicted.get(cited) {
-                continue;
-            }
-            sets.pass_on(*node, cited);
-            met.push(cited);
+) -> Result<bool, Failure<S::Id>> {
+    let mut meeting = Meeting {
+        sets: leading(forks, conflict),
+        met: Vec::with_capacity(conflict.events.len().min(EXPECTED_MAX)),
+    };
+    let mut events = conflict.events.iter().copied();
+    let Some(mut first) = events.next() else { return Ok(true) };
+    let mut links = graph.links(first)?;
+    for node in events {
+        let others = graph.links(node)?;
+        if others == links {
+            // Mostly the forks have events on a key that cite the same.
+            meeting.sets.join_leading(first, node);
+        } else {
+            meeting.add(graph, conflict, (first, links));
+            (first, links) = (node, others);
         }
     }
+    meeting.add(graph, conflict, (first, links));
     graph.complete()?;
-    Ok(met.into_iter().all(|cited| sets.is_reached_by_all(cited)))
+    Ok(meeting.met.into_iter().all(|cited| meeting.sets.is_reached_by_all(cited)))
+}
+
+/// Which forks cite which events.
+struct Meeting {
+    sets: ForkSets,
+    met: Vec<Node>,
+}
+
+impl Meeting {
+    /// The forks that lead through an event cite what it cites.
+    fn add<S: EventSource>(
+        &mut self,
+        graph: &Graph<'_, S>,
+        conflict: &Conflict,
+        (node, links): (Node, Range<usize>),
+    ) {
+        for position in links {
+            let cited = graph.link(position);
+            if self.sets.is_reached_by_all(cited) || conflict.is_conflicted.get(cited) {
+                continue;
+            }
+            self.sets.pass_on(node, cited);
+            self.met.push(cited);
+        }
+    }
 }
 
 /// Which forks have which conflicted event in their state.
@@ -118,7 +149,7 @@ impl Descent {
         &mut self,
         graph: &mut Graph<'_, S>,
         events: &[Node],
-    ) -> Result<(), ResolveError<S::Id>> {
+    ) -> Result<(), Failure<S::Id>> {
         for node in events {
             self.conflicted.push((graph.generation(*node)?, *node));
             self.queued.set(*node, true);
@@ -136,7 +167,7 @@ impl Descent {
         &mut self,
         graph: &mut Graph<'_, S>,
         forks: &F,
-    ) -> Result<Vec<Node>, ResolveError<S::Id>> {
+    ) -> Result<Vec<Node>, Failure<S::Id>> {
         let mut candidates = Vec::new();
         while self.partial > 0
             && let Some((generation, node)) = self.next()
@@ -187,7 +218,7 @@ fn is_unconflicted<S: EventSource, F: Forks<S::Id>>(
     graph: &mut Graph<'_, S>,
     forks: &F,
     node: Node,
-) -> Result<bool, ResolveError<S::Id>> {
+) -> Result<bool, Failure<S::Id>> {
     graph.load(node)?;
     let Some(key) = graph.key(node) else { return Ok(false) };
     let (event_type, state_key) = key.names();
@@ -209,7 +240,7 @@ impl Settling {
         graph: &mut Graph<'_, S>,
         sets: ForkSets,
         candidates: Vec<Node>,
-    ) -> Result<Self, ResolveError<S::Id>> {
+    ) -> Result<Self, Failure<S::Id>> {
         let mut placed = Vec::with_capacity(candidates.len());
         for node in candidates {
             placed.push((graph.generation(node)?, node));
@@ -240,7 +271,7 @@ impl Settling {
         &mut self,
         graph: &mut Graph<'_, S>,
         forks: &F,
-    ) -> Result<(), ResolveError<S::Id>> {
+    ) -> Result<(), Failure<S::Id>> {
         let Some(mut floor) = self.floor() else { return Ok(()) };
         for entry in forks.unconflicted_above(floor) {
             let entry = entry?;
@@ -268,7 +299,7 @@ impl Settling {
         &mut self,
         graph: &mut Graph<'_, S>,
         floor: u64,
-    ) -> Result<(), ResolveError<S::Id>> {
+    ) -> Result<(), Failure<S::Id>> {
         while let Some(node) = self.path.pop() {
             for position in graph.links(node)? {
                 let auth_event = graph.link(position);

@@ -6,6 +6,9 @@ use freehold_state_map::LoadError;
 
 use crate::budget::{BudgetLine, Overdrawn};
 
+/// What goes wrong, small enough to be returned by every look-up.
+pub(crate) type Failure<Id> = Box<ResolveError<Id>>;
+
 /// Why a resolution could not be finished.
 ///
 /// None of these says anything about an event that breaks the authorisation rules: such an event
@@ -64,8 +67,14 @@ pub enum ResolveError<Id: Debug> {
     Snapshot(#[from] LoadError),
 }
 
-impl<Id: Debug> From<Overdrawn> for ResolveError<Id> {
+impl<Id: Debug> From<Overdrawn> for Failure<Id> {
     fn from(over: Overdrawn) -> Self {
-        Self::OverBudget { line: over.line, allowed: over.allowed }
+        Self::new(ResolveError::OverBudget { line: over.line, allowed: over.allowed })
+    }
+}
+
+impl<Id: Debug> From<LoadError> for Failure<Id> {
+    fn from(error: LoadError) -> Self {
+        Self::new(error.into())
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use freehold_event::EventSource;
 
-use crate::{ResolveBudget, ResolveError, graph::Graph};
+use crate::{ResolveBudget, ResolveError, error::Failure, graph::Graph};
 
 /// The generation of an event, from those of its `auth_events`: one more than the greatest, or 0
 /// without any.
@@ -37,7 +37,16 @@ pub fn generations<'e, S: EventSource>(
 where
     S::Id: 'e,
 {
-    let mut graph = Graph::new(source, budget);
+    generations_in(Graph::new(source, budget), events).map_err(|failure| *failure)
+}
+
+fn generations_in<'e, S: EventSource>(
+    mut graph: Graph<'_, S>,
+    events: impl IntoIterator<Item = &'e S::Id>,
+) -> Result<BTreeMap<S::Id, u64>, Failure<S::Id>>
+where
+    S::Id: 'e,
+{
     let mut generations = BTreeMap::new();
     for id in events {
         let node = graph.enter(id)?;

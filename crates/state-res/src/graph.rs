@@ -7,6 +7,7 @@ use freehold_event::{EventSource, EventView, MemberSummary, Membership};
 use crate::{
     ResolveBudget, ResolveError,
     budget::{BudgetLine, Meter},
+    error::Failure,
     hashing::Map,
     key::{Key, KeyNumber, Kind},
     node_map::{EXPECTED_MAX, Node, NodeMap},
@@ -59,7 +60,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
         self.links.reserve(events.saturating_mul(4));
     }
 
-    pub(crate) fn spend(&mut self, line: BudgetLine, amount: usize) -> Result<(), ResolveError<S::Id>> {
+    pub(crate) fn spend(&mut self, line: BudgetLine, amount: usize) -> Result<(), Failure<S::Id>> {
         Ok(self.meter.spend(line, amount)?)
     }
 
@@ -68,18 +69,18 @@ impl<'a, S: EventSource> Graph<'a, S> {
     }
 
     /// Ends a step: an error when an event was missing in it.
-    pub(crate) fn complete(&mut self) -> Result<(), ResolveError<S::Id>> {
+    pub(crate) fn complete(&mut self) -> Result<(), Failure<S::Id>> {
         if self.missing.is_empty() {
             return Ok(());
         }
         let mut events = std::mem::take(&mut self.missing);
         events.sort_unstable();
         events.dedup();
-        Err(ResolveError::MissingEvents { events })
+        Err(Box::new(ResolveError::MissingEvents { events }))
     }
 
     /// The node of an event whose key the caller owns; reads the event.
-    pub(crate) fn enter(&mut self, id: &S::Id) -> Result<Node, ResolveError<S::Id>> {
+    pub(crate) fn enter(&mut self, id: &S::Id) -> Result<Node, Failure<S::Id>> {
         let (node, unknown) = self.enter_unknown(id)?;
         self.classify(node, unknown);
         Ok(node)
@@ -90,7 +91,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
         &mut self,
         ids: impl Iterator<Item = &'i S::Id>,
         nodes: &mut Vec<Node>,
-    ) -> Result<(), ResolveError<S::Id>>
+    ) -> Result<(), Failure<S::Id>>
     where
         S::Id: 'i,
     {
@@ -127,10 +128,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// As [`Graph::enter`], but an event of which texts have to be looked at comes back for that.
     #[expect(clippy::type_complexity, reason = "what comes back is used up at once")]
-    fn enter_unknown(
-        &mut self,
-        id: &S::Id,
-    ) -> Result<(Node, Option<EventView<'a, S::Id>>), ResolveError<S::Id>> {
+    fn enter_unknown(&mut self, id: &S::Id) -> Result<(Node, Option<EventView<'a, S::Id>>), Failure<S::Id>> {
         if let Some(node) = self.index.get(id) {
             let node = *node;
             self.load(node)?;
@@ -164,14 +162,15 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// Reads the event from the source when it was not yet.
     #[inline]
-    pub(crate) fn load(&mut self, node: Node) -> Result<(), ResolveError<S::Id>> {
+    pub(crate) fn load(&mut self, node: Node) -> Result<(), Failure<S::Id>> {
         match self.slots.get(node.position()) {
             Some(slot) if !slot.asked => self.load_now(node),
             _ => Ok(()),
         }
     }
 
-    fn load_now(&mut self, node: Node) -> Result<(), ResolveError<S::Id>> {
+    #[cold]
+    fn load_now(&mut self, node: Node) -> Result<(), Failure<S::Id>> {
         let id = self.id(node);
         let view = match id {
             Some(id) => self.read(id)?,
@@ -284,9 +283,10 @@ impl<'a, S: EventSource> Graph<'a, S> {
         self.slots.get(node.position())?.brief.as_ref()
     }
 
-    /// The links of an event to its `auth_events`, to be read with [`Graph::link`].
+    /// The links of an event to its `auth_events`, to be read with [`Graph::link`]. Events that cite the same
+    /// one after the other have the same links.
     #[inline]
-    pub(crate) fn links(&mut self, node: Node) -> Result<Range<usize>, ResolveError<S::Id>> {
+    pub(crate) fn links(&mut self, node: Node) -> Result<Range<usize>, Failure<S::Id>> {
         match self.slots.get(node.position()) {
             Some(slot) if slot.linked => Ok(slot.links.0 as usize..slot.links.1 as usize),
             Some(_) => self.follow_links(node),
@@ -294,25 +294,34 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
     }
 
-    fn follow_links(&mut self, node: Node) -> Result<Range<usize>, ResolveError<S::Id>> {
+    // Once for an event, while it is asked for its links again and again.
+    #[cold]
+    fn follow_links(&mut self, node: Node) -> Result<Range<usize>, Failure<S::Id>> {
         self.load(node)?;
         let auth_events = self.loaded(node).map_or(&[][..], |view| view.auth_events);
         self.spend(BudgetLine::AuthEdges, auth_events.len())?;
-        let from = self.links.len();
         let before = self.links_as_before(auth_events);
-        self.links.extend_from_within(before.clone());
-        for id in auth_events.get(before.len()..).unwrap_or_default() {
-            let link = self.meet(id);
-            self.links.push(link);
-        }
+        let Range { start: from, end: to } =
+            if before.len() == auth_events.len() { before } else { self.add_links(auth_events, before) };
         self.previous = Some((auth_events, from));
-        let to = self.links.len();
         if let Some(slot) = self.slots.get_mut(node.position()) {
             let place = |position| u32::try_from(position).unwrap_or(u32::MAX);
             slot.linked = true;
             slot.links = (place(from), place(to));
         }
         Ok(from..to)
+    }
+
+    /// Links of which the first are those of the event before.
+    fn add_links(&mut self, auth_events: &'a [S::Id], before: Range<usize>) -> Range<usize> {
+        let from = self.links.len();
+        let same = before.len();
+        self.links.extend_from_within(before);
+        for id in auth_events.get(same..).unwrap_or_default() {
+            let link = self.meet(id);
+            self.links.push(link);
+        }
+        from..self.links.len()
     }
 
     /// Where the link leads.
@@ -344,7 +353,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
 
     /// The generation, computed over the auth chain when the source does not know it.
     #[inline]
-    pub(crate) fn generation(&mut self, node: Node) -> Result<u64, ResolveError<S::Id>> {
+    pub(crate) fn generation(&mut self, node: Node) -> Result<u64, Failure<S::Id>> {
         match self.known_generation(node) {
             Some(generation) => Ok(generation),
             None => self.compute_generation(node),
@@ -356,18 +365,18 @@ impl<'a, S: EventSource> Graph<'a, S> {
         &mut self,
         (generation, node): (u64, Node),
         auth_event: Node,
-    ) -> Result<u64, ResolveError<S::Id>> {
+    ) -> Result<u64, Failure<S::Id>> {
         let auth_generation = self.generation(auth_event)?;
         if auth_generation < generation {
             return Ok(auth_generation);
         }
         match (self.id(node), self.id(auth_event)) {
-            (Some(event), Some(auth)) => Err(ResolveError::WrongGeneration {
+            (Some(event), Some(auth)) => Err(Box::new(ResolveError::WrongGeneration {
                 event: event.clone(),
                 generation,
                 auth_event: auth.clone(),
                 auth_generation,
-            }),
+            })),
             // Only an event that the source lacks has no key; it is already noted as missing.
             _ => Ok(auth_generation),
         }
@@ -378,32 +387,33 @@ impl<'a, S: EventSource> Graph<'a, S> {
     }
 
     /// The error for an event that is in its own auth chain.
-    pub(crate) fn cycle_at(&self, node: Node) -> ResolveError<S::Id> {
-        match self.id(node) {
+    pub(crate) fn cycle_at(&self, node: Node) -> Failure<S::Id> {
+        Box::new(match self.id(node) {
             Some(id) => ResolveError::AuthCycle { event: id.clone() },
             None => ResolveError::MissingEvents { events: self.missing.clone() },
-        }
+        })
     }
 
     /// Reads an event; one that the source lacks is noted.
-    fn read(&mut self, id: &S::Id) -> Result<Option<EventView<'a, S::Id>>, ResolveError<S::Id>> {
+    fn read(&mut self, id: &S::Id) -> Result<Option<EventView<'a, S::Id>>, Failure<S::Id>> {
         self.spend(BudgetLine::Events, 1)?;
         let Some(view) = self.source.event(id) else {
             self.missing.push(id.clone());
             return Ok(None);
         };
         if view.id != id {
-            return Err(ResolveError::WrongEvent { asked: id.clone(), answered: view.id.clone() });
+            let (asked, answered) = (id.clone(), view.id.clone());
+            return Err(Box::new(ResolveError::WrongEvent { asked, answered }));
         }
         Ok(Some(view))
     }
 
     fn meet(&mut self, id: &'a S::Id) -> Node {
-        if let Some(node) = self.index.get(id) {
-            return *node;
+        let next = next_node(&self.slots);
+        let node = *self.index.entry(id).or_insert(next);
+        if node == next {
+            self.slots.push(Slot::new(Some(id)));
         }
-        let node = self.push(Slot::new(Some(id)));
-        self.index.insert(id, node);
         node
     }
 
@@ -415,15 +425,13 @@ impl<'a, S: EventSource> Graph<'a, S> {
     }
 
     fn push(&mut self, slot: Slot<'a, S::Id>) -> Node {
-        // The budget for events and links keeps the number of nodes far below `u32::MAX`, or the
-        // machine's memory does.
-        let node = Node(u32::try_from(self.slots.len()).unwrap_or(u32::MAX));
+        let node = next_node(&self.slots);
         self.slots.push(slot);
         node
     }
 
     /// Walks down with a stack of its own: chains are as long as a stranger makes them.
-    fn compute_generation(&mut self, node: Node) -> Result<u64, ResolveError<S::Id>> {
+    fn compute_generation(&mut self, node: Node) -> Result<u64, Failure<S::Id>> {
         let mut path = vec![(node, self.links(node)?)];
         self.on_path.set(node, true);
         while let Some((node, links)) = path.last_mut() {
@@ -447,7 +455,7 @@ impl<'a, S: EventSource> Graph<'a, S> {
         Ok(self.known_generation(node).unwrap_or(0))
     }
 
-    fn one_above_links(&mut self, node: Node) -> Result<u64, ResolveError<S::Id>> {
+    fn one_above_links(&mut self, node: Node) -> Result<u64, Failure<S::Id>> {
         let links = self.links(node)?;
         let mut generation = 0;
         for position in links {
@@ -456,6 +464,13 @@ impl<'a, S: EventSource> Graph<'a, S> {
         }
         Ok(generation)
     }
+}
+
+/// The node of the event that is pushed next.
+fn next_node<Id>(slots: &[Slot<'_, Id>]) -> Node {
+    // The budget for events and links keeps the number of nodes far below `u32::MAX`, or the
+    // machine's memory does.
+    Node(u32::try_from(slots.len()).unwrap_or(u32::MAX))
 }
 
 /// Touches the texts of events that will be looked at next: the processor waits for the memory of all

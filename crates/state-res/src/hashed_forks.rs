@@ -92,8 +92,11 @@ impl<Id> Found<'_, Id> {
 }
 
 impl<'a, Id: Eq + Hash> Common<'a, Id> {
-    /// Gives the entries back when an event is among them twice.
+    /// Gives the entries back when an event is among them twice, or they are too many.
     fn new(entries: Vec<Entry<'a, Id>>) -> Result<Self, Vec<Entry<'a, Id>>> {
+        if entries.len() > PositionTable::POSITIONS_MAX {
+            return Err(entries);
+        }
         let hashing = Folding::default();
         let mut by_event = PositionTable::for_positions(entries.len());
         let mut position = 0;
@@ -192,8 +195,10 @@ impl<'a, Id: Eq + Hash> Common<'a, Id> {
 ///
 /// A resolution mostly asks for a few keys only, and going over the list for each of them takes less
 /// than an index of all, which is made when more are asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct KeyIndex {
+    /// Where the entries are whose state key is empty: few, and asked for in almost every resolution.
+    singles: Vec<u32>,
     asked: AtomicUsize,
     index: OnceLock<(Folding, PositionTable)>,
 }
@@ -204,13 +209,25 @@ const SEARCHES: usize = 8;
 impl Clone for KeyIndex {
     /// The clone starts anew.
     fn clone(&self) -> Self {
-        Self::default()
+        Self { singles: self.singles.clone(), asked: AtomicUsize::default(), index: OnceLock::default() }
     }
 }
 
 impl KeyIndex {
+    pub(crate) fn new<Id>(entries: &[Entry<'_, Id>]) -> Self {
+        let singles = (0..).zip(entries).filter(|(_, entry)| entry.1.is_empty());
+        let singles = singles.map(|(position, _)| position).collect();
+        Self { singles, asked: AtomicUsize::default(), index: OnceLock::default() }
+    }
+
     pub(crate) fn find<Id>(&self, entries: &[Entry<'_, Id>], key: (&str, &str)) -> Option<usize> {
-        if self.index.get().is_none() && self.asked.fetch_add(1, Ordering::Relaxed) < SEARCHES {
+        if key.1.is_empty() {
+            let entry = |position: &u32| Some((*position as usize, entries.get(*position as usize)?));
+            let found = self.singles.iter().filter_map(entry).find(|(_, entry)| is_key(entry, key));
+            return found.map(|(position, _)| position);
+        }
+        let is_early = self.index.get().is_none() && self.asked.fetch_add(1, Ordering::Relaxed) < SEARCHES;
+        if is_early || entries.len() > PositionTable::POSITIONS_MAX {
             return entries.iter().position(|entry| is_key(entry, key));
         }
         let (hashing, positions) = self.index.get_or_init(|| Self::of(entries));

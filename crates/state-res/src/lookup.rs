@@ -5,8 +5,9 @@ use std::borrow::Borrow;
 use freehold_event::{EventSource, RoomVersion};
 
 use crate::{
-    ResolveError, Resolved,
+    Resolved,
     conflict::Conflict,
+    error::Failure,
     forks::Forks,
     graph::Graph,
     hashing::Map,
@@ -71,14 +72,15 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         forks: &'r F,
         conflict: &Conflict,
         (base, version): (Base, &RoomVersion),
-    ) -> Result<Self, ResolveError<S::Id>> {
+    ) -> Result<Self, Failure<S::Id>> {
         let mut creates = Vec::new();
         if names_room_by_create(version)
             && let Some(create) = forks.unconflicted("m.room.create", "")?
         {
             creates.push(graph.enter(create.borrow())?);
         }
-        let firsts: Vec<Node> = conflict.first_of_keys().map(|entry| entry.node).collect();
+        let mut firsts = Vec::with_capacity(conflict.keys);
+        firsts.extend(conflict.first_of_keys().map(|entry| entry.node));
         let mut fixed = [None; 3];
         for place in firsts.iter().filter_map(|node| place_of_kind(graph.kind(*node))) {
             if let Some(held) = fixed.get_mut(place) {
@@ -112,7 +114,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     /// Whether an event stands on a key that no fork has: only an auth chain led to it.
-    pub(crate) fn stands_outside_forks(&mut self, node: Node) -> Result<bool, ResolveError<S::Id>> {
+    pub(crate) fn stands_outside_forks(&mut self, node: Node) -> Result<bool, Failure<S::Id>> {
         let Some(key) = self.graph.key(node) else { return Ok(false) };
         let held = self.held_for(node).unwrap_or_default();
         if held.is_conflicted || held.event != Some(node) {
@@ -123,7 +125,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     /// What the state has for a key.
-    pub(crate) fn in_state(&mut self, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+    pub(crate) fn in_state(&mut self, key: Key<'_>) -> Result<Option<Node>, Failure<S::Id>> {
         if let Some(held) = self.held_without_numbers(key) {
             return Ok(held.event);
         }
@@ -146,7 +148,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     /// > not present in the state, then the appropriate state event from the event's auth_events
     /// > is used if the auth event is not rejected.
     #[inline]
-    pub(crate) fn find(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+    pub(crate) fn find(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, Failure<S::Id>> {
         let place = place_of_kind(key.kind());
         match place.and_then(|place| self.fixed.get(place).copied().flatten()?.event) {
             Some(found) => Ok(Some(found)),
@@ -154,7 +156,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
         }
     }
 
-    fn look_for(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+    fn look_for(&mut self, event: Node, key: Key<'_>) -> Result<Option<Node>, Failure<S::Id>> {
         match self.in_state(key)? {
             None if self.base != Base::Unconflicted => self.graph.cited_and_not_rejected(event, key),
             found => Ok(found),
@@ -163,7 +165,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
 
     /// [`Lookup::find`] for the event's own key: members mostly speak about themselves, and the number
     /// of an event's own key is known.
-    pub(crate) fn find_own(&mut self, event: Node) -> Result<Option<Node>, ResolveError<S::Id>> {
+    pub(crate) fn find_own(&mut self, event: Node) -> Result<Option<Node>, Failure<S::Id>> {
         let in_state = match self.held_for(event) {
             Some(held) => held.event,
             None if self.base == Base::Cited => None,
@@ -179,7 +181,7 @@ impl<'r, 'a, S: EventSource, F: Forks<S::Id>> Lookup<'r, 'a, S, F> {
     }
 
     /// The event of the unconflicted state map, remembered.
-    fn unconflicted(&mut self, key: Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+    fn unconflicted(&mut self, key: Key<'_>) -> Result<Option<Node>, Failure<S::Id>> {
         let (event_type, state_key) = key.names();
         let Some(id) = self.forks.unconflicted(event_type, state_key)? else { return Ok(None) };
         let node = self.graph.enter(id.borrow())?;

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use freehold_event::EventSource;
 
 use crate::{
-    ResolveError,
     budget::BudgetLine,
+    error::Failure,
     graph::Graph,
     node_map::{Node, NodeMap},
 };
@@ -65,11 +65,18 @@ impl Mainline {
         &mut self,
         graph: &mut Graph<'_, S>,
         events: &[Node],
-    ) -> Result<Vec<(Node, Position)>, ResolveError<S::Id>> {
+    ) -> Result<Vec<(Node, Position)>, Failure<S::Id>> {
         graph.spend(BudgetLine::SortSteps, events.len())?;
         let mut keyed = Vec::with_capacity(events.len());
+        let mut last = None;
         for node in events {
-            let position = self.position(graph, *node)?;
+            let links = graph.links(*node)?;
+            // Events that cite the same have the same position.
+            let position = match &last {
+                Some((known, position)) if *known == links => *position,
+                _ => self.position(graph, *node)?,
+            };
+            last = Some((links, position));
             let (ts, event_id) =
                 graph.loaded(*node).map_or((0, ""), |event| (event.origin_server_ts, event.event_id));
             keyed.push(((Reverse(position), ts, event_id), *node));
@@ -85,7 +92,7 @@ impl Mainline {
         &mut self,
         graph: &mut Graph<'_, S>,
         event: Node,
-    ) -> Result<Position, ResolveError<S::Id>> {
+    ) -> Result<Position, Failure<S::Id>> {
         match graph.power_levels_cited(event)? {
             Some(power_levels) => self.nearest(graph, power_levels),
             None => Ok(Position::Infinite),
@@ -98,7 +105,7 @@ impl Mainline {
         &mut self,
         graph: &mut Graph<'_, S>,
         power_levels: Node,
-    ) -> Result<Position, ResolveError<S::Id>> {
+    ) -> Result<Position, Failure<S::Id>> {
         if let Some(found) = self.nearest.get(power_levels) {
             return Ok(found);
         }
@@ -128,7 +135,7 @@ impl Mainline {
         &mut self,
         graph: &mut Graph<'_, S>,
         node: Node,
-    ) -> Result<Option<u32>, ResolveError<S::Id>> {
+    ) -> Result<Option<u32>, Failure<S::Id>> {
         let generation = graph.generation(node)?;
         while !self.is_whole
             && let Some(last) = self.events.last().copied()

@@ -108,6 +108,16 @@ impl ForkSets {
         }
     }
 
+    /// The forks that lead through `other` lead through `node` too.
+    pub(crate) fn join_leading(&mut self, node: Node, other: Node) {
+        for (_, words) in &mut self.words {
+            let forks = words.get(other).leading;
+            if let Some(word) = words.slot(node) {
+                word.leading |= forks;
+            }
+        }
+    }
+
     /// All forks reach the event.
     pub(crate) fn add_all_forks(&mut self, node: Node) {
         for (full, words) in &mut self.words {

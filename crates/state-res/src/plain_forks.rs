@@ -57,7 +57,8 @@ impl<'a, Id: Eq + Hash> PlainForks<'a, Id> {
         Key: StateKey<'a>,
     {
         let mut maps = maps.into_iter().map(entries_of);
-        let first: Vec<_> = maps.next().into_iter().flatten().collect();
+        // Not by way of `flatten`, which does not know how many there are.
+        let first: Vec<_> = maps.next().map(Iterator::collect).unwrap_or_default();
         if !is_sorted(&first) {
             return Self::of_unsorted(first, maps);
         }
@@ -75,7 +76,8 @@ impl<'a, Id: Eq + Hash> PlainForks<'a, Id> {
         let mut count = 1;
         match Divided::new(first, others.inspect(|_| count += 1)) {
             Ok(Divided { conflicted, unconflicted }) => {
-                Self { count, conflicted, unconflicted, index: Index::Hashed(KeyIndex::default()) }
+                let index = Index::Hashed(KeyIndex::new(&unconflicted));
+                Self { count, conflicted, unconflicted, index }
             }
             Err(mut forks) => {
                 forks.iter_mut().for_each(sort);

@@ -6,8 +6,8 @@ use freehold_event::{EventSource, Membership};
 use freehold_event_auth::Power;
 
 use crate::{
-    ResolveError,
     budget::BudgetLine,
+    error::Failure,
     graph::Graph,
     key::Kind,
     node_map::{Node, NodeMap},
@@ -48,7 +48,7 @@ pub(crate) fn enlarged_power_events<S: EventSource>(
     graph: &mut Graph<'_, S>,
     full_conflicted: &[Node],
     is_full_conflicted: &NodeMap<bool>,
-) -> Result<Vec<Node>, ResolveError<S::Id>> {
+) -> Result<Vec<Node>, Failure<S::Id>> {
     let mut chosen = NodeMap::<bool>::for_nodes(graph.len());
     let mut enlarged = Vec::new();
     for node in full_conflicted {
@@ -82,7 +82,7 @@ pub(crate) fn enlarged_power_events<S: EventSource>(
 pub(crate) fn reverse_topological_power_ordering<S: EventSource>(
     graph: &mut Graph<'_, S>,
     events: &[(Node, Power)],
-) -> Result<Vec<(Node, Power)>, ResolveError<S::Id>> {
+) -> Result<Vec<(Node, Power)>, Failure<S::Id>> {
     graph.spend(BudgetLine::SortSteps, events.len())?;
     let mut citations = Citations::new(graph, events)?;
     let mut candidates = BinaryHeap::new();
@@ -156,7 +156,7 @@ impl Citations {
     fn new<S: EventSource>(
         graph: &mut Graph<'_, S>,
         events: &[(Node, Power)],
-    ) -> Result<Self, ResolveError<S::Id>> {
+    ) -> Result<Self, Failure<S::Id>> {
         let mut citations = Self {
             counts: NodeMap::for_nodes(graph.len()),
             heads: NodeMap::for_nodes(graph.len()),

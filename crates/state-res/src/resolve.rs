@@ -63,8 +63,9 @@ pub fn resolve_by<'a, S: EventSource, F: Forks<S::Id>>(
     budget: &ResolveBudget,
 ) -> Result<Resolution<'a, S::Id>, ResolveError<S::Id>> {
     let graph = Graph::new(source, budget);
-    match algorithm {
+    let resolution = match algorithm {
         Algorithm::V1 => v1::resolve(version, forks, graph),
         Algorithm::V2_0 | Algorithm::V2_1 => v2::resolve(algorithm, version, forks, graph),
-    }
+    };
+    resolution.map_err(|failure| *failure)
 }

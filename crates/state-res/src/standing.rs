@@ -9,8 +9,8 @@ use freehold_event_auth::{
 };
 
 use crate::{
-    ResolveError,
     budget::BudgetLine,
+    error::Failure,
     forks::Forks,
     key::{Key, Kind},
     lookup::{Lookup, names_room_by_create},
@@ -47,7 +47,7 @@ impl<'a> Facts<'a> {
         &mut self,
         lookup: &mut Lookup<'_, 'a, S, F>,
         node: Option<Node>,
-    ) -> Result<Known, ResolveError<S::Id>> {
+    ) -> Result<Known, Failure<S::Id>> {
         self.levels.know(lookup, node, |event| PowerLevels::read(event.content, self.version))
     }
 
@@ -55,7 +55,7 @@ impl<'a> Facts<'a> {
         &mut self,
         lookup: &mut Lookup<'_, 'a, S, F>,
         node: Option<Node>,
-    ) -> Result<Known, ResolveError<S::Id>> {
+    ) -> Result<Known, Failure<S::Id>> {
         self.creates.know(lookup, node, |event| RoomCreate::new(event, self.version))
     }
 }
@@ -72,7 +72,7 @@ impl<'a, T> Kept<'a, T> {
         lookup: &mut Lookup<'_, 'a, S, F>,
         node: Option<Node>,
         read: impl FnOnce(&EventView<'_, S::Id>) -> T,
-    ) -> Result<Known, ResolveError<S::Id>> {
+    ) -> Result<Known, Failure<S::Id>> {
         match node {
             None => Ok(None),
             Some(node) if self.last.is_some_and(|last| last.0 == node) => Ok(self.last),
@@ -85,7 +85,7 @@ impl<'a, T> Kept<'a, T> {
         lookup: &mut Lookup<'_, 'a, S, F>,
         node: Node,
         read: impl FnOnce(&EventView<'_, S::Id>) -> T,
-    ) -> Result<Known, ResolveError<S::Id>> {
+    ) -> Result<Known, Failure<S::Id>> {
         let mut place = self.places.get(node);
         if place == 0 {
             lookup.graph.load(node)?;
@@ -114,7 +114,7 @@ pub(crate) fn power_of_sender<'a, S: EventSource, F: Forks<S::Id>>(
     lookup: &mut Lookup<'_, 'a, S, F>,
     facts: &mut Facts<'a>,
     node: Node,
-) -> Result<Power, ResolveError<S::Id>> {
+) -> Result<Power, Failure<S::Id>> {
     lookup.graph.load(node)?;
     let Some(event) = lookup.graph.view(node) else { return Ok(Power::Level(0)) };
     let levels = lookup.graph.power_levels_cited(node)?;
@@ -133,7 +133,7 @@ pub(crate) fn check_in_state<'a, S: EventSource, F: Forks<S::Id>>(
     lookup: &mut Lookup<'_, 'a, S, F>,
     facts: &mut Facts<'a>,
     (node, event): (Node, &EventView<'a, S::Id>),
-) -> Result<Result<(), Denial>, ResolveError<S::Id>> {
+) -> Result<Result<(), Denial>, Failure<S::Id>> {
     lookup.graph.spend(BudgetLine::AuthChecks, 1)?;
     let create = if names_room_by_create(facts.version) {
         lookup.create_of_room(event.room_id)
@@ -180,7 +180,7 @@ pub(crate) fn rejected_by_its_auth_events<S: EventSource, F: Forks<S::Id>>(
     lookup: &mut Lookup<'_, '_, S, F>,
     version: &'static RoomVersion,
     (node, event): (Node, &EventView<'_, S::Id>),
-) -> Result<Option<Denial>, ResolveError<S::Id>> {
+) -> Result<Option<Denial>, Failure<S::Id>> {
     if !event.rejected {
         return Ok(None);
     }
@@ -216,7 +216,7 @@ struct Rest<'s, 'r, 'a, S: EventSource, F> {
     lookup: &'s mut Lookup<'r, 'a, S, F>,
     join_rule: &'s mut Option<(Node, JoinRule)>,
     /// Rules cannot fail for want of an event or of budget: it is kept here, and the verdict is void.
-    failure: Option<ResolveError<S::Id>>,
+    failure: Option<Failure<S::Id>>,
 }
 
 impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
@@ -230,7 +230,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Rest<'_, '_, 'a, S, F> {
         self.loaded(found)
     }
 
-    fn loaded(&mut self, found: Result<Option<Node>, ResolveError<S::Id>>) -> Option<Node> {
+    fn loaded(&mut self, found: Result<Option<Node>, Failure<S::Id>>) -> Option<Node> {
         let found = found.and_then(|found| match found {
             Some(found) => self.lookup.graph.load(found).map(|()| Some(found)),
             None => Ok(None),

@@ -3,8 +3,8 @@
 use freehold_event::EventSource;
 
 use crate::{
-    ResolveError,
     conflict::Conflict,
+    error::Failure,
     graph::Graph,
     node_map::{Node, NodeMap},
 };
@@ -24,7 +24,7 @@ use crate::{
 pub(crate) fn conflicted_state_subgraph<S: EventSource>(
     graph: &mut Graph<'_, S>,
     conflict: &Conflict,
-) -> Result<Vec<Node>, ResolveError<S::Id>> {
+) -> Result<Vec<Node>, Failure<S::Id>> {
     let mut below = events_between(graph, conflict)?;
     graph.complete()?;
     // Lowest first, so that an event comes after all that it cites.
@@ -51,7 +51,7 @@ pub(crate) fn conflicted_state_subgraph<S: EventSource>(
 fn events_between<S: EventSource>(
     graph: &mut Graph<'_, S>,
     conflict: &Conflict,
-) -> Result<Vec<(u64, Node)>, ResolveError<S::Id>> {
+) -> Result<Vec<(u64, Node)>, Failure<S::Id>> {
     let mut met = NodeMap::<bool>::new();
     let mut path = Vec::new();
     let mut floor = u64::MAX;

@@ -7,9 +7,10 @@ use freehold_event_auth::Denial;
 use sha1::{Digest, Sha1};
 
 use crate::{
-    Algorithm, Order, Outcome, Part, Pass, Resolution, ResolveError, Step,
+    Algorithm, Order, Outcome, Part, Pass, Resolution, Step,
     budget::BudgetLine,
     conflict::{Conflict, Entry},
+    error::Failure,
     forks::Forks,
     graph::Graph,
     lookup::{Base, Lookup},
@@ -31,7 +32,7 @@ pub(crate) fn resolve<'a, S: EventSource, F: Forks<S::Id>>(
     version: &'static RoomVersion,
     forks: &F,
     mut graph: Graph<'a, S>,
-) -> Result<Resolution<'a, S::Id>, ResolveError<S::Id>> {
+) -> Result<Resolution<'a, S::Id>, Failure<S::Id>> {
     let conflict = Conflict::read(&mut graph, forks)?;
     let mut keys = Vec::new();
     let mut agreed = Vec::new();
@@ -77,7 +78,7 @@ impl<'a> Key<'a> {
     fn new<S: EventSource>(
         graph: &mut Graph<'a, S>,
         entries: &[Entry],
-    ) -> Result<Option<Self>, ResolveError<S::Id>> {
+    ) -> Result<Option<Self>, Failure<S::Id>> {
         let mut nodes: Vec<Node> = entries.iter().map(|entry| entry.node).collect();
         nodes.sort_unstable();
         nodes.dedup();
@@ -109,7 +110,7 @@ struct Run<'r, 'a, S: EventSource, F> {
 }
 
 impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
-    fn pass(&mut self, keys: &[Key<'_>]) -> Result<(), ResolveError<S::Id>> {
+    fn pass(&mut self, keys: &[Key<'_>]) -> Result<(), Failure<S::Id>> {
         let mut chosen = Vec::with_capacity(keys.len());
         for key in keys {
             chosen.extend(match key.pass {
@@ -127,7 +128,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     /// > event would be allowed by the authorisation rules for a room in state R. If the event would
     /// > be allowed, then update R with the event and continue with the next event in the list. If
     /// > it would not be allowed, stop and continue below […].
-    fn last_allowed(&mut self, key: &Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+    fn last_allowed(&mut self, key: &Key<'_>) -> Result<Option<Node>, Failure<S::Id>> {
         let mut chosen = None;
         let mut list = key.list.iter();
         for node in list.by_ref() {
@@ -152,7 +153,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
 
     /// > […] just pick the event with the highest depth and lowest sha1(event_id) that passes
     /// > authentication in R and add it to R.
-    fn highest_allowed(&mut self, key: &Key<'_>) -> Result<Option<Node>, ResolveError<S::Id>> {
+    fn highest_allowed(&mut self, key: &Key<'_>) -> Result<Option<Node>, Failure<S::Id>> {
         let mut chosen = None;
         for (left, node) in key.list.iter().enumerate().rev() {
             if chosen.is_some() {
@@ -172,7 +173,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
         Ok(chosen)
     }
 
-    fn check(&mut self, node: Node) -> Result<Result<(), Denial>, ResolveError<S::Id>> {
+    fn check(&mut self, node: Node) -> Result<Result<(), Denial>, Failure<S::Id>> {
         match self.lookup.graph.view(node) {
             Some(event) => check_in_state(&mut self.lookup, &mut self.facts, (node, &event)),
             None => Ok(Ok(())),

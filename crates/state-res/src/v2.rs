@@ -3,9 +3,10 @@
 use freehold_event::{EventSource, EventView, RoomVersion};
 
 use crate::{
-    Algorithm, Order, Outcome, Part, Resolution, ResolveError, Resolved, Step,
+    Algorithm, Order, Outcome, Part, Resolution, Resolved, Step,
     conflict::Conflict,
     difference::auth_difference,
+    error::Failure,
     forks::Forks,
     graph::Graph,
     key::{Key, Kind},
@@ -24,7 +25,7 @@ pub(crate) fn resolve<'a, S: EventSource, F: Forks<S::Id>>(
     version: &'static RoomVersion,
     forks: &F,
     mut graph: Graph<'a, S>,
-) -> Result<Resolution<'a, S::Id>, ResolveError<S::Id>> {
+) -> Result<Resolution<'a, S::Id>, Failure<S::Id>> {
     let conflict = Conflict::read(&mut graph, forks)?;
     if conflict.events.is_empty() {
         return Ok(Resolution { algorithm, resolved: Vec::new(), steps: Vec::new(), spent: graph.spent() });
@@ -82,7 +83,7 @@ impl FullConflictedSet {
         graph: &mut Graph<'_, S>,
         conflict: &Conflict,
         forks: &F,
-    ) -> Result<Self, ResolveError<S::Id>> {
+    ) -> Result<Self, Failure<S::Id>> {
         let events = conflict.events.len();
         let mut full = Self {
             events: Vec::with_capacity(events),
@@ -131,7 +132,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     /// >    power ordering.
     /// > 2. Apply the iterative auth checks algorithm […] to the list of events from the previous
     /// >    step to get a partially resolved state.
-    fn resolve_power_events(&mut self, version: &'static RoomVersion) -> Result<(), ResolveError<S::Id>> {
+    fn resolve_power_events(&mut self, version: &'static RoomVersion) -> Result<(), Failure<S::Id>> {
         let enlarged = enlarged_power_events(&mut self.lookup.graph, &self.full.events, &self.full.is_in)?;
         self.lookup.graph.complete()?;
         let mut with_power = Vec::with_capacity(enlarged.len());
@@ -152,9 +153,9 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     /// >    ordering based on the power level in the partially resolved state obtained in step 2.
     /// > 4. Apply the iterative auth checks algorithm on the partial resolved state and the list of
     /// >    events from the previous step.
-    fn resolve_remaining(&mut self, version: &'static RoomVersion) -> Result<(), ResolveError<S::Id>> {
-        let remaining: Vec<Node> =
-            self.full.events.iter().copied().filter(|node| self.full.is_in.get(*node)).collect();
+    fn resolve_remaining(&mut self, version: &'static RoomVersion) -> Result<(), Failure<S::Id>> {
+        let mut remaining = Vec::with_capacity(self.full.events.len());
+        remaining.extend(self.full.events.iter().copied().filter(|node| self.full.is_in.get(*node)));
         let power_levels = self.lookup.in_state(Key::PowerLevels)?;
         let list = Mainline::new(power_levels).order(&mut self.lookup.graph, &remaining)?;
         self.lookup.graph.complete()?;
@@ -182,7 +183,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
         version: &'static RoomVersion,
         (node, event): (Node, Option<&EventView<'a, S::Id>>),
         order: Order,
-    ) -> Result<(), ResolveError<S::Id>> {
+    ) -> Result<(), Failure<S::Id>> {
         let Some(event) = event else { return Ok(()) };
         let outcome = if self.lookup.graph.kind(node) == Kind::None {
             Outcome::NotState
@@ -206,7 +207,7 @@ impl<'a, S: EventSource, F: Forks<S::Id>> Run<'_, 'a, S, F> {
     /// >    unconflicted state map, if such an event exists, to get the final resolved state.
     ///
     /// So only keys without such an event are left to tell.
-    fn resolved(&mut self, conflict: &Conflict) -> Result<Vec<Resolved<'a, S::Id>>, ResolveError<S::Id>> {
+    fn resolved(&mut self, conflict: &Conflict) -> Result<Vec<Resolved<'a, S::Id>>, Failure<S::Id>> {
         let mut resolved = Vec::with_capacity(conflict.keys);
         for first in conflict.first_of_keys() {
             resolved.extend(self.lookup.resolved(first.node));
