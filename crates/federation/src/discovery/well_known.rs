@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ruma_common::{OwnedServerName, ServerName};
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::caching::valid_ms;
@@ -47,12 +47,6 @@ impl WellKnownError {
     }
 }
 
-#[derive(Deserialize)]
-struct Document {
-    #[serde(rename = "m.server")]
-    server: String,
-}
-
 /// Fetches the document of a host.
 pub(super) async fn fetch(web: &Web, host: &str, now_ts: i64) -> Result<Delegation, WellKnownError> {
     let limits = WebLimits {
@@ -68,9 +62,10 @@ pub(super) async fn fetch(web: &Web, host: &str, now_ts: i64) -> Result<Delegati
 
 /// Reads the document, whatever its content type: "servers should ignore the content type".
 pub(super) fn parse(bytes: &[u8]) -> Result<OwnedServerName, WellKnownError> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|_| WellKnownError::Malformed)?;
-    ServerName::parse(document.server.as_str())
-        .map_err(|_| WellKnownError::Name { named: document.server.chars().take(255).collect() })
+    let document: Map<String, Value> =
+        serde_json::from_slice(bytes).map_err(|_| WellKnownError::Malformed)?;
+    let named = document.get("m.server").and_then(Value::as_str).ok_or(WellKnownError::Malformed)?;
+    ServerName::parse(named).map_err(|_| WellKnownError::Name { named: named.chars().take(255).collect() })
 }
 
 #[cfg(test)]
