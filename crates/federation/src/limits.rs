@@ -119,7 +119,7 @@ pub const GIVEN_STATES_MAX: usize = 4;
 /// How many events a state and its auth chain may have.
 pub const STATE_EVENTS_MAX: usize = 500_000;
 /// How many bytes a whole state may have.
-pub const STATE_BYTES_MAX: usize = 256 * 1024 * 1024;
+pub const WHOLE_STATE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How many events are fetched one by one.
 pub const SINGLE_EVENTS_MAX: usize = 200;
 /// How many of those are asked for at a time.

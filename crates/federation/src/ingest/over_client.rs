@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::fetching::{Asking, Fetching, MissingQuery, NoAnswer, StateIds, WholeState};
 use crate::client::{Client, Request};
 use crate::keys::RemoteKeyring;
-use crate::limits::{FLIGHT_TIME_MS, STATE_BYTES_MAX};
+use crate::limits::{FLIGHT_TIME_MS, WHOLE_STATE_BYTES_MAX};
 
 /// Asks other servers over a client, and for keys over a keyring.
 #[derive(Clone)]
@@ -126,7 +126,7 @@ impl Fetching for ClientFetching {
         Box::pin(async move {
             let path = path("state_ids", &[asking.room_id.as_str()], &[("event_id", event_id.as_str())]);
             let Ids { pdu_ids, auth_chain_ids } =
-                self.ask(asking, Request::get(path).up_to(STATE_BYTES_MAX / 4)).await?;
+                self.ask(asking, Request::get(path).up_to(WHOLE_STATE_BYTES_MAX / 4)).await?;
             Ok(StateIds { pdu_ids, auth_chain_ids })
         })
     }
@@ -139,7 +139,7 @@ impl Fetching for ClientFetching {
         Box::pin(async move {
             let path = path("state", &[asking.room_id.as_str()], &[("event_id", event_id.as_str())]);
             let State { pdus, auth_chain } =
-                self.ask(asking, Request::get(path).up_to(STATE_BYTES_MAX)).await?;
+                self.ask(asking, Request::get(path).up_to(WHOLE_STATE_BYTES_MAX)).await?;
             Ok(WholeState { pdus: texts(pdus), auth_chain: texts(auth_chain) })
         })
     }
