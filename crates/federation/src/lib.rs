@@ -3,6 +3,7 @@
 //! - [`Discovery`] finds a server by its name, with the steps of the specification ([`Plan`]).
 //! - [`Client`] makes requests in the name of a tenant, signed, within bounds of time and size.
 //! - [`Health`] knows which servers do not answer, and leaves them in peace.
+//! - [`Outbound`] sends what other servers are to have: a queue for each tenant and server.
 //! - [`Remote`] asks what rooms want to know of other servers.
 //! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
 //! - [`Doctor`] says why a server cannot be reached, and why tenants cannot be.
@@ -30,6 +31,7 @@ mod health;
 mod ingest;
 mod keys;
 pub mod limits;
+mod outbound;
 mod randomness;
 mod remote;
 mod transport;
@@ -48,6 +50,7 @@ pub use ingest::{
     TakeError, Taken, TakenEvents, WholeState,
 };
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
+pub use outbound::{Outbound, OutboundParts, OutboundReport, TenantsByNumber, ToldReceipt};
 pub use randomness::{Randomness, SystemRandomness};
 pub use remote::Remote;
 pub use transport::{

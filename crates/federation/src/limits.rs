@@ -54,11 +54,11 @@ pub const ANSWER_TIME_MS: u64 = 30_000;
 /// How many bytes an answer may have, if the request does not say otherwise.
 pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long an answer with the state of a room may take: a join of a room with tens of thousands of members.
-pub const STATE_TIME_MS: u64 = 10 * 60_000;
+pub const ROOM_TIME_MS: u64 = 10 * 60_000;
 /// How many bytes an answer with the state of a room may have; it is read as it comes.
-pub const STATE_BYTES_MAX: usize = 512 * 1024 * 1024;
+pub const ROOM_BYTES_MAX: usize = 512 * 1024 * 1024;
 /// The same in the first version of joining, which few old servers speak: it is read at once.
-pub const OLD_STATE_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub const OLD_ROOM_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many bytes of an answer that is an error are read.
 pub const ERROR_BYTES_MAX: usize = 64 * 1024;
 /// The longest wait that a server can tell us to make with `retry_after_ms`.
@@ -86,6 +86,23 @@ pub const NOTARY_QUERIES_MAX: usize = 32;
 pub const DOCTOR_TENANTS_MAX: usize = 20;
 /// How long a diagnosis waits for each answer.
 pub const DOCTOR_TIME_MS: u64 = 10_000;
+
+/// How many events a transaction has at most ("A transaction … limited to 50 PDUs and 100 EDUs").
+pub const TRANSACTION_EVENTS_MAX: usize = 50;
+/// How many ephemeral data units a transaction has at most.
+pub const TRANSACTION_EDUS_MAX: usize = 100;
+/// How long a server may take over a transaction: it may have to fetch what it misses first.
+pub const TRANSACTION_TIME_MS: u64 = 60_000;
+/// How many events wait in memory for one server; more are read from the log when it has caught up.
+pub const QUEUED_EVENTS_MAX: usize = 500;
+/// How many typing notices and receipts wait for one server; more are not told.
+pub const EPHEMERAL_MAX: usize = 1000;
+/// How many rows of a tenant's log are read at once.
+pub const LOG_ROWS_MAX: usize = 500;
+/// The wait after a server has refused a transaction; it doubles with each further refusal.
+pub const REFUSED_WAIT_MIN_MS: i64 = 10_000;
+/// The longest wait after a server has refused a transaction.
+pub const REFUSED_WAIT_MAX_MS: i64 = HOUR_MS;
 
 const MINUTE_MS: i64 = 60 * 1000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;

@@ -4,4 +4,5 @@ mod answers;
 mod path;
 mod servers;
 
+pub(crate) use path::path;
 pub use servers::Remote;

@@ -17,7 +17,7 @@ use super::answers::{Found, Invited, Knocked, Made, is_unknown_endpoint, of_firs
 use super::path::path;
 use crate::client::{Client, Request, RequestError, Streamed};
 use crate::keys::RemoteKeyring;
-use crate::limits::{OLD_STATE_BYTES_MAX, STATE_BYTES_MAX, STATE_TIME_MS};
+use crate::limits::{OLD_ROOM_BYTES_MAX, ROOM_BYTES_MAX, ROOM_TIME_MS};
 
 /// Other servers, as rooms ask them.
 #[derive(Clone)]
@@ -61,7 +61,7 @@ impl Remote {
         let second = request(path("v2/send_join", &segments, &[("omit_members", omit)]));
         match self.client.stream(tenant, at, second).await {
             Err(error) if is_unknown_endpoint(&error) => {
-                let first = request(path("v1/send_join", &segments, &[])).up_to(OLD_STATE_BYTES_MAX);
+                let first = request(path("v1/send_join", &segments, &[])).up_to(OLD_ROOM_BYTES_MAX);
                 let answer = self.client.request(tenant, at, first).await?;
                 Ok(Box::new(Held(Some(of_first_version(&answer)?))))
             }
@@ -137,7 +137,7 @@ impl Remote {
 
 /// A request whose answer may be a whole room's state.
 fn long(request: Request) -> Request {
-    request.at_once().within(Duration::from_millis(STATE_TIME_MS)).up_to(STATE_BYTES_MAX)
+    request.at_once().within(Duration::from_millis(ROOM_TIME_MS)).up_to(ROOM_BYTES_MAX)
 }
 
 fn malformed(error: serde_json::Error) -> RequestError {

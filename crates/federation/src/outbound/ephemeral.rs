@@ -1,0 +1,139 @@
+//! What is told and forgotten: typing and receipts. Of several of one kind only the last counts.
+
+use std::collections::BTreeMap;
+
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use serde_json::{Map, Value, json};
+
+use crate::limits::EPHEMERAL_MAX;
+
+/// Up to where a user read a thread of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldReceipt {
+    /// The event.
+    pub event_id: OwnedEventId,
+    /// The thread; without one, the receipt is for the whole room.
+    pub thread: Option<String>,
+    /// When, in milliseconds since the Unix epoch.
+    pub ts: i64,
+}
+
+/// What waits to be told to one server.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ephemeral {
+    typing: BTreeMap<(OwnedRoomId, OwnedUserId), bool>,
+    receipts: BTreeMap<(OwnedRoomId, OwnedUserId, Option<String>), ToldReceipt>,
+}
+
+impl Ephemeral {
+    pub(super) fn type_in(&mut self, room_id: OwnedRoomId, user_id: OwnedUserId, typing: bool) {
+        if self.len() < EPHEMERAL_MAX {
+            self.typing.insert((room_id, user_id), typing);
+        }
+    }
+
+    pub(super) fn read_in(&mut self, room_id: OwnedRoomId, user_id: OwnedUserId, receipt: ToldReceipt) {
+        if self.len() < EPHEMERAL_MAX {
+            self.receipts.insert((room_id, user_id, receipt.thread.clone()), receipt);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Ephemeral::default();
+    }
+
+    fn len(&self) -> usize {
+        self.typing.len() + self.receipts.len()
+    }
+
+    /// Takes up to `limit` data units.
+    pub(super) fn take(&mut self, limit: usize) -> Vec<Value> {
+        let mut edus = Vec::new();
+        while edus.len() < limit {
+            match self.take_receipts() {
+                Some(receipts) => edus.push(receipts),
+                None => break,
+            }
+        }
+        while edus.len() < limit {
+            let Some(((room_id, user_id), typing)) = self.typing.pop_first() else { break };
+            let content = json!({ "room_id": room_id, "user_id": user_id, "typing": typing });
+            edus.push(json!({ "edu_type": "m.typing", "content": content }));
+        }
+        edus
+    }
+
+    /// One `m.receipt` for as many receipts as fit: it has room for one of each user in each room.
+    fn take_receipts(&mut self) -> Option<Value> {
+        let mut rooms: BTreeMap<OwnedRoomId, BTreeMap<OwnedUserId, Value>> = BTreeMap::new();
+        let mut later = BTreeMap::new();
+        for ((room_id, user_id, thread), receipt) in std::mem::take(&mut self.receipts) {
+            let of_room = rooms.entry(room_id.clone()).or_default();
+            if of_room.contains_key(&user_id) {
+                later.insert((room_id, user_id, thread), receipt);
+            } else {
+                of_room.insert(user_id, as_json(&receipt));
+            }
+        }
+        self.receipts = later;
+        if rooms.is_empty() {
+            return None;
+        }
+        let content: Map<String, Value> = rooms
+            .into_iter()
+            .map(|(room_id, users)| (room_id.to_string(), json!({ "m.read": users })))
+            .collect();
+        Some(json!({ "edu_type": "m.receipt", "content": content }))
+    }
+}
+
+/// A receipt (<https://spec.matrix.org/v1.19/server-server-api/#receipts>).
+fn as_json(receipt: &ToldReceipt) -> Value {
+    let data = match &receipt.thread {
+        None => json!({ "ts": receipt.ts }),
+        Some(thread) => json!({ "ts": receipt.ts, "thread_id": thread }),
+    };
+    json!({ "data": data, "event_ids": [receipt.event_id] })
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma_common::{event_id, room_id, user_id};
+
+    use super::*;
+
+    fn receipt(event_id: &ruma_common::EventId, thread: Option<&str>) -> ToldReceipt {
+        ToldReceipt { event_id: event_id.to_owned(), thread: thread.map(str::to_owned), ts: 7 }
+    }
+
+    #[test]
+    fn only_the_last_of_a_kind_is_told() {
+        let mut waiting = Ephemeral::default();
+        let (room, user) = (room_id!("!r:x").to_owned(), user_id!("@u:x").to_owned());
+        waiting.type_in(room.clone(), user.clone(), true);
+        waiting.type_in(room.clone(), user.clone(), false);
+        waiting.read_in(room.clone(), user.clone(), receipt(event_id!("$old"), None));
+        waiting.read_in(room, user, receipt(event_id!("$new"), None));
+        let edus = waiting.take(100);
+        assert_eq!(edus.len(), 2);
+        assert_eq!(edus[0]["content"]["!r:x"]["m.read"]["@u:x"]["event_ids"], json!(["$new"]));
+        assert_eq!(edus[1]["content"]["typing"], json!(false));
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn receipts_of_several_threads_take_several_units() {
+        let mut waiting = Ephemeral::default();
+        let (room, user) = (room_id!("!r:x").to_owned(), user_id!("@u:x").to_owned());
+        waiting.read_in(room.clone(), user.clone(), receipt(event_id!("$a"), None));
+        waiting.read_in(room, user, receipt(event_id!("$b"), Some("main")));
+        assert_eq!(waiting.clone().take(1).len(), 1);
+        let edus = waiting.take(100);
+        assert_eq!(edus.len(), 2);
+        assert_eq!(edus[1]["content"]["!r:x"]["m.read"]["@u:x"]["data"]["thread_id"], json!("main"));
+    }
+}
