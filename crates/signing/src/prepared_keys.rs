@@ -15,7 +15,7 @@ use crate::{Signature, VerifyingKey, WrongSignature, comb::Comb, verifying_key::
 ///
 /// A table takes 33 KB and as long to make as two or three verifications, so it is made when a key comes
 /// again and again, and dropped when others come more often. A [`KeySource`](crate::KeySource) that lives long keeps one of
-/// these and names it in [`KeySource::prepared`](crate::KeySource::prepared). All tables together share one of 0.4 MB for the
+/// these and names it in [`KeySource::prepared`](crate::KeySource::prepared); clones share the tables. All tables together share one of 0.4 MB for the
 /// base point.
 ///
 /// ```
@@ -29,9 +29,10 @@ use crate::{Signature, VerifyingKey, WrongSignature, comb::Comb, verifying_key::
 ///     assert!(prepared.verify(key.verifying_key(), b"hullo", &signature).is_err());
 /// }
 /// ```
+#[derive(Clone)]
 pub struct PreparedKeys {
     /// A key belongs into one of them, so that few others have to be looked at.
-    sets: Vec<Mutex<[Place; PLACES]>>,
+    sets: Arc<[Mutex<[Place; PLACES]>]>,
 }
 
 /// Places of a set.

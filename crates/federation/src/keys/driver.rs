@@ -97,7 +97,7 @@ impl RemoteKeyring {
     /// is known.
     pub async fn keys_for(&self, wanted: &[WantedKey]) -> KeySnapshot {
         let now_ts = self.0.clock.now_ts();
-        let mut snapshot = KeySnapshot::default();
+        let mut snapshot = KeySnapshot::with_prepared(self.lock().keys.prepared().cloned());
         let mut others: BTreeMap<_, i64> = BTreeMap::new();
         for want in wanted {
             if let Some(tenant) = self.0.identities.tenant(&want.server) {
