@@ -28,80 +28,86 @@ fn addresses(network: &Network) {
     }
 }
 
+/// A name, what is on the network, and the step, `Host`, certificate and address that are found.
+type Case = (&'static str, Scene, (Step, &'static str, &'static str, &'static str));
+
+const WITHOUT_DELEGATION: &[Case] = &[
+    ("9.9.9.9", |_| {}, (Step::IpLiteral, "9.9.9.9", "9.9.9.9", "9.9.9.9:8448")),
+    ("9.9.9.9:80", |_| {}, (Step::IpLiteral, "9.9.9.9:80", "9.9.9.9", "9.9.9.9:80")),
+    ("[2620:fe::9]", |_| {}, (Step::IpLiteral, "[2620:fe::9]", "2620:fe::9", "[2620:fe::9]:8448")),
+    ("[2620:fe::9]:1", |_| {}, (Step::IpLiteral, "[2620:fe::9]:1", "2620:fe::9", "[2620:fe::9]:1")),
+    (
+        "plain.example:8000",
+        // With a port nobody is asked for anything but addresses.
+        |network| {
+            well_known(network, "plain.example", "target.example:1");
+            network.srv_record("_matrix-fed._tcp.plain.example", "target.example", 2);
+        },
+        (Step::Port, "plain.example:8000", "plain.example", "8.1.0.1:8000"),
+    ),
+    (
+        "plain.example",
+        |network| {
+            network.srv_record("_matrix-fed._tcp.plain.example", "other.example", 4);
+            network.srv_record("_matrix._tcp.plain.example", "target.example", 5);
+        },
+        (Step::Srv, "plain.example", "plain.example", "8.1.0.3:4"),
+    ),
+    (
+        "plain.example",
+        |network| network.srv_record("_matrix._tcp.plain.example", "target.example", 5),
+        (Step::DeprecatedSrv, "plain.example", "plain.example", "8.1.0.2:5"),
+    ),
+    ("plain.example", |_| {}, (Step::Host, "plain.example", "plain.example", "8.1.0.1:8448")),
+];
+
+const DELEGATED: &[Case] = &[
+    (
+        "plain.example",
+        |network| well_known(network, "plain.example", "9.9.9.9"),
+        (Step::DelegatedIpLiteral, "9.9.9.9", "9.9.9.9", "9.9.9.9:8448"),
+    ),
+    (
+        "plain.example",
+        |network| well_known(network, "plain.example", "[2620:fe::9]:443"),
+        (Step::DelegatedIpLiteral, "[2620:fe::9]:443", "2620:fe::9", "[2620:fe::9]:443"),
+    ),
+    (
+        "plain.example",
+        |network| {
+            well_known(network, "plain.example", "target.example:443");
+            network.srv_record("_matrix-fed._tcp.target.example", "other.example", 2);
+        },
+        (Step::DelegatedPort, "target.example:443", "target.example", "8.1.0.2:443"),
+    ),
+    (
+        "plain.example",
+        |network| {
+            well_known(network, "plain.example", "target.example");
+            network.srv_record("_matrix-fed._tcp.target.example", "host.example", 2);
+            network.srv_record("_matrix._tcp.target.example", "other.example", 3);
+            network.srv_record("_matrix-fed._tcp.plain.example", "other.example", 4);
+        },
+        (Step::DelegatedSrv, "target.example", "target.example", "[2620:fe::1]:2"),
+    ),
+    (
+        "plain.example",
+        |network| {
+            well_known(network, "plain.example", "target.example");
+            network.srv_record("_matrix._tcp.target.example", "other.example", 3);
+        },
+        (Step::DelegatedDeprecatedSrv, "target.example", "target.example", "8.1.0.3:3"),
+    ),
+    (
+        "plain.example",
+        |network| well_known(network, "plain.example", "target.example"),
+        (Step::Delegated, "target.example", "target.example", "8.1.0.2:8448"),
+    ),
+];
+
 #[tokio::test(start_paused = true)]
 async fn every_step_leads_to_its_address_host_and_certificate() {
-    let nothing: Scene = |_| {};
-    let cases: &[(&str, Scene, (Step, &str, &str, &str))] = &[
-        ("9.9.9.9", nothing, (Step::IpLiteral, "9.9.9.9", "9.9.9.9", "9.9.9.9:8448")),
-        ("9.9.9.9:80", nothing, (Step::IpLiteral, "9.9.9.9:80", "9.9.9.9", "9.9.9.9:80")),
-        ("[2620:fe::9]", nothing, (Step::IpLiteral, "[2620:fe::9]", "2620:fe::9", "[2620:fe::9]:8448")),
-        ("[2620:fe::9]:1", nothing, (Step::IpLiteral, "[2620:fe::9]:1", "2620:fe::9", "[2620:fe::9]:1")),
-        (
-            "plain.example:8000",
-            // With a port nobody is asked for anything but addresses.
-            |network| {
-                well_known(network, "plain.example", "target.example:1");
-                network.srv_record("_matrix-fed._tcp.plain.example", "target.example", 2);
-            },
-            (Step::Port, "plain.example:8000", "plain.example", "8.1.0.1:8000"),
-        ),
-        (
-            "plain.example",
-            |network| well_known(network, "plain.example", "9.9.9.9"),
-            (Step::DelegatedIpLiteral, "9.9.9.9", "9.9.9.9", "9.9.9.9:8448"),
-        ),
-        (
-            "plain.example",
-            |network| well_known(network, "plain.example", "[2620:fe::9]:443"),
-            (Step::DelegatedIpLiteral, "[2620:fe::9]:443", "2620:fe::9", "[2620:fe::9]:443"),
-        ),
-        (
-            "plain.example",
-            |network| {
-                well_known(network, "plain.example", "target.example:443");
-                network.srv_record("_matrix-fed._tcp.target.example", "other.example", 2);
-            },
-            (Step::DelegatedPort, "target.example:443", "target.example", "8.1.0.2:443"),
-        ),
-        (
-            "plain.example",
-            |network| {
-                well_known(network, "plain.example", "target.example");
-                network.srv_record("_matrix-fed._tcp.target.example", "host.example", 2);
-                network.srv_record("_matrix._tcp.target.example", "other.example", 3);
-                network.srv_record("_matrix-fed._tcp.plain.example", "other.example", 4);
-            },
-            (Step::DelegatedSrv, "target.example", "target.example", "[2620:fe::1]:2"),
-        ),
-        (
-            "plain.example",
-            |network| {
-                well_known(network, "plain.example", "target.example");
-                network.srv_record("_matrix._tcp.target.example", "other.example", 3);
-            },
-            (Step::DelegatedDeprecatedSrv, "target.example", "target.example", "8.1.0.3:3"),
-        ),
-        (
-            "plain.example",
-            |network| well_known(network, "plain.example", "target.example"),
-            (Step::Delegated, "target.example", "target.example", "8.1.0.2:8448"),
-        ),
-        (
-            "plain.example",
-            |network| {
-                network.srv_record("_matrix-fed._tcp.plain.example", "other.example", 4);
-                network.srv_record("_matrix._tcp.plain.example", "target.example", 5);
-            },
-            (Step::Srv, "plain.example", "plain.example", "8.1.0.3:4"),
-        ),
-        (
-            "plain.example",
-            |network| network.srv_record("_matrix._tcp.plain.example", "target.example", 5),
-            (Step::DeprecatedSrv, "plain.example", "plain.example", "8.1.0.2:5"),
-        ),
-        ("plain.example", nothing, (Step::Host, "plain.example", "plain.example", "8.1.0.1:8448")),
-    ];
-    for (name, scene, (step, host, certificate_name, address)) in cases {
+    for (name, scene, (step, host, certificate_name, address)) in WITHOUT_DELEGATION.iter().chain(DELEGATED) {
         let world = World::new().await;
         addresses(&world.network);
         scene(&world.network);

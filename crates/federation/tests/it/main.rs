@@ -1,4 +1,10 @@
 //! Tests of this crate over a network in memory, and over loopback.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails, also outside the functions that are marked as tests"
+)]
 
 mod caching;
 mod client;
