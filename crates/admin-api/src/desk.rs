@@ -58,7 +58,7 @@ impl Desk {
         authority.check(&command)?;
         match command {
             Command::TenantAdd { server_name, hostnames, owner, vouched } => {
-                let new = NewTenant { server_name, hostnames, owner, vouched };
+                let new = NewTenant { server_name, hostnames, owner, vouched, policy: None };
                 Ok(Answer::Tenant(self.tenancy.add(new, &authority.by()).await?.into()))
             }
             Command::TenantList { after, limit } => Ok(self.list(after, limit)),

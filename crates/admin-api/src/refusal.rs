@@ -101,6 +101,7 @@ impl From<AddError> for Refusal {
             | AddError::Hostname(_)
             | AddError::NoHostname
             | AddError::Unprovable => Refusal::invalid(error),
+            AddError::Policy(error) => error.into(),
             AddError::Generator | AddError::Keys(_) | AddError::Commit(_) => Refusal::internal(error),
         }
     }

@@ -181,7 +181,8 @@ impl fmt::Display for BackupMade {
             self.rows,
             self.position
         )?;
-        f.write_str("The master key is not in it: without that, the tenants' keys in it are of no use. Keep it elsewhere.")
+        f.write_str("Neither the master key nor the files of media are in it. Without the key, the tenants' keys in it are of no use: \
+             keep it elsewhere. The files never change: copy them after the backup.")
     }
 }
 

@@ -3,17 +3,20 @@
 use std::io;
 
 use freehold_keyring::{ChangeError, KeyLogError};
-use freehold_store::tables::tenancy::{Control, HOSTNAMES, TENANT_NUMBERS, TENANTS, TenantRow, TenantState};
+use freehold_store::tables::tenancy::{
+    Control, HOSTNAMES, POLICIES, TENANT_NUMBERS, TENANTS, TenantRow, TenantState,
+};
 use freehold_store::{Batch, CommitError, TenantNumber};
 use getrandom::SysRng;
 use getrandom::rand_core::TryRng as _;
 use ruma_common::{OwnedServerName, ServerName};
-use serde_json::json;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::audit::{self, Act, By};
 use crate::hostname::{Hostname, HostnameError, is_development};
 use crate::index::{Entry, hosts_of};
+use crate::policy::{Policy, PolicyError, without_secret_of};
 use crate::tenancy::{Tenancy, TenantFacts};
 
 /// A tenant to be.
@@ -27,6 +30,8 @@ pub struct NewTenant {
     pub owner: Option<String>,
     /// Whether the operator vouches that the owner controls the domain.
     pub vouched: bool,
+    /// What is merged into its policy (RFC 7396), if it is to have one of its own from the start.
+    pub policy: Option<Value>,
 }
 
 impl Tenancy {
@@ -42,13 +47,11 @@ impl Tenancy {
         let now_ts = self.now_ts();
         let _changing = self.changing().await;
         let row = self.new_row(&new, &server_name, now_ts)?;
+        let policy = new.policy.as_ref().map(|patch| Policy::first(patch, (row.control, &server_name)));
+        let policy = policy.transpose()?;
         let hosts = hosts_of(&row);
         self.check_free(&server_name, &hosts)?;
-        match self.keys().create(&server_name, now_ts, &mut SysRng) {
-            // Keys from an attempt that did not get as far as the store: nobody else has had the name.
-            Ok(_) | Err(ChangeError::HasKeys) => {}
-            Err(error) => return Err(AddError::Keys(error)),
-        }
+        self.make_keys(&server_name, now_ts)?;
         let number = TenantNumber(u32::try_from(self.count()).unwrap_or(u32::MAX).saturating_add(1));
         let mut batch = Batch::new();
         batch.expect_absent(&TENANTS, &number);
@@ -59,17 +62,34 @@ impl Tenancy {
             batch.expect_absent(&HOSTNAMES, host);
             batch.put(&HOSTNAMES, host, &number);
         }
+        if let Some(policy) = &policy {
+            batch.put(&POLICIES, &number, &policy.to_text()?);
+        }
         let details = json!({
             "server_name": server_name, "hostnames": row.hostnames, "owner": row.owner, "vouched": new.vouched,
+            "policy": new.policy.as_ref().map(without_secret_of),
         });
         audit::record(&mut batch, Some(number), &Act { by, name: "tenant add", details }, now_ts);
         self.store().commit(batch).await?;
         let entry = Entry::new(number, &row);
         let tenant = entry.tenant.clone();
-        if !self.index_mut().set(entry) {
+        let mut index = self.index_mut();
+        if !index.set(entry) {
             tracing::error!(%number, "a tenant was added out of order");
         }
+        if let Some(policy) = &policy {
+            index.set_policy(number, policy);
+        }
+        drop(index);
         Ok(TenantFacts { tenant, row, proof: None })
+    }
+
+    fn make_keys(&self, server_name: &ServerName, now_ts: i64) -> Result<(), AddError> {
+        match self.keys().create(server_name, now_ts, &mut SysRng) {
+            // Keys from an attempt that did not get as far as the store: nobody else has had the name.
+            Ok(_) | Err(ChangeError::HasKeys) => Ok(()),
+            Err(error) => Err(AddError::Keys(error)),
+        }
     }
 
     fn new_row(&self, new: &NewTenant, name: &ServerName, now_ts: i64) -> Result<TenantRow, AddError> {
@@ -180,6 +200,9 @@ pub enum AddError {
     /// No keys could be made.
     #[error(transparent)]
     Keys(ChangeError<KeyLogError<io::Error>>),
+    /// Its first policy makes no sense.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The store cannot be written.
     #[error(transparent)]
     Commit(#[from] CommitError),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use freehold_event::RoomVersion;
 use freehold_store::tables::tenancy::POLICIES;
 use freehold_store::{Batch, CommitError, ReadError, Tenant, TenantNumber};
-use ruma_common::{OwnedUserId, RoomVersionId};
+use ruma_common::{OwnedUserId, RoomVersionId, ServerName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -194,8 +194,29 @@ impl Policy {
         document
     }
 
-    fn check(&self, tenant: &Tenant) -> Result<(), PolicyError> {
-        if let Some(user) = self.admins.iter().find(|user| !tenant.owns(user)) {
+    /// The first policy of a tenant that is to be: a JSON object merged into the default.
+    ///
+    /// # Errors
+    /// [`PolicyError`].
+    pub(crate) fn first(
+        patch: &Value,
+        (control, server_name): (Control, &ServerName),
+    ) -> Result<Self, PolicyError> {
+        let policy = Policy::default_for(control).merged(patch)?;
+        policy.check(server_name)?;
+        Ok(policy)
+    }
+
+    /// The document as it is stored.
+    ///
+    /// # Errors
+    /// [`PolicyError::Malformed`]; does not happen.
+    pub(crate) fn to_text(&self) -> Result<String, PolicyError> {
+        serde_json::to_string(self).map_err(PolicyError::malformed)
+    }
+
+    fn check(&self, server_name: &ServerName) -> Result<(), PolicyError> {
+        if let Some(user) = self.admins.iter().find(|user| user.server_name() != server_name) {
             return Err(PolicyError::ForeignAdmin { user: user.clone() });
         }
         let version = self.default_room_version.as_ref();
@@ -268,10 +289,9 @@ impl Tenancy {
         let control = control.ok_or_else(|| TenancyError::unknown(tenant.server_name()))?;
         let before = self.read_policy(number, control).await?;
         let policy = before.merged(patch)?;
-        policy.check(tenant)?;
+        policy.check(tenant.server_name())?;
         let mut batch = Batch::new();
-        let text = serde_json::to_string(&policy).map_err(PolicyError::malformed)?;
-        batch.put(&POLICIES, &number, &text);
+        batch.put(&POLICIES, &number, &policy.to_text()?);
         let details = json!({ "set": without_secret_of(patch) });
         audit::record(&mut batch, Some(number), &Act { by, name: "tenant policy", details }, self.now_ts());
         self.store().commit(batch).await?;
@@ -360,7 +380,7 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-fn without_secret_of(patch: &Value) -> Value {
+pub(crate) fn without_secret_of(patch: &Value) -> Value {
     let mut patch = patch.clone();
     if let Some(secret) = patch.pointer_mut("/registration/shared_secret") {
         *secret = json!("(hidden)");

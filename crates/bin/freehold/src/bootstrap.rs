@@ -2,23 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
-use freehold_tenancy::{AddError, By, NewTenant, PolicyError, Tenancy};
+use freehold_tenancy::{AddError, By, NewTenant, Policy, Tenancy};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::{ConfigError, parse};
 
-/// The file.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Bootstrap {
-    tenant: Vec<Declared>,
+/// The file, with policies of some form.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bootstrap<P> {
+    #[serde(default = "Vec::new")]
+    tenant: Vec<Declared<P>>,
 }
 
 /// A tenant in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Declared {
+struct Declared<P> {
     server_name: String,
     #[serde(default)]
     hostnames: Vec<String>,
@@ -26,7 +28,22 @@ struct Declared {
     #[serde(default)]
     vouched: bool,
     /// What is merged into its policy when it is added.
-    policy: Option<Value>,
+    policy: Option<P>,
+}
+
+/// Looks whether a file is in order.
+///
+/// # Errors
+/// [`ConfigError`], which names file, line, key and what was expected.
+pub(crate) fn check(file: &Path) -> Result<(), ConfigError> {
+    read::<Policy>(file).map(|_| ())
+}
+
+fn read<P: DeserializeOwned>(file: &Path) -> Result<Bootstrap<P>, ConfigError> {
+    #[expect(clippy::disallowed_methods, reason = "the program reads its configuration")]
+    let text = std::fs::read_to_string(file)
+        .map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
+    parse(&text, file)
 }
 
 /// Adds the tenants of a file that are not there. What there is stays as it is, whatever the file says.
@@ -34,30 +51,22 @@ struct Declared {
 /// # Errors
 /// [`BootstrapError`]; tenants before the one at fault were added.
 pub(crate) async fn run(file: &Path, tenancy: &Tenancy) -> Result<(), BootstrapError> {
-    #[expect(clippy::disallowed_methods, reason = "the program reads its configuration")]
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
-    let bootstrap: Bootstrap = parse(&text, file)?;
-    for declared in bootstrap.tenant {
+    // Before any is added: what is wrong with a policy is known by its line.
+    check(file)?;
+    for declared in read::<Value>(file)?.tenant {
         add(declared, file, tenancy).await?;
     }
     Ok(())
 }
 
-async fn add(declared: Declared, file: &Path, tenancy: &Tenancy) -> Result<(), BootstrapError> {
+async fn add(declared: Declared<Value>, file: &Path, tenancy: &Tenancy) -> Result<(), BootstrapError> {
     let Declared { server_name, hostnames, owner, vouched, policy } = declared;
     let tenant = server_name.clone();
-    let new = NewTenant { server_name, hostnames, owner, vouched };
-    let facts = match tenancy.add(new, &By::Operator).await {
-        Ok(facts) => facts,
-        Err(AddError::Exists { .. }) => return Ok(()),
-        Err(source) => return Err(BootstrapError::Add { file: file.to_owned(), tenant, source }),
-    };
-    if let Some(patch) = policy {
-        let changed = tenancy.change_policy(&facts.tenant, &patch, &By::Operator).await;
-        changed.map_err(|source| BootstrapError::Policy { file: file.to_owned(), tenant, source })?;
+    let new = NewTenant { server_name, hostnames, owner, vouched, policy };
+    match tenancy.add(new, &By::Operator).await {
+        Ok(_) | Err(AddError::Exists { .. }) => Ok(()),
+        Err(source) => Err(BootstrapError::Add { file: file.to_owned(), tenant, source }),
     }
-    Ok(())
 }
 
 /// Why not all tenants of the file were added.
@@ -75,15 +84,5 @@ pub(crate) enum BootstrapError {
         tenant: String,
         /// Why.
         source: AddError,
-    },
-    /// The policy of a tenant makes no sense.
-    #[error("{}: tenant `{tenant}`", file.display())]
-    Policy {
-        /// The file.
-        file: PathBuf,
-        /// The tenant.
-        tenant: String,
-        /// Why.
-        source: PolicyError,
     },
 }

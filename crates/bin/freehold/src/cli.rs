@@ -80,7 +80,7 @@ pub(crate) enum Topic {
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigTopic),
-    /// Make a backup of everything but the master key in a new directory, and read it again
+    /// Make a backup of everything but the master key and media in a new directory, and read it again
     Backup {
         /// The directory, on the server's machine
         directory: PathBuf,
@@ -345,7 +345,7 @@ pub(crate) fn config(topic: ConfigTopic, given: Option<&Path>, json: bool) -> Re
         ConfigTopic::Reference => print(&reference()),
         ConfigTopic::Check { file } => {
             let file = file.as_deref().or(given);
-            let config = Config::load(file)?;
+            let config = Config::check(file)?;
             let name = file.map_or("the defaults".to_owned(), |file| file.display().to_string());
             let listeners: Vec<String> =
                 config.listener.iter().map(|listener| listener.address.to_string()).collect();

@@ -13,7 +13,7 @@ use freehold_rooms::{Rooms, RoomsSettings};
 use freehold_store::{Clock, Interner, Store};
 use freehold_store_fjall::{FjallEngine, Settings};
 use freehold_sync::SyncService;
-use freehold_tenancy::{BaseDomain, Outside, Tenancy, TenancySettings, open_keys, read_master_key};
+use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
     AccountPolicies, IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies,
@@ -181,8 +181,7 @@ async fn tenancy(
     store: Store,
     clock: Arc<dyn Clock>,
 ) -> Result<Tenancy, Failure> {
-    let base_domain = config.base_domain.as_deref().map(BaseDomain::parse).transpose();
-    let base_domain = base_domain.map_err(|error| Failure::Usage(format!("base_domain: {error}")))?;
+    let base_domain = config.base_domain.clone().map(|domain| domain.0);
     let settings = TenancySettings { base_domain, grace_ms: i64::from(config.grace_days) * DAY_MS };
     let own_master_key = || data.path().join("master.key");
     let master_key = config.master_key.clone().unwrap_or_else(own_master_key);

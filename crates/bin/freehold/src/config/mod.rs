@@ -1,7 +1,9 @@
 //! The configuration file: what concerns the whole process. What belongs to a tenant is in the store.
 
 mod address;
+mod domain;
 mod error;
+mod files;
 mod place;
 mod reference;
 mod settings;
@@ -9,9 +11,11 @@ mod size;
 
 use std::path::Path;
 
+use files::check_files;
 use serde::de::DeserializeOwned;
 
 pub(crate) use address::Address;
+pub(crate) use domain::ProviderDomain;
 pub(crate) use error::ConfigError;
 pub(crate) use place::{Bucket, MediaPlace, StoragePlace};
 pub(crate) use reference::reference;
@@ -24,11 +28,26 @@ impl Config {
     /// [`ConfigError`], which names file, line, key and what was expected.
     pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = file else { return Ok(Config::default()) };
-        #[expect(clippy::disallowed_methods, reason = "the program reads its configuration")]
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { file: path.to_owned(), source })?;
-        parse(&text, path)
+        parse(&read(path)?, path)
     }
+
+    /// Reads a configuration file, and looks into the files that it names.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn check(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = file else { return Ok(Config::default()) };
+        let text = read(path)?;
+        let config = parse(&text, path)?;
+        check_files(&config, path, &text)?;
+        Ok(config)
+    }
+}
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    #[expect(clippy::disallowed_methods, reason = "the program reads its configuration")]
+    let text = std::fs::read_to_string(file);
+    text.map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })
 }
 
 /// Reads the text of a file in TOML.
@@ -59,6 +78,10 @@ mod tests {
             (
                 "data = \"x\"\n\n[log]\nlevel = \"loud\"\n",
                 "freehold.toml:4: `log.level`: unknown variant `loud`, expected one of `error`, `warn`, `info`, `debug`, `trace`",
+            ),
+            (
+                "base_domain = \"not a domain\"\n",
+                "freehold.toml:1: `base_domain`: `not a domain` is not a domain: expected a name as m.example.net",
             ),
             (
                 "[[listener]]\naddress = \"nowhere\"\n",

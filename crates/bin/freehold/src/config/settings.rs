@@ -7,6 +7,7 @@ use ruma_common::{OwnedServerName, owned_server_name};
 use serde::Deserialize;
 
 use super::address::Address;
+use super::domain::ProviderDomain;
 use super::place::{MediaPlace, StoragePlace};
 use super::size::Size;
 
@@ -64,7 +65,7 @@ settings! {
         media: Option<MediaPlace> = None, example "\"s3://media/freehold?endpoint=https://s3.example.net&region=eu-1\"";
         /// The provider's own domain. Each tenant gets a hostname below it, so that one wildcard DNS record and one
         /// wildcard certificate serve everybody.
-        base_domain: Option<String> = None, example "\"m.example.net\"";
+        base_domain: Option<ProviderDomain> = None, example "\"m.example.net\"";
         /// Whether hosts below `.localhost` become tenants when somebody on this machine asks for them: for trying
         /// out. Only on listeners that other machines cannot reach.
         localhost_tenants: bool = true, default "true";

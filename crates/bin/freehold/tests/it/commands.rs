@@ -94,8 +94,37 @@ fn a_wrong_configuration_is_named_by_file_line_and_key() {
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.starts_with("freehold: freehold.toml:3: `log.level`: "), "{error}");
+    let tls = "tls = [{ certificate = \"no.pem\", key = \"no.key\" }]\n";
+    let tenants = "[[tenant]]\nserver_name = \"example.org\"\npolicy.registration.mode = \"opn\"\n";
+    write(folder.path().join("tenants.toml"), tenants).unwrap();
+    for (text, expected) in [
+        (
+            format!("[[listener]]\naddress = \"127.0.0.1:0\"\n{tls}"),
+            "freehold.toml:3: `listener[0].tls[0]`: no.pem: ",
+        ),
+        ("\nextra_ca = [\"no.pem\"]\n".to_owned(), "freehold.toml:2: `extra_ca[0]`: "),
+        (
+            "bootstrap = \"tenants.toml\"\n".to_owned(),
+            "tenants.toml:3: `tenant[0].policy.registration.mode`: unknown variant `opn`",
+        ),
+    ] {
+        write(&file, text).unwrap();
+        let output = run(folder.path(), &["config", "check", "freehold.toml"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.starts_with(&format!("freehold: {expected}")), "{error}");
+    }
+    // A server that does not start has added nothing.
+    let serve = ["--config", "freehold.toml", "serve", "--listen", "127.0.0.1:0"];
+    assert_eq!(run(folder.path(), &serve).status.code(), Some(1));
+    assert_eq!(printed(folder.path(), &["tenant", "list"]), "there are no tenants\n");
     write(&file, "data = \"here\"\n").unwrap();
-    assert_eq!(run(folder.path(), &["config", "check", "freehold.toml"]).status.code(), Some(0));
+    let output = run(folder.path(), &["--json", "config", "check", "freehold.toml"]);
+    let checked: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(checked["listeners"], serde_json::json!(["127.0.0.1:8008"]));
+    write(&file, "data = 3\n").unwrap();
+    let output = run(folder.path(), &["--json", "config", "check", "freehold.toml"]);
+    let refused: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(refused["error"].as_str().unwrap().starts_with("freehold.toml:1: `data`: "), "{refused}");
 }
 
 #[test]
