@@ -15,7 +15,6 @@ use files::check_files;
 use serde::de::DeserializeOwned;
 
 pub(crate) use address::Address;
-pub(crate) use domain::ProviderDomain;
 pub(crate) use error::ConfigError;
 pub(crate) use place::{Bucket, MediaPlace, StoragePlace};
 pub(crate) use reference::reference;
