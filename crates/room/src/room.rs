@@ -67,6 +67,12 @@ impl Room {
         })
     }
 
+    /// The room when nobody here is in it any more and it has gone on elsewhere: what was current is behind everything that
+    /// comes, and nothing is judged by it.
+    pub fn parted(&self) -> Self {
+        Room { extremities: Vec::new(), ..self.clone() }
+    }
+
     /// The room version.
     pub fn version(&self) -> &'static RoomVersion {
         self.version

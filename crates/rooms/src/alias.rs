@@ -6,9 +6,10 @@ use freehold_event_auth::Power;
 use freehold_room::Event;
 use freehold_store::tables::rooms::{ALIASES, AliasRow, MEMBERSHIPS, Membership, ROOM_ALIASES};
 use freehold_store::{Actor, Batch, Order, RoomNumber, Tenant, TenantNumber};
-use ruma_common::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId};
+use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId};
 
 use crate::error::ActionError;
+use crate::outside::{ResolvedAlias, Unanswered};
 use crate::read::{Reader, Unreadable};
 use crate::rooms::Rooms;
 use crate::send::tried;
@@ -31,6 +32,38 @@ impl Rooms {
         let snapshot = self.0.store.snapshot()?;
         let row = snapshot.get(&ALIASES, &alias.to_owned()).await?.ok_or_else(unknown)?;
         Ok(snapshot.id_of(row.room).await?)
+    }
+
+    /// The room to which an alias of anybody leads, and servers that are in it, as its server says.
+    ///
+    /// # Errors
+    /// [`ActionError::UnknownAlias`]; [`ActionError::Refused`] when its server does not answer.
+    pub async fn find_alias(
+        &self,
+        tenant: &Tenant,
+        alias: &RoomAliasId,
+    ) -> Result<ResolvedAlias, ActionError> {
+        let server = alias.server_name();
+        if self.0.outside.identities.tenant(server).is_none() {
+            if !self.0.outside.identities.speak(tenant, server) {
+                return Err(ActionError::UnknownAlias(alias.to_owned()));
+            }
+            let found = self.0.outside.remote.directory(tenant, server, alias).await;
+            return found.map_err(|answer| match answer {
+                Unanswered::Refused { status: 404, .. } => ActionError::UnknownAlias(alias.to_owned()),
+                answer => ActionError::Refused { server: server.to_owned(), answer },
+            });
+        }
+        let room_id = self.resolve_alias(tenant, alias).await?;
+        let reader = self.reader()?;
+        let servers = match reader.room_number(&room_id).await? {
+            Some(room) => reader.servers_in(room).await?,
+            None => Vec::new(),
+        };
+        let mut servers: Vec<OwnedServerName> = servers.into_iter().map(|(server, _)| server).collect();
+        // The server of the alias answers for it, and is the likeliest to be reached.
+        servers.sort_by_key(|other| other != server);
+        Ok(ResolvedAlias { room_id, servers })
     }
 
     /// Makes an alias of the user's tenant lead to a room that the user is in.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use freehold_canonical_json::{elements, member};
-use freehold_event_auth::{NamedLevel, Power};
-use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership};
-use freehold_store::{Actor, Order, RoomNumber, TenantNumber, UserNumber};
-use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
+use freehold_event_auth::{AuthState, JoinRule, NamedLevel, Power};
+use freehold_store::tables::rooms::{LOCAL_MEMBERS, Membership};
+use freehold_store::{Actor, Order, RoomNumber, TenantNumber};
+use ruma_common::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 
 use crate::error::ActionError;
 use crate::loaded::Locals;
@@ -19,48 +19,80 @@ impl Locals {
     }
 }
 
+/// Who of a tenant authorises a restricted join.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Authoriser {
+    /// This user.
+    User(OwnedUserId),
+    /// The joining user meets a condition, but nobody of the tenant has the power to invite.
+    NobodyMayInvite,
+    /// The joining user meets no condition.
+    NoCondition,
+    /// The tenant is not in all of the rooms that it would have to know.
+    CannotTell,
+}
+
 impl Work {
+    /// Whether the join rule is one with conditions, in a room version that has such.
+    pub(crate) fn is_restricted(&self) -> bool {
+        let rules = &self.machine.version().rules().authorization;
+        match self.machine.facts().join_rule().map(|fact| fact.value) {
+            Some(JoinRule::Restricted) => rules.restricted_join_rule,
+            Some(JoinRule::KnockRestricted) => rules.knock_restricted_join_rule,
+            _ => false,
+        }
+    }
+
     /// The user who authorises a restricted join: joined, with the power to invite, and of a tenant that can tell
     /// that the joining user meets one of the conditions. The user's own tenant is asked first, as a server does that
     /// is in the room itself.
     pub(crate) async fn authoriser(&mut self, actor: &Actor) -> Result<Option<OwnedUserId>, ActionError> {
-        let allowed = self.allowed_rooms().await?;
-        let mut joined_rooms = Vec::new();
-        for room in allowed {
-            if self.is_joined(actor.user, room).await? {
-                joined_rooms.push(room);
-            }
-        }
         let mut tenants: Vec<TenantNumber> = self.tenants().into_iter().collect();
         tenants.sort_by_key(|tenant| *tenant != actor.tenant.number());
         for tenant in tenants {
-            for room in &joined_rooms {
-                if self.has_member_in(tenant, *room).await?
-                    && let Some(user) = self.inviter_of(tenant).await?
-                    && self.rooms.reached(&actor.tenant, user.server_name()).is_some()
-                {
-                    return Ok(Some(user));
-                }
+            if let Authoriser::User(user) = self.authoriser_of(tenant, &actor.user_id).await?
+                && self.rooms.reached(&actor.tenant, user.server_name()).is_some()
+            {
+                return Ok(Some(user));
             }
         }
         Ok(None)
     }
 
-    /// The rooms whose members may join, as far as they are known here.
-    async fn allowed_rooms(&mut self) -> Result<Vec<RoomNumber>, ActionError> {
+    /// Who of a tenant authorises the join of a user, who may be anybody's.
+    pub(crate) async fn authoriser_of(
+        &mut self,
+        tenant: TenantNumber,
+        user_id: &UserId,
+    ) -> Result<Authoriser, ActionError> {
+        let (mut is_met, mut is_unknown) = (false, false);
+        for room in self.allowed_rooms().await? {
+            match room {
+                Some(room) if self.has_member_in(tenant, room).await? => {
+                    is_met |= self.is_joined(user_id, room).await?;
+                }
+                _ => is_unknown = true,
+            }
+        }
+        if is_met {
+            let user = self.inviter_of(tenant).await?;
+            return Ok(user.map_or(Authoriser::NobodyMayInvite, Authoriser::User));
+        }
+        Ok(if is_unknown { Authoriser::CannotTell } else { Authoriser::NoCondition })
+    }
+
+    /// The rooms whose members may join; `None` for one that is not known here.
+    async fn allowed_rooms(&mut self) -> Result<Vec<Option<RoomNumber>>, ActionError> {
         let Some(rules) = self.state_event("m.room.join_rules", "").await? else {
             return Ok(Vec::new());
         };
-        let mut rooms = Vec::new();
-        for room_id in allow_list(rules.pdu.content()) {
-            rooms.extend(self.snapshot.number_of(&room_id).await?);
-        }
-        Ok(rooms)
+        Ok(self.snapshot.numbers_of(&allow_list(rules.pdu.content())).await?)
     }
 
-    async fn is_joined(&self, user: UserNumber, room: RoomNumber) -> Result<bool, ActionError> {
-        let row = self.snapshot.get(&MEMBERSHIPS, &(user, room)).await?;
-        Ok(row.is_some_and(|row| row.membership == Membership::Join))
+    async fn is_joined(&self, user_id: &UserId, room: RoomNumber) -> Result<bool, ActionError> {
+        let state = self.rooms.reader_at(self.snapshot.clone()).current_state(room).await?;
+        let member = state.get("m.room.member", user_id.as_str()).await?;
+        Ok(member.is_some_and(|member| member.row.membership == Some(Membership::Join)))
     }
 
     /// The tenants with joined users.

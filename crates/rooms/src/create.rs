@@ -1,9 +1,10 @@
 //! Creating rooms.
 
+use freehold_canonical_json::Object;
 use freehold_event::RoomVersion;
 use freehold_store::tables::rooms::{ALIASES, DIRECTORY, TENANT_ROOMS};
 use freehold_store::{Actor, Place, Tenant};
-use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId};
+use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, RoomId};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -124,7 +125,20 @@ impl Rooms {
         let room_id = work.room_id();
         work.commit().await?;
         place.keep();
+        self.invite_others(actor, create, &room_id).await;
         Ok(room_id)
+    }
+
+    /// Invites the users of other servers into a new room. The room is there: whom no invite reached can be invited again.
+    async fn invite_others(&self, actor: &Actor, create: &CreateRoom, room_id: &RoomId) {
+        for invitee in create.invite.iter().filter(|invitee| self.is_foreign(invitee)) {
+            let mut content: Object<'static> = [("membership", "invite")].into_iter().collect();
+            if create.is_direct {
+                content.insert("is_direct", true);
+            }
+            let users = (&*actor.user_id, &**invitee);
+            let _unreached = self.invite_elsewhere(&actor.tenant, room_id, users, content).await;
+        }
     }
 
     /// A place for one more room, if the policy of the user's tenant leaves one.
@@ -236,7 +250,10 @@ impl<'a> NewRoom<'a> {
             self.put("m.room.topic", json!({ "topic": topic, "m.topic": texts })).await?;
         }
         for invitee in &create.invite {
-            self.invite(invitee, create.is_direct).await?;
+            // Those of other servers are invited when there is the room.
+            if !self.work.rooms.is_foreign(invitee) {
+                self.invite(invitee, create.is_direct).await?;
+            }
         }
         Ok(())
     }

@@ -8,7 +8,8 @@ use freehold_signing::{CountersignError, SignEventError, SignatureError};
 use freehold_store::{CommitError, NumberError, ReadError};
 use ruma_common::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 
-use crate::outside::SigningError;
+use crate::outside::{SigningError, Unanswered};
+use crate::remote::BadAnswer;
 
 /// Why something was not done in a room.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +91,24 @@ pub enum ActionError {
     /// The user is of a server that is not hosted here, and others are not reached yet.
     #[error("{0} cannot be reached")]
     NotReached(OwnedServerName),
+    /// Another server did not help.
+    #[error("{server} does not help")]
+    Refused {
+        /// The server.
+        server: OwnedServerName,
+        /// What it answered.
+        #[source]
+        answer: Unanswered,
+    },
+    /// Another server gave an answer that is not believed.
+    #[error("{server} gave an answer that does not hold")]
+    BadAnswer {
+        /// The server.
+        server: OwnedServerName,
+        /// What is wrong with it.
+        #[source]
+        source: BadAnswer,
+    },
     /// Others were faster each time; the request may be repeated.
     #[error("others changed the room at the same time")]
     Busy,

@@ -34,6 +34,7 @@ mod random;
 mod read;
 mod receive;
 mod redact;
+mod remote;
 mod rooms;
 mod send;
 mod servers;
@@ -60,6 +61,7 @@ pub use read::{
 };
 pub use receive::{Delivery, Incoming, Look, PastEvent};
 pub use redact::Redaction;
+pub use remote::{Accepted, AskedTemplate, BadAnswer, JoinAnswer, NotServed, SentInvite, SentMembership};
 pub use rooms::{Outside, Rooms, RoomsSettings};
 pub use send::NewEvent;
 pub use upgrade::Upgrade;

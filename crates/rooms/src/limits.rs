@@ -31,3 +31,31 @@ pub(crate) const AUTH_CHAIN_MAX: usize = 500_000;
 
 /// How many events that a server may not see are passed over when the one nearest to a time is looked for.
 pub(crate) const NEAREST_MAX: usize = 64;
+
+/// How many bytes an answer to a join has at most. The greatest public rooms need some hundred megabytes.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 512 << 20;
+
+/// How many events an answer to a join brings at most.
+pub(crate) const ANSWER_EVENTS_MAX: usize = 400_000;
+
+/// How many bytes one member or one event of an answer has at most. An event has 65,536 in canonical form; servers add
+/// what is not part of it.
+pub(crate) const ANSWER_PIECE_MAX: usize = 256 << 10;
+
+/// How many servers an answer names at most.
+pub(crate) const ANSWER_SERVERS_MAX: usize = 100_000;
+
+/// How many servers are asked to help with one membership at most.
+pub(crate) const HELPERS_MAX: usize = 20;
+
+/// How many of them are asked at the same time.
+pub(crate) const HELPERS_AT_ONCE: usize = 3;
+
+/// How many rooms that are not known here a user is invited to at most, or knocks on.
+pub(crate) const PENDING_MAX: usize = 1_000;
+
+/// How many events of stripped state are kept of one invite or knock.
+pub(crate) const STRIPPED_EVENTS_MAX: usize = 32;
+
+/// How many bytes one of them has at most.
+pub(crate) const STRIPPED_BYTES_MAX: usize = 65_536;

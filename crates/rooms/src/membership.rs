@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use freehold_canonical_json::Object;
-use freehold_event_auth::{AuthState, JoinRule};
 use freehold_room::Event;
-use freehold_store::tables::rooms::{MEMBERSHIPS, Membership};
-use freehold_store::{Actor, Batch};
+use freehold_store::tables::rooms::{MEMBERSHIPS, Membership, ROOM_SERVERS};
+use freehold_store::{Actor, Batch, RoomNumber};
 use ruma_common::{OwnedRoomId, OwnedRoomOrAliasId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use serde_json::{Map, Value};
 
@@ -54,7 +53,11 @@ impl Rooms {
     /// [`ActionError`]; [`ActionError::Elsewhere`] when no server that the user named, or was invited by, is here.
     pub async fn join(&self, actor: &Actor, entry: Entry) -> Result<OwnedRoomId, ActionError> {
         let (room_id, via) = self.find(actor, &entry).await?;
-        tried!(self.try_enter(actor, &room_id, (&via, entry.reason.as_deref()), "join"))
+        let said = (&*via, entry.reason.as_deref());
+        match tried!(self.try_enter(actor, &room_id, said, "join")) {
+            Err(error) if is_elsewhere(&error) => self.join_elsewhere(actor, &room_id, said).await,
+            done => done,
+        }
     }
 
     /// Asks to be let into a room.
@@ -63,7 +66,11 @@ impl Rooms {
     /// As [`Rooms::join`].
     pub async fn knock(&self, actor: &Actor, entry: Entry) -> Result<OwnedRoomId, ActionError> {
         let (room_id, via) = self.find(actor, &entry).await?;
-        tried!(self.try_enter(actor, &room_id, (&via, entry.reason.as_deref()), "knock"))
+        let said = (&*via, entry.reason.as_deref());
+        match tried!(self.try_enter(actor, &room_id, said, "knock")) {
+            Err(ActionError::Elsewhere(_)) => self.knock_elsewhere(actor, &room_id, said).await,
+            done => done,
+        }
     }
 
     /// Invites somebody.
@@ -76,7 +83,12 @@ impl Rooms {
         room_id: &RoomId,
         action: MemberAction,
     ) -> Result<(), ActionError> {
-        tried!(self.try_step(actor, room_id, &action, Step::Invite))
+        if !self.is_foreign(&action.user_id) {
+            return tried!(self.try_step(actor, room_id, &action, Step::Invite));
+        }
+        let content = self.invite_content(actor, room_id, &action).await?;
+        let users = (&*actor.user_id, &*action.user_id);
+        self.invite_elsewhere(&actor.tenant, room_id, users, content).await.map(|_| ())
     }
 
     /// Leaves a room, refuses an invitation, or takes a knock back.
@@ -89,6 +101,9 @@ impl Rooms {
         room_id: &RoomId,
         reason: Option<String>,
     ) -> Result<(), ActionError> {
+        if let Some(pending) = self.pending_of(actor, room_id).await? {
+            return self.leave_elsewhere(actor, (room_id, pending), reason.as_deref()).await;
+        }
         let action = MemberAction { user_id: actor.user_id.clone(), reason };
         tried!(self.try_step(actor, room_id, &action, Step::Leave))
     }
@@ -160,6 +175,18 @@ impl Rooms {
         Ok(())
     }
 
+    /// What an invite of a user of another server says.
+    async fn invite_content(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        action: &MemberAction,
+    ) -> Result<Object<'static>, ActionError> {
+        let work = Work::begin_as(self, actor, room_id).await?;
+        let said = ("invite", action.reason.as_deref());
+        Ok(work.member_event(actor, &action.user_id, said, Map::new())?.content)
+    }
+
     /// The room that is meant, and the servers that may be in it.
     async fn find(
         &self,
@@ -169,8 +196,10 @@ impl Rooms {
         let mut via = entry.via.clone();
         let room_id = match <&ruma_common::RoomAliasId>::try_from(&*entry.room) {
             Ok(alias) => {
+                let found = self.find_alias(&actor.tenant, alias).await?;
                 via.push(alias.server_name().to_owned());
-                self.resolve_alias(&actor.tenant, alias).await?
+                via.extend(found.servers);
+                found.room_id
             }
             Err(room_id) => room_id.to_owned(),
         };
@@ -178,7 +207,7 @@ impl Rooms {
         Ok((room_id, via))
     }
 
-    async fn try_enter(
+    pub(crate) async fn try_enter(
         &self,
         actor: &Actor,
         room_id: &RoomId,
@@ -196,7 +225,7 @@ impl Rooms {
             return Ok(room_id.to_owned());
         }
         let inviter = member.filter(|_| now == Some(Membership::Invite));
-        if !work.is_reached(actor, via, inviter.as_deref()) {
+        if !work.is_reached(actor, via, inviter.as_deref()).await? {
             return Err(ActionError::Elsewhere(room_id.to_owned()));
         }
         let profile = self.0.outside.profiles.member_profile(&actor.tenant, &actor.user_id).await;
@@ -231,6 +260,11 @@ impl Rooms {
     }
 }
 
+/// Whether other servers may be able to help where nobody here is.
+pub(crate) fn is_elsewhere(error: &ActionError) -> bool {
+    matches!(error, ActionError::Elsewhere(_) | ActionError::CannotAuthorise)
+}
+
 /// Whether there is anything to do.
 fn is_step(step: Step, now: Option<Membership>) -> Result<bool, ActionError> {
     match (step, now) {
@@ -249,13 +283,26 @@ fn is_step(step: Step, now: Option<Membership>) -> Result<bool, ActionError> {
 
 impl Work {
     /// Whether the user's tenant could find the room if it were a server of its own: it is in the room, or a server
-    /// that is was named, or invited the user, and the two speak with each other.
-    fn is_reached(&self, actor: &Actor, via: &[OwnedServerName], invite: Option<&Event>) -> bool {
+    /// that is was named, or invited the user, and the two speak with each other. What is known of a room that nobody here
+    /// is in is of the past.
+    async fn is_reached(
+        &self,
+        actor: &Actor,
+        via: &[OwnedServerName],
+        invite: Option<&Event>,
+    ) -> Result<bool, ActionError> {
+        if self.locals.joined().next().is_none() {
+            return Ok(false);
+        }
+        let identities = &self.rooms.0.outside.identities;
         let inviter = invite.map(|invite| invite.pdu.sender().server_name().to_owned());
-        let servers = via.iter().chain(&inviter);
-        let named = servers.filter_map(|server| self.rooms.reached(&actor.tenant, server));
-        let mut hosts = named.chain([actor.tenant.clone()]);
-        hosts.any(|tenant| self.locals.has_joined(tenant.number()))
+        let own = actor.tenant.server_name();
+        let named = via.iter().cloned().chain(inviter);
+        let spoken_with = named.filter(|server| server == own || identities.speak(&actor.tenant, server));
+        let keys: Vec<(RoomNumber, OwnedServerName)> =
+            spoken_with.chain([own.to_owned()]).map(|server| (self.number, server)).collect();
+        let rows = self.snapshot.get_many(&ROOM_SERVERS, &keys).await?;
+        Ok(rows.iter().any(Option::is_some))
     }
 
     /// What the invited user's server would say of them.
@@ -318,16 +365,11 @@ impl Work {
         actor: &Actor,
         content: &mut Object<'static>,
     ) -> Result<(), ActionError> {
-        let rule = self.machine.facts().join_rule().map(|fact| fact.value);
-        let rules = &self.machine.version().rules().authorization;
-        let restricted = match rule {
-            Some(JoinRule::Restricted) => rules.restricted_join_rule,
-            Some(JoinRule::KnockRestricted) => rules.knock_restricted_join_rule,
-            _ => false,
-        };
         let member = self.state_event("m.room.member", actor.user_id.as_str()).await?;
         let now = member.as_deref().and_then(membership_of);
-        if !restricted || matches!(now, Some(Membership::Join | Membership::Invite | Membership::Ban)) {
+        if !self.is_restricted()
+            || matches!(now, Some(Membership::Join | Membership::Invite | Membership::Ban))
+        {
             return Ok(());
         }
         let authoriser = self.authoriser(actor).await?.ok_or(ActionError::CannotAuthorise)?;
@@ -336,4 +378,5 @@ impl Work {
     }
 }
 
-const AUTHORISER: &str = "join_authorised_via_users_server";
+/// The member of a restricted join that names who authorises it.
+pub(crate) const AUTHORISER: &str = "join_authorised_via_users_server";

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use freehold_event::RoomVersion;
 use freehold_store::tables::rooms::TENANT_ROOMS;
 use freehold_store::{Clock, Interner, Places, ReadError, RoomNumber, Snapshot, Store, Tenant};
-use ruma_common::ServerName;
+use ruma_common::{OwnedRoomId, RoomId, ServerName};
 
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
@@ -57,11 +57,15 @@ pub(crate) struct Inner {
     /// The rooms that users of tenants create.
     pub(crate) places: Places<RoomNumber>,
     cells: Mutex<Cells>,
+    turns: Mutex<BTreeMap<OwnedRoomId, Turn>>,
     last_create_ts: AtomicI64,
 }
 
 /// Where the one writer of a room stands.
 pub(crate) type Cell = Arc<async_lock::Mutex<Option<Loaded>>>;
+
+/// Where those wait who ask other servers about a room.
+pub(crate) type Turn = Arc<async_lock::Mutex<()>>;
 
 #[derive(Default)]
 struct Cells {
@@ -81,6 +85,7 @@ impl Rooms {
             caches,
             places: Places::new(&TENANT_ROOMS),
             cells: Mutex::default(),
+            turns: Mutex::default(),
             last_create_ts: AtomicI64::new(0),
         }))
     }
@@ -134,6 +139,13 @@ impl Rooms {
         cells.used += 1;
         let used = cells.used;
         cells.by_room.insert(room, (cell, used));
+    }
+
+    /// Where those wait who ask other servers about a room.
+    pub(crate) fn turn(&self, room_id: &RoomId) -> Turn {
+        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(room_id.to_owned()).or_default())
     }
 
     fn cells(&self) -> MutexGuard<'_, Cells> {

@@ -3,7 +3,7 @@
 use freehold_event::RoomVersion;
 use freehold_store::tables::rooms::{EVENTS, SENT};
 use freehold_store::{Actor, Snapshot};
-use ruma_common::{EventId, OwnedEventId, RoomId};
+use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 
 use crate::content;
@@ -42,6 +42,23 @@ macro_rules! tried {
 }
 pub(crate) use tried;
 
+/// The same where another server is answered.
+macro_rules! tried_serving {
+    ($attempt:expr) => {{
+        let mut tries = $crate::send::TRIES;
+        loop {
+            match $attempt.await {
+                Err(error) if error.is_conflict() && tries > 0 => tries -= 1,
+                Err(error) if error.is_conflict() => {
+                    break Err($crate::remote::NotServed::Failed($crate::error::ActionError::Busy));
+                }
+                done => break done,
+            }
+        }
+    }};
+}
+pub(crate) use tried_serving;
+
 impl Rooms {
     /// Sends an event into a room. A repetition by the same device with the same transaction id sends nothing and gives
     /// the same event id.
@@ -56,7 +73,30 @@ impl Rooms {
         room_id: &RoomId,
         event: NewEvent,
     ) -> Result<OwnedEventId, ActionError> {
+        if let Some(invitee) = self.foreign_invitee(&event) {
+            return self.send_invite(actor, room_id, (&event, &invitee)).await;
+        }
         tried!(self.try_send(actor, room_id, &event))
+    }
+
+    /// The user of another server whom an event invites, if it does.
+    fn foreign_invitee(&self, event: &NewEvent) -> Option<OwnedUserId> {
+        let target = event.state_key.as_deref().filter(|_| event.event_type == "m.room.member")?;
+        let target = UserId::parse(target).ok().filter(|target| self.is_foreign(target))?;
+        let membership = freehold_canonical_json::member(event.content.get(), "membership").ok().flatten()?;
+        (membership.as_str().as_deref() == Some("invite")).then_some(target)
+    }
+
+    async fn send_invite(
+        &self,
+        actor: &Actor,
+        room_id: &RoomId,
+        (event, invitee): (&NewEvent, &UserId),
+    ) -> Result<OwnedEventId, ActionError> {
+        let work = Work::begin_as(self, actor, room_id).await?;
+        let content = content::sent(&event.content, work.machine.version())?;
+        drop(work);
+        self.invite_elsewhere(&actor.tenant, room_id, (&actor.user_id, invitee), content).await
     }
 
     async fn try_send(

@@ -6,7 +6,7 @@ use freehold_canonical_json::member;
 use freehold_event::{NewPdu, Pdu, server_name_of};
 use freehold_keyring::Purpose;
 use freehold_signing::{
-    KeyId, KeySource, KeyValidity, PublishedKey, SignedEvent, SignedPdu, Signer, VerifyingKey,
+    KeyId, KeySource, KeyValidity, PublishedKey, SignedEvent, SignedPdu, Signer, VerifyingKey, WantedKey,
     countersign_invite, countersign_join, sign_event, wanted_keys,
 };
 use freehold_store::Tenant;
@@ -87,13 +87,18 @@ fn invitee(pdu: &Pdu) -> Option<OwnedUserId> {
 }
 
 /// The published keys of tenants with which an event is signed.
-struct HostedKeys(BTreeMap<(OwnedServerName, KeyId), (VerifyingKey, KeyValidity)>);
+pub(crate) struct HostedKeys(BTreeMap<(OwnedServerName, KeyId), (VerifyingKey, KeyValidity)>);
 
 impl HostedKeys {
     fn of(rooms: &Rooms, pdu: &Pdu, now_ts: i64) -> Self {
+        HostedKeys::wanted(rooms, wanted_keys(pdu).unwrap_or_default(), now_ts)
+    }
+
+    /// Those of some keys that tenants publish.
+    pub(crate) fn wanted(rooms: &Rooms, wanted: Vec<WantedKey>, now_ts: i64) -> Self {
         let identities = &rooms.0.outside.identities;
         let mut keys = BTreeMap::new();
-        for wanted in wanted_keys(pdu).unwrap_or_default() {
+        for wanted in wanted {
             let Some(tenant) = identities.tenant(&wanted.server) else {
                 continue;
             };

@@ -7,6 +7,7 @@ use freehold_event::Pdu;
 use freehold_room::Event;
 
 use crate::error::ActionError;
+use crate::read::{RoomState, Unreadable};
 use crate::work::Work;
 
 /// Which state events are stripped for invites and knocks
@@ -36,6 +37,22 @@ impl Work {
             events.push(stripped(&sender.pdu));
         }
         events.push(stripped(&cause.pdu));
+        Ok(events)
+    }
+}
+
+impl RoomState {
+    /// What another server is told of the room before it is in it, as events of the room
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room>).
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) async fn stripped_pdus(&self) -> Result<Vec<String>, Unreadable> {
+        let mut events = Vec::with_capacity(STRIPPED.len());
+        for event_type in STRIPPED {
+            let event = self.get(event_type, "").await?;
+            events.extend(event.map(|event| event.pdu.canonical_json().to_owned()));
+        }
         Ok(events)
     }
 }

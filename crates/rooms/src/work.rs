@@ -228,6 +228,23 @@ impl Work {
         tenant: &Tenant,
         wanted: Wanted,
     ) -> Result<Arc<Event>, ActionError> {
+        let signed = self.signed_event(tenant, wanted).await?;
+        let ts = signed.pdu().origin_server_ts();
+        let signed = match self.concerns_others(tenant, &signed) {
+            true => sign::verified(&self.rooms, signed, ts)?,
+            false => signed,
+        };
+        let event = self.receive(signed).await?;
+        self.send_out(tenant, &event);
+        Ok(event)
+    }
+
+    /// Makes an event that comes after everything in the room, with the signatures of the tenants whom it concerns.
+    pub(crate) async fn signed_event(
+        &mut self,
+        tenant: &Tenant,
+        wanted: Wanted,
+    ) -> Result<SignedPdu, ActionError> {
         let ts = match wanted.origin_server_ts {
             0 => self.rooms.now_ts(),
             ts => ts,
@@ -240,18 +257,11 @@ impl Work {
                 Err(DraftError::Stop(stop)) => self.fulfil(stop).await?,
             }
         };
-        let signed = sign::signed(&self.rooms, tenant, new, ts)?;
-        let signed = match self.concerns_others(tenant, &signed) {
-            true => sign::verified(&self.rooms, signed, ts)?,
-            false => signed,
-        };
-        let event = self.receive(signed).await?;
-        self.send_out(tenant, &event);
-        Ok(event)
+        sign::signed(&self.rooms, tenant, new, ts)
     }
 
     /// Receives an event that is signed by all who must.
-    async fn receive(&mut self, signed: SignedPdu) -> Result<Arc<Event>, ActionError> {
+    pub(crate) async fn receive(&mut self, signed: SignedPdu) -> Result<Arc<Event>, ActionError> {
         let numbers = numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?;
         self.shelve_key(&signed, numbers);
         let policy = self.policy_server().await?;
@@ -450,9 +460,7 @@ pub(crate) async fn numbers_of(
 }
 
 fn draft(version: &'static RoomVersion, tenant: &Tenant, wanted: Wanted) -> Result<Draft, ActionError> {
-    let author_chooses_id =
-        version.rules().event_id_format == ruma_common::room_version_rules::EventIdFormatVersion::V1;
-    let event_id = if author_chooses_id { Some(new_event_id(tenant)?) } else { None };
+    let event_id = if author_chooses_id(version) { Some(new_event_id(tenant)?) } else { None };
     Ok(Draft {
         event_id,
         sender: wanted.sender,
@@ -469,7 +477,12 @@ fn new_room_id(tenant: &Tenant) -> Result<OwnedRoomId, ActionError> {
     RoomId::parse(id).map_err(|_| ActionError::damaged("a tenant with a name that fits in no room id"))
 }
 
-fn new_event_id(tenant: &Tenant) -> Result<OwnedEventId, ActionError> {
+/// Whether events carry an id that their author chose.
+pub(crate) fn author_chooses_id(version: &RoomVersion) -> bool {
+    version.rules().event_id_format == ruma_common::room_version_rules::EventIdFormatVersion::V1
+}
+
+pub(crate) fn new_event_id(tenant: &Tenant) -> Result<OwnedEventId, ActionError> {
     let id = format!("${}:{}", random::opaque()?, tenant.server_name());
     EventId::parse(id).map_err(|_| ActionError::damaged("a tenant with a name that fits in no event id"))
 }

@@ -8,7 +8,8 @@ use freehold_room::{Event, Standing};
 use freehold_state_map::Change;
 use freehold_store::tables::rooms::{
     CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, MEMBERSHIPS, Membership,
-    MembershipRow, RELATIONS, ROOMS, RelationRow, RoomRow, SENT, STATE_HISTORY, STATE_NODES, TIMELINE,
+    MembershipRow, PENDING, RELATIONS, ROOMS, RelationRow, RoomRow, SENT, STATE_HISTORY, STATE_NODES,
+    TIMELINE,
 };
 use freehold_store::{
     EventNumber, Position, RoomNumber, StateKeyNumber, Tenant, TimelineIndex, UserNumber, Writes,
@@ -255,6 +256,7 @@ impl Work {
         let left = said.before == Some(Membership::Join) && said.membership != Membership::Join;
         later.memberships.push((key, MembershipChange { row, left: left.then_some(said.place) }));
         self.batch.put(&LOCAL_MEMBERS, &(self.number, tenant.number(), user), &said.membership);
+        self.batch.delete(&PENDING, &key);
         Arc::make_mut(&mut self.locals.0).insert(user, (tenant.number(), said.membership));
         self.batch.wake(user);
         Ok(())

@@ -37,6 +37,7 @@ pub const ALL: &[AnyTable] = &[
     rooms::OUTGOING.any(),
     rooms::MISSING_PREVS.any(),
     rooms::TENANT_ROOMS.any(),
+    rooms::PENDING.any(),
     tenancy::TENANTS.any(),
     tenancy::TENANT_NUMBERS.any(),
     tenancy::HOSTNAMES.any(),

@@ -56,6 +56,8 @@ pub const MISSING_PREVS: Table<(RoomNumber, OwnedEventId, EventNumber), ()> =
 
 /// The rooms that users of a tenant created.
 pub const TENANT_ROOMS: Table<(TenantNumber, RoomNumber), ()> = Table::new(TableId(39), "tenant_rooms");
+/// Invites and knocks of users of tenants in rooms that nobody here is in.
+pub const PENDING: Table<(UserNumber, RoomNumber), PendingRow> = Table::new(TableId(34), "pending");
 
 /// What never changes in a room.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,4 +203,17 @@ pub struct OutgoingRow {
     /// Who is told beside the servers in the room: the server of the user whom a membership is about, which may not be
     /// in it, or no longer.
     pub others: Vec<OwnedServerName>,
+}
+
+/// An invite or a knock of a user in a room that nobody here is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRow {
+    /// The id of the room version.
+    pub room_version: String,
+    /// Servers that are in the room, as far as the user heard.
+    pub servers: Vec<OwnedServerName>,
+    /// Who invited; for a knock, the user.
+    pub sender: OwnedUserId,
+    /// The event in federation format, as canonical JSON.
+    pub event: String,
 }

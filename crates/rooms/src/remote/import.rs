@@ -1,0 +1,179 @@
+//! Takes what another server told about a room into the store: events that hold, as outliers, and which of them make the
+//! state.
+
+use std::collections::BTreeSet;
+
+use freehold_event::RoomVersion;
+use freehold_room::{CreateError, Room};
+use freehold_signing::{SignedPdu, verify_event};
+use freehold_store::Tenant;
+use freehold_store::tables::rooms::{EVENTS, ROOMS, Standing};
+use ruma_common::{EventId, OwnedEventId, RoomId};
+
+use super::BadAnswer;
+use super::heard::Heard;
+use super::keys::Keys;
+use crate::error::ActionError;
+use crate::ingest::Arrival;
+use crate::limits::BATCH_MAX;
+use crate::receive::Incoming;
+use crate::rooms::Rooms;
+use crate::send::tried;
+use crate::work::Work;
+
+/// Why nothing was taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    /// The other server is at fault.
+    #[error(transparent)]
+    Answer(#[from] BadAnswer),
+    /// Something failed here.
+    #[error(transparent)]
+    Here(#[from] ActionError),
+}
+
+macro_rules! here {
+    ($($error:ty),*) => {$(
+        impl From<$error> for NotTaken {
+            fn from(error: $error) -> Self {
+                NotTaken::Here(error.into())
+            }
+        }
+    )*};
+}
+
+here!(freehold_store::ReadError, freehold_store::NumberError, freehold_store::CommitError);
+
+impl NotTaken {
+    /// Whether somebody else was first, so that the same is to be tried anew.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, NotTaken::Here(error) if error.is_conflict())
+    }
+}
+
+impl Rooms {
+    /// Takes what another server told about a room: each event with its signatures and judged by its own auth events,
+    /// which must hold themselves; what does not is left out. What holds is stored as outliers, some at a time, so that
+    /// nothing is verified again if it comes to no end. Gives the events of the state, as far as they hold.
+    ///
+    /// # Errors
+    /// [`NotTaken`].
+    pub(crate) async fn take_told(
+        &self,
+        tenant: &Tenant,
+        (room_id, version): (&RoomId, &'static RoomVersion),
+        heard: &mut Heard,
+    ) -> Result<Vec<OwnedEventId>, NotTaken> {
+        let create = create_of(heard, version)?;
+        let mut held = self.take_known(room_id, heard).await?;
+        let mut order = heard.by_authority();
+        // In some room versions no event names it.
+        order.sort_by_key(|event_id| *event_id != create);
+        let pdus = order.iter().filter_map(|event_id| heard.events.get(event_id)).map(|event| event.pdu());
+        let keys = self.keys_for(tenant, pdus).await;
+        for page in order.chunks(BATCH_MAX) {
+            let signed = self.verified(page, heard, &keys);
+            self.begin_with_create(room_id, &signed, &create).await?;
+            held.extend(tried!(self.try_take(room_id, &signed))?);
+        }
+        if !held.contains(&create) {
+            return Err(BadAnswer::NoCreate.into());
+        }
+        heard.state.retain(|event_id| held.contains(event_id));
+        Ok(std::mem::take(&mut heard.state))
+    }
+
+    /// Takes the events out of an answer that are known already: they are not looked at again. Gives those that hold.
+    async fn take_known(
+        &self,
+        room_id: &RoomId,
+        heard: &mut Heard,
+    ) -> Result<BTreeSet<OwnedEventId>, NotTaken> {
+        let snapshot = self.0.store.snapshot()?;
+        let room = snapshot.number_of(&room_id.to_owned()).await?;
+        let ids: Vec<OwnedEventId> = heard.events.keys().cloned().collect();
+        let mut held = BTreeSet::new();
+        for page in ids.chunks(BATCH_MAX) {
+            for (event_id, number) in page.iter().zip(snapshot.numbers_of(page).await?) {
+                let Some(number) = number else { continue };
+                let Some(row) = snapshot.get(&EVENTS, &number).await? else { continue };
+                // In the first room versions an event of another room can have the same id.
+                heard.events.remove(event_id);
+                if Some(row.room) == room && row.standing != Standing::Rejected {
+                    held.insert(event_id.clone());
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    fn verified(&self, page: &[OwnedEventId], heard: &mut Heard, keys: &Keys) -> Vec<SignedPdu> {
+        let now_ts = self.now_ts();
+        let events = page.iter().filter_map(|event_id| heard.events.remove(event_id));
+        events.filter_map(|event| verify_event(event, keys, now_ts).ok()).collect()
+    }
+
+    /// Begins a room that is not known here, if its create event is among some.
+    async fn begin_with_create(
+        &self,
+        room_id: &RoomId,
+        signed: &[SignedPdu],
+        create: &EventId,
+    ) -> Result<(), NotTaken> {
+        let Some(event) = signed.first().filter(|event| event.pdu().event_id() == create) else {
+            return Ok(());
+        };
+        let snapshot = self.0.store.snapshot()?;
+        if let Some(room) = snapshot.number_of(&room_id.to_owned()).await?
+            && snapshot.get(&ROOMS, &room).await?.is_some()
+        {
+            return Ok(());
+        }
+        match Work::first(self, event.clone(), Room::begin).await? {
+            Ok((work, _)) => Ok(work.commit().await?),
+            Err(CreateError::Refused(refusal)) => Err(BadAnswer::Refused(Box::new(refusal)).into()),
+            Err(CreateError::Stop(stop)) => Err(ActionError::from(stop).into()),
+        }
+    }
+
+    /// Takes some events, which come after all that authorise them; gives those that hold.
+    async fn try_take(
+        &self,
+        room_id: &RoomId,
+        signed: &[SignedPdu],
+    ) -> Result<Vec<OwnedEventId>, ActionError> {
+        let mut held = Vec::with_capacity(signed.len());
+        if signed.is_empty() {
+            return Ok(held);
+        }
+        let mut work = Work::begin(self, room_id).await?;
+        for event in signed {
+            // What names an event that does not hold does not hold either.
+            if let Incoming::Known | Incoming::Kept(None) =
+                work.receive_foreign(event.clone(), Arrival::Outlier).await?
+            {
+                held.push(event.pdu().event_id().to_owned());
+            }
+        }
+        if !work.staged.is_empty() {
+            work.commit().await?;
+        }
+        Ok(held)
+    }
+}
+
+/// The create event of an answer, of the version that is expected.
+fn create_of(heard: &Heard, version: &'static RoomVersion) -> Result<OwnedEventId, BadAnswer> {
+    let is_create = |event_id: &&OwnedEventId| {
+        heard.events.get(*event_id).is_some_and(|event| {
+            event.pdu().event_type() == "m.room.create" && event.pdu().state_key() == Some("")
+        })
+    };
+    let create = heard.state.iter().find(is_create).ok_or(BadAnswer::NoCreate)?;
+    let content = heard.events.get(create).map_or("{}", |event| event.pdu().content());
+    match RoomVersion::of_create_content(content) {
+        Ok(found) if found == version => Ok(create.clone()),
+        Ok(_) => Err(BadAnswer::OtherVersion(None)),
+        Err(unknown) => Err(BadAnswer::OtherVersion(Some(unknown))),
+    }
+}
