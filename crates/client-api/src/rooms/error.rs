@@ -1,7 +1,8 @@
 //! What rooms refuse, as errors of the API.
 
+use axum::http::StatusCode;
 use freehold_event::{BuildError, FormatError};
-use freehold_rooms::{ActionError, Rooms};
+use freehold_rooms::{ActionError, Rooms, Unanswered};
 use freehold_store::Actor;
 use ruma_common::RoomId;
 use ruma_common::api::error::ErrorCode;
@@ -10,6 +11,9 @@ use crate::error::ApiError;
 
 impl From<ActionError> for ApiError {
     fn from(error: ActionError) -> Self {
+        if let ActionError::Refused { answer, .. } = &error {
+            return refused(answer, &error);
+        }
         match errcode(&error) {
             Some(errcode) => ApiError::new(errcode, explained(&error)),
             None => ApiError::internal(error),
@@ -32,7 +36,9 @@ pub(crate) async fn in_room(rooms: &Rooms, actor: &Actor, room_id: &RoomId, erro
 
 /// Why a user could not come into a room: as [`in_room`].
 pub(crate) async fn entering(rooms: &Rooms, actor: &Actor, room_id: &RoomId, error: ActionError) -> ApiError {
-    if errcode(&error).is_none() {
+    // What another server said, it says to everybody who asks by way of us.
+    let is_theirs = matches!(error, ActionError::Refused { .. } | ActionError::BadAnswer { .. });
+    if is_theirs || errcode(&error).is_none() {
         return error.into();
     }
     match is_known(rooms, actor, room_id).await {
@@ -53,6 +59,26 @@ async fn is_known(rooms: &Rooms, actor: &Actor, room_id: &RoomId) -> Result<bool
     let Some(room) = reader.room_number(room_id).await? else { return Ok(false) };
     let membership = reader.membership(actor.user, room).await?;
     Ok(membership.is_some_and(|membership| !membership.forgotten))
+}
+
+/// What another server said: its refusals are for the user, all else is between servers.
+fn refused(answer: &Unanswered, error: &ActionError) -> ApiError {
+    let Unanswered::Refused { status, errcode, message, room_version } = answer else {
+        return ApiError::new(ErrorCode::ConnectionFailed, explained(error))
+            .with_status(StatusCode::BAD_GATEWAY);
+    };
+    let status = match status {
+        400 | 403 | 404 | 429 => StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY),
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    let is_ours = matches!(errcode.as_str(), "M_MISSING_PARAM" | "M_INVALID_PARAM");
+    // "the Client-Server API request SHOULD fail with a 5xx error rather than being passed through"
+    let status = if is_ours { StatusCode::BAD_GATEWAY } else { status };
+    let refusal = ApiError::new(ErrorCode::from(errcode.as_str()), message).with_status(status);
+    match room_version {
+        Some(version) => refusal.with("room_version", version.as_str()),
+        None => refusal,
+    }
 }
 
 /// The code of a refusal; `None` for a fault of the server.
@@ -80,7 +106,7 @@ fn errcode(error: &ActionError) -> Option<ErrorCode> {
             _ => ErrorCode::InvalidRoomState,
         },
         ActionError::Build(error) => return build_errcode(error),
-        ActionError::NotReached(_) => ErrorCode::ConnectionFailed,
+        ActionError::NotReached(_) | ActionError::BadAnswer { .. } => ErrorCode::ConnectionFailed,
         ActionError::Busy => ErrorCode::LimitExceeded,
         _ => return None,
     })

@@ -94,9 +94,9 @@ impl Helpers {
         }
     }
 
-    /// Why nobody helped.
-    pub(crate) fn why(self, room_id: &RoomId) -> ActionError {
-        self.why.unwrap_or_else(|| ActionError::Elsewhere(room_id.to_owned()))
+    /// Why nobody helped, if anybody was asked.
+    pub(crate) fn why(self) -> Option<ActionError> {
+        self.why
     }
 }
 

@@ -120,15 +120,14 @@ impl Rooms {
         signed: &[SignedPdu],
         create: &EventId,
     ) -> Result<(), NotTaken> {
-        let Some(event) = signed.first().filter(|event| event.pdu().event_id() == create) else {
-            return Ok(());
-        };
         let snapshot = self.0.store.snapshot()?;
         if let Some(room) = snapshot.number_of(&room_id.to_owned()).await?
             && snapshot.get(&ROOMS, &room).await?.is_some()
         {
             return Ok(());
         }
+        let event = signed.first().filter(|event| event.pdu().event_id() == create);
+        let event = event.ok_or(BadAnswer::NoCreate)?;
         match Work::first(self, event.clone(), Room::begin).await? {
             Ok((work, _)) => Ok(work.commit().await?),
             Err(CreateError::Refused(refusal)) => Err(BadAnswer::Refused(Box::new(refusal)).into()),

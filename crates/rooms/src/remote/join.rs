@@ -30,10 +30,10 @@ impl Rooms {
     ) -> Result<OwnedRoomId, ActionError> {
         let turn = self.turn(room_id);
         let _turn = turn.lock().await;
-        match tried!(self.try_enter(actor, room_id, (via, reason), "join")) {
-            Err(error) if is_elsewhere(&error) => {}
+        let here = match tried!(self.try_enter(actor, room_id, (via, reason), "join")) {
+            Err(error) if is_elsewhere(&error) => error,
             done => return done,
-        }
+        };
         let mut helpers = Helpers::among(self, &actor.tenant, self.servers_for(actor, room_id, via).await?);
         let change = Change { tenant: &actor.tenant, room_id, user_id: &actor.user_id, step: OwnStep::Join };
         let own = OwnChange { room_id, step: OwnStep::Join, reason };
@@ -46,7 +46,7 @@ impl Rooms {
                 Err(error) => return Err(error),
             }
         }
-        Err(helpers.why(room_id))
+        Err(helpers.why().unwrap_or(here))
     }
 
     async fn join_through(

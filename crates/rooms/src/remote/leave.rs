@@ -35,7 +35,7 @@ impl Rooms {
                 Err(error) => return Err(error),
             }
         }
-        Err(helpers.why(room_id))
+        Err(helpers.why().unwrap_or_else(|| ActionError::Elsewhere(room_id.to_owned())))
     }
 
     async fn knock_through(

@@ -52,14 +52,23 @@ impl Rooms {
         for event in told {
             verified(event)?;
         }
-        let signed = verified(pdu)?;
-        let signer = self.0.outside.identities.signer(tenant, Purpose::Membership { user: &invitee }, now_ts);
-        let signer = signer.map_err(|error| NotServed::Failed(error.into()))?;
-        let signer: &dyn Signer = &*signer;
-        let signed = countersign_invite(&signed, sent.origin, &signer)
-            .map_err(|error| NotServed::Unsigned(Box::new(error)))?;
+        let signed = self.signed_for(tenant, (&invitee, sent.origin), &verified(pdu)?)?;
         tried_serving!(self.try_keep_invite(tenant, &invitee, (&signed, &sent)))?;
         Ok(signed.pdu().canonical_json().to_owned())
+    }
+
+    /// The invite with the signature of the invited user's tenant.
+    fn signed_for(
+        &self,
+        tenant: &Tenant,
+        (invitee, origin): (&UserId, &ServerName),
+        invite: &SignedPdu,
+    ) -> Result<SignedPdu, NotServed> {
+        let identities = &self.0.outside.identities;
+        let signer = identities.signer(tenant, Purpose::Membership { user: invitee }, self.now_ts());
+        let signer = signer.map_err(|error| NotServed::Failed(error.into()))?;
+        let signer: &dyn Signer = &*signer;
+        countersign_invite(invite, origin, &signer).map_err(|error| NotServed::Unsigned(Box::new(error)))
     }
 
     async fn try_keep_invite(

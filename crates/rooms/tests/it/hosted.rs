@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use freehold_keyring::Purpose;
 use freehold_rooms::{
-    CreateRoom, Entry, Identities, MemberAction, NewEvent, NoProfiles, Outside, Reader, RoomPolicy, Rooms,
-    RoomsSettings, SigningError, StoredEvent, Viewer,
+    CreateRoom, Entry, Identities, MemberAction, NewEvent, NoProfiles, Outside, Reader, RemoteServers,
+    RoomPolicy, Rooms, RoomsSettings, SigningError, StoredEvent, Viewer,
 };
 use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
 use freehold_store::{
@@ -91,6 +91,7 @@ impl Clock for Ticking {
 }
 
 pub(crate) struct World {
+    pub(crate) remote: Arc<dyn RemoteServers>,
     pub(crate) rooms: Rooms,
     pub(crate) store: Store,
     pub(crate) interner: Interner,
@@ -104,10 +105,19 @@ impl World {
 
     /// Tenants over an engine.
     pub(crate) async fn over(engine: Arc<dyn freehold_store::Engine>, servers: &[&str]) -> Self {
+        Self::among(engine, servers, Arc::new(freehold_rooms::NoRemoteServers)).await
+    }
+
+    /// Tenants over an engine, and other servers.
+    pub(crate) async fn among(
+        engine: Arc<dyn freehold_store::Engine>,
+        servers: &[&str],
+        remote: Arc<dyn RemoteServers>,
+    ) -> Self {
         let tenants = servers.iter().zip(1..).map(|(name, number)| {
             let tenant = Tenant::new(TenantNumber(number), ServerName::parse(*name).unwrap().to_owned());
             let mut seed = [7; 32];
-            seed[..4].copy_from_slice(&number.to_be_bytes());
+            seed.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte);
             ((*name).to_owned(), (tenant, seed))
         });
         let hosted = Arc::new(Hosted {
@@ -117,20 +127,25 @@ impl World {
         });
         let store = Store::open(engine).await.unwrap();
         let interner = Interner::new(&store);
-        let rooms = Self::open(&store, &interner, &hosted);
-        World { rooms, store, interner, hosted }
+        let rooms = Self::open(&store, &interner, &hosted, &remote);
+        World { remote, rooms, store, interner, hosted }
     }
 
     /// The same store, opened anew: nothing is in memory.
     pub(crate) fn reopened(&self) -> Rooms {
-        Self::open(&self.store, &Interner::new(&self.store), &self.hosted)
+        Self::open(&self.store, &Interner::new(&self.store), &self.hosted, &self.remote)
     }
 
-    fn open(store: &Store, interner: &Interner, hosted: &Arc<Hosted>) -> Rooms {
+    fn open(
+        store: &Store,
+        interner: &Interner,
+        hosted: &Arc<Hosted>,
+        remote: &Arc<dyn RemoteServers>,
+    ) -> Rooms {
         let outside = Outside {
             identities: Arc::clone(hosted) as Arc<dyn Identities>,
             profiles: Arc::new(NoProfiles),
-            remote: Arc::new(freehold_rooms::NoRemoteServers),
+            remote: Arc::clone(remote),
             clock: Arc::new(Ticking(AtomicI64::new(1_767_225_600_000))),
         };
         Rooms::new(store.clone(), interner.clone(), outside, RoomsSettings::default())

@@ -9,10 +9,13 @@
 mod changes;
 mod delivered;
 mod elsewhere;
+mod entering;
 #[allow(dead_code, reason = "the program that measures uses it too")]
 mod hosted;
+mod inviting;
 mod many;
 mod members;
+mod network;
 mod outside;
 mod policies;
 mod servers;

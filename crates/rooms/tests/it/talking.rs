@@ -84,6 +84,7 @@ async fn a_room_goes_on_after_it_was_closed() {
     world.join(&bob, &room).await;
     world.say(&alice, &room, "before").await;
     let again = World {
+        remote: Arc::clone(&world.remote),
         rooms: world.reopened(),
         store: world.store.clone(),
         interner: world.interner.clone(),

@@ -1,0 +1,467 @@
+//! Users of one server come into rooms of another, and leave them.
+
+use std::collections::BTreeMap;
+
+use freehold_event::RoomVersion;
+use freehold_rooms::{ActionError, BadAnswer, CreateRoom, InitialState, Preset, Unanswered};
+use ruma_common::{OwnedRoomId, RoomId};
+use serde_json::{Value, json};
+
+use crate::hosted::{World, about, entry, raw};
+use crate::network::Network;
+
+const ALICE: &str = "@alice:one.example";
+const BOB: &str = "@bob:two.example";
+const CAROL: &str = "@carol:three.example";
+
+/// The state of a room by event ids.
+async fn state(world: &World, room: &RoomId) -> BTreeMap<(String, String), String> {
+    let reader = world.reader();
+    let number = world.number(room).await;
+    let events = reader.current_state(number).await.unwrap().events().await.unwrap();
+    let key =
+        |event: &freehold_event::Pdu| (event.event_type().to_owned(), event.state_key().unwrap().to_owned());
+    events.iter().map(|event| (key(&event.pdu), event.pdu.event_id().to_string())).collect()
+}
+
+async fn room_with(
+    world: &World,
+    creator: &freehold_store::Actor,
+    version: &str,
+    states: &[(&str, Value)],
+) -> OwnedRoomId {
+    let initial_state = states.iter().map(|(event_type, content)| InitialState {
+        event_type: (*event_type).to_owned(),
+        state_key: String::new(),
+        content: raw(content),
+    });
+    let create = CreateRoom {
+        preset: Some(Preset::PublicChat),
+        room_version: Some(version.to_owned()),
+        initial_state: initial_state.collect(),
+        ..CreateRoom::default()
+    };
+    world.rooms.create_room(creator, create).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_room_of_another_server_is_joined_in_every_version() {
+    for version in RoomVersion::ALL {
+        let network = Network::new();
+        let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+        let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+        let room = one.public_room(&alice, version.id()).await;
+        one.say(&alice, &room, "before").await;
+        let joined = two.rooms.join(&bob, entry(&room, &["one.example"])).await;
+        assert_eq!(joined.unwrap(), room, "{version}");
+        assert_eq!(state(&one, &room).await, state(&two, &room).await, "{version}");
+        assert_eq!(network.asked(), ["make_join one.example", "send_join one.example"], "{version}");
+        // They talk, in both directions.
+        two.say(&bob, &room, "here I am").await;
+        network.deliver(&two, &one).await;
+        one.say(&alice, &room, "welcome").await;
+        network.deliver(&one, &two).await;
+        assert_eq!(one.visible_bodies(&alice, &room).await, ["before", "here I am", "welcome"], "{version}");
+        assert_eq!(two.visible_bodies(&bob, &room).await, ["here I am", "welcome"], "{version}");
+        // And part.
+        two.rooms.leave(&bob, &room, None).await.unwrap();
+        network.deliver(&two, &one).await;
+        assert_eq!(one.membership(&room, BOB).await.as_deref(), Some("leave"), "{version}");
+        assert_eq!(network.asked(), [""; 0], "{version}");
+        // What happened meanwhile is known after coming back.
+        one.put(&alice, &room, ("m.room.topic", ""), json!({ "topic": "meanwhile" })).await.unwrap();
+        two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+        assert_eq!(state(&one, &room).await, state(&two, &room).await, "{version}");
+        two.say(&bob, &room, "again").await;
+        network.deliver(&two, &one).await;
+        assert_eq!(one.visible_bodies(&alice, &room).await.last().map(String::as_str), Some("again"));
+    }
+}
+
+#[tokio::test]
+async fn who_joins_is_told_to_the_other_servers_in_the_room() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let (two, three) = (network.world(&["two.example"]).await, network.world(&["three.example"]).await);
+    let (alice, bob, carol) = (one.actor(ALICE).await, two.actor(BOB).await, three.actor(CAROL).await);
+    let room = one.public_room(&alice, "12").await;
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    three.rooms.join(&carol, entry(&room, &["two.example"])).await.unwrap();
+    network.deliver(&two, &one).await;
+    assert_eq!(one.membership(&room, CAROL).await.as_deref(), Some("join"));
+    for world in [&one, &two, &three] {
+        let servers = world.reader().servers_in(world.number(&room).await).await.unwrap();
+        let names: Vec<String> = servers.into_iter().map(|(server, _)| server.to_string()).collect();
+        assert_eq!(names, ["one.example", "three.example", "two.example"]);
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_asks_nobody_for_a_room_that_another_holds_here() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let both = network.world(&["two.example", "three.example"]).await;
+    let (alice, bob, carol) = (one.actor(ALICE).await, both.actor(BOB).await, both.actor(CAROL).await);
+    let room = one.public_room(&alice, "12").await;
+    both.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    network.asked();
+    // By way of a server that is elsewhere, as by way of the other tenant.
+    both.rooms.join(&carol, entry(&room, &["one.example"])).await.unwrap();
+    assert_eq!(network.asked(), [""; 0]);
+    network.deliver(&both, &one).await;
+    assert_eq!(one.membership(&room, CAROL).await.as_deref(), Some("join"));
+    // Without being told of anybody in the room, it would not be found.
+    both.rooms.leave(&carol, &room, None).await.unwrap();
+    let lost = both.rooms.join(&carol, entry(&room, &[])).await;
+    assert!(matches!(lost, Err(ActionError::Elsewhere(_))), "{lost:?}");
+}
+
+#[tokio::test]
+async fn servers_are_asked_until_one_helps() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let (two, three) = (network.world(&["two.example"]).await, network.world(&["three.example"]).await);
+    let (alice, bob, carol) = (one.actor(ALICE).await, two.actor(BOB).await, three.actor(CAROL).await);
+    let room = one.public_room(&alice, "10").await;
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    network.deliver(&two, &one).await;
+    network.set_down(&["one.example"]);
+    three.rooms.join(&carol, entry(&room, &["nowhere.example", "one.example", "two.example"])).await.unwrap();
+    assert_eq!(two.membership(&room, CAROL).await.as_deref(), Some("join"));
+    network.set_down(&["one.example", "two.example"]);
+    three.rooms.leave(&carol, &room, None).await.unwrap();
+    let failed = three.rooms.join(&carol, entry(&room, &["one.example", "two.example"])).await;
+    let is_silent = matches!(&failed, Err(ActionError::Refused { answer: Unanswered::NotReached(_), .. }));
+    assert!(is_silent, "{failed:?}");
+}
+
+#[tokio::test]
+async fn join_rules_of_rooms_elsewhere_hold() {
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    for (version, rule) in [("1", "invite"), ("7", "knock"), ("10", "private"), ("12", "invite")] {
+        let room =
+            room_with(&one, &alice, version, &[("m.room.join_rules", json!({ "join_rule": rule }))]).await;
+        let refused = two.rooms.join(&bob, entry(&room, &["one.example"])).await;
+        let is_refused = matches!(
+            &refused,
+            Err(ActionError::Refused { answer: Unanswered::Refused { status: 403, .. }, .. })
+        );
+        assert!(is_refused, "{version} {rule}: {refused:?}");
+        assert_eq!(one.membership(&room, BOB).await, None);
+    }
+    let acl = json!({ "allow": ["*"], "deny": ["two.example"] });
+    let room = room_with(&one, &alice, "12", &[("m.room.server_acl", acl)]).await;
+    let refused = two.rooms.join(&bob, entry(&room, &["one.example"])).await;
+    assert!(matches!(refused, Err(ActionError::Refused { .. })), "{refused:?}");
+}
+
+/// Restricted rooms: the server of the user who authorises signs, and no other does.
+#[tokio::test]
+async fn a_restricted_room_elsewhere_is_joined_with_the_signature_of_a_member_who_may_invite() {
+    for (version, rule) in [("8", "restricted"), ("10", "knock_restricted"), ("12", "restricted")] {
+        let network = Network::new();
+        let one = network.world(&["one.example", "three.example"]).await;
+        let two = network.world(&["two.example"]).await;
+        let (alice, bob, carol) = (one.actor(ALICE).await, two.actor(BOB).await, one.actor(CAROL).await);
+        let space = one.public_room(&alice, version).await;
+        let rules =
+            json!({ "join_rule": rule, "allow": [{ "type": "m.room_membership", "room_id": space }] });
+        let levels = json!({ "users": { ALICE: 100 }, "invite": 50 });
+        let levels = if version == "12" { json!({ "users": {}, "invite": 50 }) } else { levels };
+        let room = room_with(
+            &one,
+            &alice,
+            version,
+            &[("m.room.join_rules", rules), ("m.room.power_levels", levels)],
+        )
+        .await;
+        // Carol's server is in the room, but nobody there may invite, and it does not know who is in the space.
+        one.rooms.invite(&alice, &room, about(&carol)).await.unwrap();
+        one.rooms.join(&carol, entry(&room, &[])).await.unwrap();
+        let outsider = two.rooms.join(&bob, entry(&room, &["one.example"])).await;
+        assert!(matches!(outsider, Err(ActionError::Refused { .. })), "{version}: {outsider:?}");
+        two.rooms.join(&bob, entry(&space, &["one.example"])).await.unwrap();
+        network.set_down(&["one.example"]);
+        let unable = two.rooms.join(&bob, entry(&room, &["three.example"])).await;
+        let Err(ActionError::Refused { answer: Unanswered::Refused { errcode, .. }, .. }) = &unable else {
+            panic!("{version}: {unable:?}");
+        };
+        assert_eq!(errcode, "M_UNABLE_TO_AUTHORISE_JOIN");
+        one.join(&carol, &space).await;
+        let unable = two.rooms.join(&bob, entry(&room, &["three.example"])).await;
+        let Err(ActionError::Refused { answer: Unanswered::Refused { errcode, .. }, .. }) = &unable else {
+            panic!("{version}: {unable:?}");
+        };
+        assert_eq!(errcode, "M_UNABLE_TO_GRANT_JOIN");
+        network.set_down(&[]);
+        two.rooms.join(&bob, entry(&room, &["three.example", "one.example"])).await.unwrap();
+        let member = two.state(&room, "m.room.member", BOB).await.unwrap();
+        assert_eq!(member["join_authorised_via_users_server"], ALICE, "{version}");
+        assert_eq!(state(&one, &room).await, state(&two, &room).await, "{version}");
+    }
+}
+
+/// An answer to a join is taken apart by a hostile hand; each time the room is not joined.
+#[tokio::test]
+async fn what_a_hostile_server_tells_of_a_room_is_not_believed() {
+    type Change = fn(&mut Value);
+    let changes: [(&str, Change); 6] = [
+        ("no create event", |answer| {
+            answer["state"].as_array_mut().unwrap().retain(|event| event["type"] != "m.room.create");
+        }),
+        ("a create event that nobody signed", |answer| {
+            for list in ["state", "auth_chain"] {
+                for event in answer[list].as_array_mut().unwrap() {
+                    if event["type"] == "m.room.create" {
+                        event["signatures"] = json!({});
+                    }
+                }
+            }
+        }),
+        ("no state", |answer| answer["state"] = json!([])),
+        ("another room", |answer| {
+            for list in ["state", "auth_chain"] {
+                for event in answer[list].as_array_mut().unwrap() {
+                    event["room_id"] = json!("!other:one.example");
+                }
+            }
+        }),
+        ("a state twice", |answer| {
+            let mut twice = answer["auth_chain"].as_array().unwrap().clone();
+            twice.retain(|event| event["type"] == "m.room.member");
+            answer["state"].as_array_mut().unwrap().extend(twice);
+        }),
+        ("no JSON", |answer| *answer = json!([200, answer.clone()])),
+    ];
+    for (name, change) in changes {
+        let network = Network::new();
+        let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+        let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+        let room = one.public_room(&alice, "11").await;
+        let profile = json!({ "membership": "join", "displayname": "Alice" });
+        one.put(&alice, &room, ("m.room.member", ALICE), profile).await.unwrap();
+        network.meddle(move |what, answer| {
+            if what != "send_join" {
+                return answer;
+            }
+            let mut answer: Value = serde_json::from_str(&answer).unwrap();
+            change(&mut answer);
+            answer.to_string()
+        });
+        let failed = two.rooms.join(&bob, entry(&room, &["one.example"])).await;
+        assert!(matches!(failed, Err(ActionError::BadAnswer { .. })), "{name}: {failed:?}");
+        assert_eq!(two.membership(&room, BOB).await, None, "{name}");
+        // The honest answer is taken afterwards.
+        network.leave_alone();
+        two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+        assert_eq!(state(&one, &room).await, state(&two, &room).await, "{name}");
+    }
+}
+
+/// synapse#11012: events whose auth events were rejected came into the state by way of `send_join`.
+#[tokio::test]
+async fn synapse_11012_what_builds_on_a_rejected_event_does_not_come_with_a_join() {
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let evil = network.world(&["three.example"]).await;
+    let (alice, bob, carol) = (one.actor(ALICE).await, two.actor(BOB).await, evil.actor(CAROL).await);
+    let room = one.public_room(&alice, "11").await;
+    evil.rooms.join(&carol, entry(&room, &["one.example"])).await.unwrap();
+    network.deliver(&one, &evil).await;
+    // Carol makes herself powerful, which no server allows, and names the room by that power.
+    let levels =
+        forged(&evil, &room, ("m.room.power_levels", json!({ "users": { CAROL: 100 } })), None).await;
+    let name = forged(&evil, &room, ("m.room.name", json!({ "name": "mine" })), Some(&levels)).await;
+    let topic = forged(&evil, &room, ("m.room.topic", json!({ "topic": "mine" })), None).await;
+    network.meddle(move |what, answer| {
+        if what != "send_join" {
+            return answer;
+        }
+        let mut answer: Value = serde_json::from_str(&answer).unwrap();
+        let state = answer["state"].as_array_mut().unwrap();
+        state.retain(|event| event["type"] != "m.room.power_levels");
+        for event in [&levels, &name, &topic] {
+            state.push(serde_json::from_str(event.pdu().canonical_json()).unwrap());
+        }
+        answer.to_string()
+    });
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    for event_type in ["m.room.name", "m.room.topic"] {
+        assert_eq!(two.state(&room, event_type, "").await, None, "{event_type}");
+    }
+    let levels = two.state(&room, "m.room.power_levels", "").await;
+    assert!(levels.is_none_or(|levels| levels["users"][CAROL].is_null()));
+}
+
+/// An event that its sender's server signed, authorised by the state of the room, and by other power levels.
+async fn forged(
+    world: &World,
+    room: &RoomId,
+    (event_type, content): (&str, Value),
+    levels: Option<&freehold_signing::SignedPdu>,
+) -> freehold_signing::SignedPdu {
+    use freehold_event::{EventReference, ProtoEvent};
+    use freehold_rooms::Identities;
+    let reader = world.reader();
+    let number = world.number(room).await;
+    let facts = reader.room(number).await.unwrap().unwrap();
+    let current = reader.current_state(number).await.unwrap();
+    let sender = ruma_common::UserId::parse(CAROL).unwrap();
+    let mut proto = ProtoEvent::new(sender.clone(), event_type);
+    let text = content.to_string();
+    let parsed = freehold_canonical_json::parse(text.as_bytes(), &freehold_canonical_json::Limits::STRICT);
+    proto.content = parsed.unwrap().into_object().unwrap().into_owned();
+    proto.state_key = Some(String::new());
+    proto.room_id = Some(room.to_owned());
+    proto.depth = 100;
+    proto.origin_server_ts = 1_700_000_000_500;
+    for (event_type, state_key) in [("m.room.create", ""), ("m.room.member", CAROL)] {
+        let event = current.get(event_type, state_key).await.unwrap().unwrap();
+        proto.auth_events.push(EventReference::from(&event.pdu));
+        proto.prev_events = vec![EventReference::from(&event.pdu)];
+    }
+    match levels {
+        Some(levels) => proto.auth_events.push(EventReference::from(levels.pdu())),
+        None => {
+            let levels = current.get("m.room.power_levels", "").await.unwrap().unwrap();
+            proto.auth_events.push(EventReference::from(&levels.pdu));
+        }
+    }
+    let new = proto.build(facts.version).unwrap();
+    let tenant = world.hosted.tenant(sender.server_name()).unwrap();
+    let purpose = freehold_keyring::Purpose::Event { sender: &sender };
+    let signer = world.hosted.signer(&tenant, purpose, 0).unwrap();
+    let signer: &dyn freehold_signing::Signer = &*signer;
+    freehold_signing::sign_event(new, &signer).unwrap().complete().unwrap()
+}
+
+/// CVE-2026-24471: whatever a server put into a template was signed.
+#[tokio::test]
+async fn cve_2026_24471_nothing_of_a_template_is_signed_but_its_place() {
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    let room = one.public_room(&alice, "11").await;
+    // Another event: refused.
+    network.meddle(|what, template| match what {
+        "make_join" => template.replace("\"m.room.member\"", "\"m.room.message\""),
+        _ => template,
+    });
+    let refused = two.rooms.join(&bob, entry(&room, &["one.example"])).await;
+    let is_refused = matches!(&refused, Err(ActionError::BadAnswer { source: BadAnswer::Form(_), .. }));
+    assert!(is_refused, "{refused:?}");
+    // More in the event: left out.
+    network.meddle(|what, template| match what {
+        "make_join" => {
+            template.replace("\"content\":{", "\"redacts\":\"$x\",\"content\":{\"displayname\":\"Eve\",")
+        }
+        _ => template,
+    });
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    let member = two.state(&room, "m.room.member", BOB).await.unwrap();
+    assert_eq!(member, json!({ "membership": "join" }));
+}
+
+/// CVE-2020-26257, CVE-2019-18835: rooms and ids of the path were not compared with the event, and signatures not checked.
+#[tokio::test]
+async fn cve_2020_26257_a_sent_event_is_the_one_of_the_path_and_signed() {
+    use freehold_rooms::{NotServed, OwnStep, SentMembership};
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    let (room, other) = (one.public_room(&alice, "11").await, one.public_room(&alice, "11").await);
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    let reader = two.reader();
+    let state = reader.current_state(two.number(&room).await).await.unwrap();
+    let join = state.get("m.room.member", BOB).await.unwrap().unwrap();
+    let text = join.pdu.canonical_json().to_owned();
+    // One that was never sent here.
+    let fresh = text.replace("\"depth\":", "\"depth\":1");
+    let fresh_id =
+        freehold_event::Pdu::parse(fresh.as_bytes(), RoomVersion::V11).unwrap().event_id().to_owned();
+    let origin = bob.tenant.server_name();
+    let sent = SentMembership {
+        origin,
+        room_id: &room,
+        event_id: join.pdu.event_id(),
+        step: OwnStep::Join,
+        event: text.as_bytes(),
+    };
+    let wrong_id = ruma_common::EventId::parse("$other").unwrap();
+    let cases = [
+        SentMembership { room_id: &other, ..sent },
+        SentMembership { event_id: &wrong_id, ..sent },
+        SentMembership { step: OwnStep::Leave, ..sent },
+        SentMembership { origin: carol_server(), ..sent },
+        SentMembership { event: fresh.as_bytes(), event_id: &fresh_id, ..sent },
+    ];
+    for case in cases {
+        let refused = one.rooms.accept_membership(&alice.tenant, case).await;
+        let is_refused = matches!(&refused, Err(NotServed::Invalid(_) | NotServed::BadEvent(_)));
+        assert!(is_refused, "{case:?}: {refused:?}");
+    }
+    assert!(
+        one.rooms.accept_membership(&alice.tenant, sent).await.is_ok(),
+        "the same event again is no error"
+    );
+}
+
+fn carol_server() -> &'static ruma_common::ServerName {
+    <&ruma_common::ServerName>::try_from("three.example").unwrap()
+}
+
+#[tokio::test]
+async fn a_room_version_that_is_not_known_is_refused() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let alice = one.actor(ALICE).await;
+    let room = one.public_room(&alice, "12").await;
+    let bob = ruma_common::UserId::parse(BOB).unwrap();
+    let asked = freehold_rooms::AskedTemplate {
+        origin: bob.server_name(),
+        room_id: &room,
+        user_id: &bob,
+        step: freehold_rooms::OwnStep::Join,
+        versions: Some(&["1".to_owned(), "13".to_owned()]),
+    };
+    let refused = one.rooms.template_for(&alice.tenant, asked).await;
+    let is_refused =
+        matches!(refused, Err(freehold_rooms::NotServed::IncompatibleVersion { room_version: "12" }));
+    assert!(is_refused, "{refused:?}");
+    let asked = freehold_rooms::AskedTemplate { user_id: &alice.user_id, ..asked };
+    let refused = one.rooms.template_for(&alice.tenant, asked).await;
+    assert!(matches!(refused, Err(freehold_rooms::NotServed::MayNot(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_alias_of_another_server_leads_into_its_room() {
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    let room = one.public_room(&alice, "12").await;
+    let alias = ruma_common::RoomAliasId::parse("#here:one.example").unwrap();
+    one.rooms.create_alias(&alice, &alias, &room).await.unwrap();
+    let by_alias = freehold_rooms::Entry { room: alias.into(), via: Vec::new(), reason: None };
+    assert_eq!(two.rooms.join(&bob, by_alias).await.unwrap(), room);
+    let nowhere = ruma_common::RoomAliasId::parse("#nowhere:one.example").unwrap();
+    let unknown = two.rooms.find_alias(&bob.tenant, &nowhere).await;
+    assert!(matches!(unknown, Err(ActionError::UnknownAlias(_))), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_large_room_is_joined_whole() {
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    let room = one.public_room(&alice, "12").await;
+    for number in 0..600 {
+        let member = one.actor(&format!("@member{number}:one.example")).await;
+        one.join(&member, &room).await;
+    }
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    assert_eq!(state(&one, &room).await, state(&two, &room).await);
+    let current = two.reader().current(two.number(&room).await).await.unwrap().unwrap();
+    assert_eq!(current.joined, 602);
+}
