@@ -2,12 +2,9 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use freehold_rooms::{ActionError, Reader, Rooms};
-use freehold_store::RoomNumber;
-use freehold_store::tables::rooms::Membership;
+use freehold_rooms::{ActionError, Rooms};
 use ruma_client_api::alias::{create_alias, delete_alias, get_alias};
 use ruma_client_api::room::aliases;
-use ruma_common::OwnedServerName;
 use ruma_common::api::error::ErrorCode;
 
 use super::error::in_room;
@@ -27,28 +24,10 @@ pub(crate) async fn resolve(
     TenantOfHost(tenant): TenantOfHost,
     Body(request): Body<get_alias::v3::Request>,
 ) -> Result<Reply<get_alias::v3::Response>, ApiError> {
-    let room_id = rooms.resolve_alias(&tenant, &request.room_alias).await?;
-    let reader = rooms.reader()?;
-    let mut servers = match reader.room_number(&room_id).await? {
-        Some(room) => servers_in(&reader, room).await?,
-        None => Vec::new(),
-    };
-    // The server of the alias answers for it, and is the likeliest to be reached.
-    let own = request.room_alias.server_name().to_owned();
-    servers.sort_by_key(|server| *server != own);
-    Ok(Reply(get_alias::v3::Response::new(room_id, servers)))
-}
-
-/// Servers whose users are joined.
-async fn servers_in(reader: &Reader, room: RoomNumber) -> Result<Vec<OwnedServerName>, ApiError> {
-    let mut members = reader.local_members(room).await?;
-    members.retain(|(_, _, membership)| *membership == Membership::Join);
-    members.dedup_by_key(|(tenant, _, _)| *tenant);
-    let mut servers = Vec::new();
-    for (_, user, _) in members.into_iter().take(SERVERS_MAX) {
-        servers.push(reader.snapshot().id_of(user).await?.server_name().to_owned());
-    }
-    Ok(servers)
+    let found = rooms.find_alias(&tenant, &request.room_alias).await?;
+    let mut servers = found.servers;
+    servers.truncate(SERVERS_MAX);
+    Ok(Reply(get_alias::v3::Response::new(found.room_id, servers)))
 }
 
 /// `PUT /directory/room/{roomAlias}`.

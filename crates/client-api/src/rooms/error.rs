@@ -36,9 +36,7 @@ pub(crate) async fn in_room(rooms: &Rooms, actor: &Actor, room_id: &RoomId, erro
 
 /// Why a user could not come into a room: as [`in_room`].
 pub(crate) async fn entering(rooms: &Rooms, actor: &Actor, room_id: &RoomId, error: ActionError) -> ApiError {
-    // What another server said, it says to everybody who asks by way of us.
-    let is_theirs = matches!(error, ActionError::Refused { .. } | ActionError::BadAnswer { .. });
-    if is_theirs || errcode(&error).is_none() {
+    if errcode(&error).is_none() {
         return error.into();
     }
     match is_known(rooms, actor, room_id).await {

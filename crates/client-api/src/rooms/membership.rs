@@ -154,8 +154,12 @@ async fn entered_or_why(
 ) -> Result<OwnedRoomId, ApiError> {
     match entered {
         Ok(room_id) => Ok(room_id),
-        // Aliases are public: any server may ask where one leads.
-        Err(error @ ActionError::UnknownAlias(_)) => Err(error.into()),
+        // Aliases are public: any server may ask where one leads. What another server says is no secret of ours.
+        Err(
+            error @ (ActionError::UnknownAlias(_)
+            | ActionError::Refused { .. }
+            | ActionError::BadAnswer { .. }),
+        ) => Err(error.into()),
         Err(error) => Err(match OwnedRoomId::try_from(entry.room) {
             Ok(room_id) => entering(rooms, actor, &room_id, error).await,
             Err(alias) => match rooms.resolve_alias(&actor.tenant, &alias).await {
