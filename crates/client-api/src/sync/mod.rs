@@ -1,5 +1,6 @@
 //! What is new: sync, receipts, typing.
 
+mod in_pieces;
 mod receipts;
 #[expect(clippy::module_inception, reason = "the endpoint is called as its area is")]
 mod sync;

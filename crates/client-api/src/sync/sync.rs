@@ -1,6 +1,5 @@
 //! [`GET /sync`](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3sync).
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
 use freehold_store::Actor;
 use freehold_sync::response::SyncResponse;
@@ -13,6 +12,7 @@ use crate::authenticated::Authenticated;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
 use crate::request::Body;
+use crate::sync::in_pieces::InPieces;
 
 /// The name under which clients asked for `use_state_after` before it was in the specification (MSC4222).
 const UNSTABLE_USE_STATE_AFTER: &str = "org.matrix.msc4222.use_state_after=true";
@@ -24,7 +24,7 @@ pub(crate) async fn sync(
     user: Authenticated,
     RawQuery(query): RawQuery,
     Body(request): Body<Request>,
-) -> Result<Json<SyncResponse>, ApiError> {
+) -> Result<InPieces<SyncResponse>, ApiError> {
     let since = request.since.as_deref().map(str::parse).transpose();
     let since = since.map_err(|error| ApiError::new(ErrorCode::InvalidParam, format!("`since`: {error}")))?;
     let filter = filter(&service, &user.actor, request.filter).await?;
@@ -37,7 +37,7 @@ pub(crate) async fn sync(
     };
     let news = service.sync(&user.actor, &request).await?;
     in_flight.settled(user.actor.device).await;
-    Ok(Json(news))
+    Ok(InPieces(news))
 }
 
 async fn filter(
