@@ -10,6 +10,8 @@ use freehold_store::{DeviceNumber, EventNumber, RoomNumber};
 const REMEMBERED: usize = 4_096;
 /// How many member events are remembered for each; then all are forgotten and sent again as needed.
 const EVENTS_MAX: usize = 1_024;
+/// How many member events are remembered for all together, at 8 to 16 bytes each.
+const EVENTS_TOGETHER: usize = 128 * 1_024;
 
 /// Member events that devices were sent. Forgetting only costs a repetition.
 #[derive(Debug, Default)]
@@ -19,13 +21,17 @@ pub(crate) struct SentMembers(Mutex<Remembered>);
 struct Remembered {
     sent: BTreeMap<(DeviceNumber, RoomNumber), BTreeSet<EventNumber>>,
     oldest_first: VecDeque<(DeviceNumber, RoomNumber)>,
+    /// How many events `sent` holds.
+    events: usize,
 }
 
 impl SentMembers {
     /// Forgets what a device was sent of a room: it starts anew.
     pub(crate) fn forget(&self, key: (DeviceNumber, RoomNumber)) {
-        if let Some(sent) = self.lock().sent.get_mut(&key) {
-            sent.clear();
+        let mut remembered = self.lock();
+        if let Some(sent) = remembered.sent.get_mut(&key) {
+            let forgotten = std::mem::take(sent).len();
+            remembered.events -= forgotten;
         }
     }
 
@@ -41,19 +47,29 @@ impl SentMembers {
             remembered.oldest_first.push_back(key);
         }
         let sent = remembered.sent.entry(key).or_default();
-        if sent.len() >= EVENTS_MAX {
+        let before = sent.len();
+        if before >= EVENTS_MAX {
             sent.clear();
         }
         sent.insert(event);
-        if remembered.oldest_first.len() > REMEMBERED
-            && let Some(oldest) = remembered.oldest_first.pop_front()
-        {
-            remembered.sent.remove(&oldest);
-        }
+        let after = sent.len();
+        remembered.events = remembered.events + after - before;
+        remembered.bound();
     }
 
     fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Remembered {
+    /// Forgets what was remembered first until there is not too much.
+    fn bound(&mut self) {
+        while self.oldest_first.len() > REMEMBERED || self.events > EVENTS_TOGETHER {
+            let Some(oldest) = self.oldest_first.pop_front() else { break };
+            let forgotten = self.sent.remove(&oldest).map_or(0, |sent| sent.len());
+            self.events -= forgotten;
+        }
     }
 }
 
@@ -85,5 +101,12 @@ mod tests {
             sent.remember((DeviceNumber(1), RoomNumber(9_000)), EventNumber(event));
         }
         assert!(sent.lock().sent[&(DeviceNumber(1), RoomNumber(9_000))].len() <= EVENTS_MAX);
+        for (room, event) in (0..1_000).flat_map(|room| (0..200).map(move |event| (room, event))) {
+            sent.remember((DeviceNumber(2), RoomNumber(room)), EventNumber(event));
+        }
+        let remembered = sent.lock();
+        let held: usize = remembered.sent.values().map(BTreeSet::len).sum();
+        assert_eq!(held, remembered.events);
+        assert!(held <= EVENTS_TOGETHER);
     }
 }
