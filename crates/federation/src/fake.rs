@@ -192,6 +192,22 @@ impl Network {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn connect(&self, endpoint: &Endpoint) -> Result<(), SendError> {
+        let address = endpoint.address;
+        let (latency, trouble) = {
+            let state = self.lock();
+            (state.latency, state.troubles.get(&address).copied())
+        };
+        tokio::time::sleep(latency).await;
+        match trouble {
+            Some(Trouble::Hangs) => std::future::pending().await,
+            Some(Trouble::Refuses) => {
+                Err(SendError::Connect { address, reason: "connection refused".to_owned() })
+            }
+            Some(Trouble::Breaks) | None => Ok(()),
+        }
+    }
+
     async fn exchange(
         &self,
         endpoint: &Endpoint,
@@ -243,6 +259,10 @@ impl Transport for Network {
 
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Found<String>> {
         Box::pin(self.look_up(name, move |state| state.txt.get(name).cloned()))
+    }
+
+    fn open<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(self.connect(endpoint))
     }
 
     fn send<'a>(

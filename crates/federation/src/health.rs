@@ -140,7 +140,14 @@ impl Health {
     pub fn failed(&self, server: &ServerName) {
         let now_ts = self.0.clock.now_ts();
         let mut all = self.0.lock();
-        let ill = all.get_or_insert_mut(server.to_owned(), || Ill::new(now_ts));
+        if !all.contains(server)
+            && let Some((forgotten, ill)) = all.push(server.to_owned(), Ill::new(now_ts))
+            && ill.written
+        {
+            // What is not remembered is not written down either, so that the table is bounded, too.
+            self.0.backlog.put(forgotten, None);
+        }
+        let Some(ill) = all.get_mut(server) else { return };
         // Several requests that were under way at the same time have failed once.
         if now_ts < ill.row.retry_ts && now_ts >= ill.trying_until_ts {
             return;

@@ -42,6 +42,8 @@ pub const ADDRESSES_MAX: usize = 6;
 
 /// How long a connection may take until TLS is there.
 pub const CONNECT_TIME_MS: u64 = 5_000;
+/// How long one address of a server has before the next one is tried beside it.
+pub const NEXT_ADDRESS_MS: u64 = 250;
 /// How many connections are kept that nobody uses.
 pub const IDLE_CONNECTIONS_MAX: usize = 512;
 /// For how long a connection is kept that nobody uses.

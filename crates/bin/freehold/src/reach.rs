@@ -17,6 +17,9 @@ use crate::between::{DocumentsOfTenants, IdentitiesOfTenants};
 use crate::cli::Failure;
 use crate::config::Config;
 
+/// Whoever comes back is heard again after this time at the latest: without its keys it is not.
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
 /// How tenants reach other servers.
 #[derive(Clone)]
 pub(crate) struct Reach {
@@ -54,7 +57,7 @@ impl Reach {
             identities,
             documents: Arc::new(DocumentsOfTenants(tenancy.clone())),
             clock: clock.clone(),
-            policy: FetchPolicy::default(),
+            policy: FetchPolicy { in_flight_max: 256, back_off_max_ms: HOUR_MS, ..FetchPolicy::default() },
             notaries: config.notaries.iter().cloned().map(notary).collect(),
         });
         Ok(Reach { client, keyring, clock: clock.clone() })

@@ -2,6 +2,7 @@
 
 mod answer;
 mod error;
+mod opening;
 mod patience;
 mod request;
 mod sending;

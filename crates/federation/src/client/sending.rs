@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Streamed};
 use super::error::{Refusal, RequestError};
+use super::opening::in_order;
 use super::patience::{Patience, retry_after_ms};
 use super::request::{Attempt, Request};
 use crate::discovery::{AGENT, Discovery, Target};
@@ -184,9 +185,10 @@ impl Inner {
     ) -> Result<Response<Body>, RequestError> {
         let target = self.parts.discovery.find(destination).await?;
         let message = message(&target, request, authorization)?;
+        let transport = self.parts.discovery.web().transport();
         let mut last = None;
-        for endpoint in target.endpoints() {
-            match self.parts.discovery.web().transport().send(&endpoint, message.clone()).await {
+        for endpoint in in_order(&**transport, target.endpoints().collect()).await {
+            match transport.send(&endpoint, message.clone()).await {
                 Ok(response) => return Ok(response),
                 Err(error) if error.was_not_sent() => last = Some(error),
                 Err(error) => return Err(error.into()),

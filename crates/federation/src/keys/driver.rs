@@ -225,7 +225,8 @@ impl RemoteKeyring {
                 (notary, request, FetchPolicy::NOTARY_ANSWER_BYTES_MAX)
             }
         };
-        let request = request.within(self.0.timeout).up_to(bytes_max);
+        // The machine has a back-off of its own; and a server that came back is asked as soon as it needs its keys known.
+        let request = request.within(self.0.timeout).up_to(bytes_max).at_once();
         let answer = self.0.client.request_unsigned(&server, request).await;
         let answer = match &answer {
             Ok(answer) if answer.status == 200 => Ok(answer.body.as_ref()),

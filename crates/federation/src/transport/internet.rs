@@ -112,6 +112,10 @@ impl Transport for Internet {
         }))
     }
 
+    fn open<'a>(&'a self, endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(async move { self.pool()?.open(endpoint).await })
+    }
+
     fn send<'a>(
         &'a self,
         endpoint: &'a Endpoint,

@@ -34,6 +34,11 @@ pub trait Transport: Send + Sync {
     /// The TXT records of a name.
     fn txt<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Looked<String>, LookupError>>;
 
+    /// Sees to it that there is a connection, over which the next request goes; nothing, where there are none.
+    fn open<'a>(&'a self, _endpoint: &'a Endpoint) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Sends a request over TLS and gives the answer as soon as its head is there.
     ///
     /// The URI of the request is absolute; its authority is the `Host`. Connections may be kept and shared between

@@ -102,6 +102,19 @@ impl Pool {
         sent.map_err(|_| slot.broken("the connection was closed at once"))
     }
 
+    /// Sees to it that there is a connection.
+    pub(super) async fn open(&self, endpoint: &Endpoint) -> Result<(), SendError> {
+        let slot = self.slot(endpoint);
+        if slot.is_open() {
+            return Ok(());
+        }
+        let place = slot.places.acquire_arc().await;
+        if let Connected::Alone(alone) = self.connected(&slot).await? {
+            slot.keep(alone, Some(place));
+        }
+        Ok(())
+    }
+
     fn slot(&self, endpoint: &Endpoint) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
@@ -159,6 +172,12 @@ impl Slot {
         let (shared, used) = open.shared.as_mut().filter(|(shared, _)| !shared.is_closed())?;
         *used = Instant::now();
         Some(shared.clone())
+    }
+
+    fn is_open(&self) -> bool {
+        let open = self.lock();
+        open.shared.as_ref().is_some_and(|(shared, _)| !shared.is_closed())
+            || open.idle.iter().any(|(alone, since)| !alone.is_closed() && since.elapsed() < IDLE)
     }
 
     /// A connection with HTTP/1.1 that nobody uses, if there is one.

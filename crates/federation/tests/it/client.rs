@@ -197,3 +197,18 @@ async fn a_body_is_read_as_it_comes() {
     }
     assert_eq!((streamed.status, &*body), (200, &b"12345"[..]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_swallows_everything_costs_a_moment() {
+    let world = World::new().await;
+    let first = world.ordinary_server("remote.example");
+    let second = "8.7.0.1:8448".parse().unwrap();
+    let handler: freehold_federation::fake::Handler =
+        std::sync::Arc::new(|_| Box::pin(async { answer(200, "{}") }));
+    world.network.serve_at(second, &["remote.example"], handler);
+    world.network.address("remote.example", &[first.ip(), second.ip()]);
+    world.network.trouble(first, Trouble::Hangs);
+    let before = tokio::time::Instant::now();
+    ask(&world, "alice.example", Request::get(PATH)).await.unwrap();
+    assert_eq!(before.elapsed().as_millis(), u128::from(freehold_federation::limits::NEXT_ADDRESS_MS));
+}

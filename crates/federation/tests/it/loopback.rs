@@ -179,3 +179,20 @@ async fn a_server_has_to_prove_the_name_under_which_it_was_found() {
     let error = get(&no_file, &echo.endpoint("matrix.example"), "/").await.unwrap_err();
     assert!(matches!(&error, SendError::SetUp { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_connection_that_was_opened_is_the_one_that_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path());
+    let internet = Internet::new(std::slice::from_ref(&authority.file));
+    for protocols in [BOTH, ONE] {
+        let echo = Echo::start(authority.tls("127.0.0.1", protocols)).await;
+        let endpoint = echo.endpoint("127.0.0.1");
+        internet.open(&endpoint).await.unwrap();
+        // It is there for the next request when its task has seen that it is ready.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        internet.open(&endpoint).await.unwrap();
+        get(&internet, &endpoint, "/").await.unwrap();
+        assert_eq!(echo.connections(), 1, "{protocols:?}");
+    }
+}

@@ -10,6 +10,7 @@
 mod bucket;
 mod commands;
 mod deploy;
+mod doctor;
 mod media;
 mod policies;
 mod readme;

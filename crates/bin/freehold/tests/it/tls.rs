@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use crate::server::Server;
 
 /// Writes a certificate for `names` and its key; gives the certificate back.
-fn certificate(folder: &Path, (file, names): (&str, &[&str])) -> CertificateDer<'static> {
+pub(crate) fn certificate(folder: &Path, (file, names): (&str, &[&str])) -> CertificateDer<'static> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
     write(folder.join(format!("{file}.pem")), cert.pem()).unwrap();
