@@ -6,7 +6,7 @@ use freehold_store::tables::encryption::{
     CLAIMED_KEYS, FALLBACK_KEYS, ONE_TIME_KEY_COUNTS, ONE_TIME_KEY_IDS, ONE_TIME_KEYS, OneTimeKeyCountsRow,
     OneTimeKeyIdRow,
 };
-use freehold_store::{Actor, Batch, DeviceNumber, Order, Snapshot};
+use freehold_store::{Actor, Batch, DeviceNumber, Order, ReadError, Snapshot, Tenant, UserNumber};
 use futures_util::future::try_join_all;
 use ruma_common::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 
@@ -45,7 +45,36 @@ impl Encryption {
     /// [`Failure`]; keys that were claimed by then are lost.
     pub async fn claim_keys(&self, actor: &Actor, wanted: &WantedKeys) -> Result<ClaimedKeys, Failure> {
         let mut claimed = ClaimedKeys::default();
-        let claims = self.claims(actor, wanted, &mut claimed.failures).await?;
+        let mut elsewhere = BTreeMap::new();
+        let claims = self.claims(actor, wanted, &mut elsewhere).await?;
+        self.claim_all(claims, &mut claimed).await?;
+        self.claim_elsewhere(actor, elsewhere, &mut claimed).await;
+        Ok(claimed)
+    }
+
+    /// Claims keys of users of a tenant for another server
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1userkeysclaim>). Users of others are left out.
+    ///
+    /// # Errors
+    /// [`Failure`]; keys that were claimed by then are lost.
+    pub async fn claim_keys_for_server(
+        &self,
+        tenant: &Tenant,
+        wanted: &WantedKeys,
+    ) -> Result<ClaimedKeys, Failure> {
+        let snapshot = self.snapshot()?;
+        let mut claims = Vec::new();
+        for (user_id, devices) in wanted.iter().filter(|(user_id, _)| tenant.owns(user_id)) {
+            if let Some(user) = snapshot.number_of(user_id).await? {
+                add_claims(&snapshot, (user_id, user), devices, &mut claims).await?;
+            }
+        }
+        let mut claimed = ClaimedKeys::default();
+        self.claim_all(claims, &mut claimed).await?;
+        Ok(claimed)
+    }
+
+    async fn claim_all(&self, claims: Vec<Claim>, claimed: &mut ClaimedKeys) -> Result<(), Failure> {
         for together in claims.chunks(TOGETHER) {
             let keys = try_join_all(together.iter().map(|claim| self.claim(claim))).await?;
             for (claim, key) in together.iter().zip(keys) {
@@ -54,15 +83,15 @@ impl Encryption {
                 of_user.insert(claim.device_id.clone(), key);
             }
         }
-        Ok(claimed)
+        Ok(())
     }
 
-    /// The wanted keys of devices that exist.
+    /// The wanted keys of devices that exist; those of users of other servers are put apart, by server.
     async fn claims(
         &self,
         actor: &Actor,
         wanted: &WantedKeys,
-        failures: &mut BTreeSet<OwnedServerName>,
+        elsewhere: &mut BTreeMap<OwnedServerName, WantedKeys>,
     ) -> Result<Vec<Claim>, Failure> {
         let snapshot = self.snapshot()?;
         let mut claims = Vec::new();
@@ -71,19 +100,12 @@ impl Encryption {
                 Reached::Server { user: Some(user), .. } => user,
                 Reached::Server { user: None, .. } => continue,
                 Reached::Unreachable => {
-                    failures.insert(user_id.server_name().to_owned());
+                    let of_server = elsewhere.entry(user_id.server_name().to_owned()).or_default();
+                    of_server.insert(user_id.clone(), devices.clone());
                     continue;
                 }
             };
-            for (device_id, algorithm) in devices {
-                let Some(device) = device_number(&snapshot, user, device_id).await? else { continue };
-                claims.push(Claim {
-                    user_id: user_id.clone(),
-                    device_id: device_id.clone(),
-                    device,
-                    algorithm: algorithm.clone(),
-                });
-            }
+            add_claims(&snapshot, (user_id, user), devices, &mut claims).await?;
         }
         Ok(claims)
     }
@@ -164,6 +186,21 @@ impl Encryption {
         }
         Ok(())
     }
+}
+
+/// Adds what is wanted of the devices of a user, as far as they exist.
+async fn add_claims(
+    snapshot: &Snapshot,
+    (user_id, user): (&OwnedUserId, UserNumber),
+    devices: &BTreeMap<OwnedDeviceId, String>,
+    claims: &mut Vec<Claim>,
+) -> Result<(), ReadError> {
+    for (device_id, algorithm) in devices {
+        let Some(device) = device_number(snapshot, user, device_id).await? else { continue };
+        let (user_id, device_id) = (user_id.clone(), device_id.clone());
+        claims.push(Claim { user_id, device_id, device, algorithm: algorithm.clone() });
+    }
+    Ok(())
 }
 
 /// The fallback key; adds the change by which it counts as used.

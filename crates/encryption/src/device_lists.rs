@@ -12,6 +12,7 @@ use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, Us
 use ruma_common::OwnedUserId;
 
 use crate::failure::Failure;
+use crate::outside::Servers;
 use crate::service::{Encryption, user_ids};
 
 /// Whose device lists a client has to fetch or to forget.
@@ -37,7 +38,7 @@ impl Encryption {
         user: UserNumber,
         from: Position,
     ) -> Result<DeviceListChanges, Failure> {
-        let watcher = Watcher { snapshot, user };
+        let watcher = Watcher { snapshot, user, servers: &*self.0.servers };
         let lists = watcher.lists_changed(from).await?;
         let (came, went) = self.came_and_went(watcher, from).await?;
         let mut changed = watcher.users_signed(from).await?;
@@ -87,7 +88,7 @@ impl Encryption {
             writes.put(&DEVICE_LISTS, &user, &position);
             writes.put(&DEVICE_LIST_CHANGES, &(position, user), &());
         });
-        let sharing = Watcher { snapshot, user }.sharing().await?;
+        let sharing = Watcher { snapshot, user, servers: &*self.0.servers }.sharing().await?;
         sharing.everybody().await?.into_iter().for_each(|watcher| batch.wake(watcher));
         batch.wake(user);
         Ok(())
@@ -104,10 +105,14 @@ impl Encryption {
         for (room, row) in watcher.rooms_among(lately.as_ref()).await? {
             let joined = row.membership == Membership::Join;
             if row.since > from {
-                let others = watcher.members(room).await?;
+                let mut others = watcher.members(room).await?;
+                others.extend(watcher.foreign(room, None).await?.0);
                 if joined { came.extend(others) } else { went.extend(others) }
             } else if joined && watcher.has_new_state(room, from).await? {
                 let (joined, left) = watcher.changed_members(room, from).await?;
+                came.extend(joined);
+                went.extend(left);
+                let (joined, left) = watcher.foreign(room, Some(from)).await?;
                 came.extend(joined);
                 went.extend(left);
             }
@@ -137,6 +142,7 @@ const ROOMS_LOOKED_AT: usize = 64;
 struct Watcher<'s> {
     snapshot: &'s Snapshot,
     user: UserNumber,
+    servers: &'s dyn Servers,
 }
 
 impl<'s> Watcher<'s> {
@@ -189,7 +195,19 @@ impl<'s> Watcher<'s> {
         Ok(!self.snapshot.scan_range(&STATE_HISTORY, range, Order::Ascending, 1).await?.is_empty())
     }
 
-    /// The other joined members of a room.
+    /// The users of other servers in a room; after a position, who came and who went.
+    async fn foreign(
+        self,
+        room: RoomNumber,
+        after: Option<Position>,
+    ) -> Result<(Vec<UserNumber>, Vec<UserNumber>), ReadError> {
+        let members = self.servers.foreign_members(self.snapshot, room, after).await?;
+        let joined = self.snapshot.numbers_of(&members.joined).await?;
+        let left = self.snapshot.numbers_of(&members.left).await?;
+        Ok((joined.into_iter().flatten().collect(), left.into_iter().flatten().collect()))
+    }
+
+    /// The other joined members of a room who are users of tenants.
     async fn members(self, room: RoomNumber) -> Result<Vec<UserNumber>, ReadError> {
         let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &room, Order::Ascending, usize::MAX).await?;
         let joined = rows.into_iter().filter(|(_, membership)| *membership == Membership::Join);
@@ -250,6 +268,9 @@ impl Sharing<'_> {
     async fn changed_lists_in_rooms(&self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
         let mut everybody = self.everybody().await?;
         everybody.insert(self.watcher.user);
+        for (room, _) in self.rooms.iter().filter(|(_, row)| row.membership == Membership::Join) {
+            everybody.extend(self.watcher.foreign(*room, None).await?.0);
+        }
         let everybody: Vec<UserNumber> = everybody.into_iter().collect();
         let positions = self.watcher.snapshot.get_many(&DEVICE_LISTS, &everybody).await?;
         let changed = everybody.into_iter().zip(positions);
@@ -257,7 +278,12 @@ impl Sharing<'_> {
     }
 
     async fn shares_with(&self, other: UserNumber) -> Result<bool, ReadError> {
-        let rows = snapshot_rooms(self.watcher.snapshot, other).await?;
+        let Watcher { snapshot, user, servers } = self.watcher;
+        let rows = snapshot_rooms(snapshot, other).await?;
+        if rows.is_empty() {
+            // No user of a tenant, or one who was never in a room.
+            return servers.shares_room(snapshot, user, &snapshot.id_of(other).await?).await;
+        }
         Ok(rows.iter().any(|(room, row)| row.membership == Membership::Join && self.is_joined(*room)))
     }
 

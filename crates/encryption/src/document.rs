@@ -90,6 +90,28 @@ impl Document {
         pairs.ok_or_else(|| InvalidDocument::member("keys", "an object of strings"))
     }
 
+    /// The document as canonical JSON, with more signatures of a user.
+    pub(crate) fn with_more_signatures(
+        mut self,
+        user: &UserId,
+        more: impl IntoIterator<Item = (String, String)>,
+    ) -> String {
+        if !self.0.contains_key("signatures") {
+            self.0.insert("signatures", Object::new());
+        }
+        if let Some(signatures) = self.0.get_mut("signatures").and_then(Value::as_object_mut) {
+            if !signatures.contains_key(user.as_str()) {
+                signatures.insert(user.as_str().to_owned(), Object::new());
+            }
+            if let Some(of_user) = signatures.get_mut(user.as_str()).and_then(Value::as_object_mut) {
+                for (key_id, signature) in more {
+                    of_user.insert(key_id, signature);
+                }
+            }
+        }
+        String::from_utf8(self.0.to_canonical_vec()).unwrap_or_default()
+    }
+
     /// What signatures cover, as canonical JSON: all but `signatures` and `unsigned`.
     pub(crate) fn signed_text(&self) -> String {
         let mut bytes = Vec::new();

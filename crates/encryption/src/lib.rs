@@ -8,6 +8,8 @@
 //! - one-time keys, each of which is handed out at most once, and fallback keys ([`Encryption::claim_keys`]);
 //! - whose device lists changed for whom ([`Encryption::device_list_changes`]);
 //! - messages from device to device ([`Encryption::send_to_device`], [`Encryption::to_device_since`]);
+//! - what another server may ask and send ([`Encryption::devices_for_server`], [`Encryption::query_keys_for_server`],
+//!   [`Encryption::claim_keys_for_server`], [`Encryption::receive_to_device`]);
 //! - the backup of room keys ([`Encryption::create_backup`] and what follows it).
 //!
 //! # Between tenants
@@ -34,10 +36,13 @@ mod device_lists;
 mod devices;
 mod document;
 mod failure;
+mod foreign_keys;
+mod foreign_lists;
 mod limits;
 mod one_time_keys;
 mod outside;
 mod query;
+mod receive_to_device;
 mod service;
 mod signatures;
 mod to_device;
@@ -51,9 +56,11 @@ pub use cross_signing::{Consent, CrossSigningError, CrossSigningKeys};
 pub use device_lists::DeviceListChanges;
 pub use document::InvalidDocument;
 pub use failure::Failure;
+pub use foreign_lists::UpdateRefused;
 pub use limits::Limits;
-pub use outside::Servers;
-pub use query::{QueriedKeys, WantedDevices};
+pub use outside::{ForeignMembers, NotAnswered, Servers};
+pub use query::{DevicesOfUser, QueriedKeys, WantedDevices};
+pub use receive_to_device::{ReceivedToDevice, ToDeviceRefused};
 pub use service::Encryption;
 pub use signatures::{SignatureFailure, SignatureFailures, SignedKeys};
 pub use to_device::{Messages, SendToDeviceError, ToDeviceMessage, ToDevicePage};

@@ -21,7 +21,18 @@ pub struct Limits {
     pub to_device_per_device: usize,
     /// Most recipients of one request.
     pub to_device_recipients: usize,
-    /// For how long a transaction id of to-device messages is remembered, in milliseconds.
+    /// Longest message id under which another server sends to-device messages, in bytes: 32 code points.
+    pub message_id_bytes: usize,
+    /// Most devices of a user of another server that are remembered.
+    pub foreign_devices: usize,
+    /// Most updates of a user's device list that the next one may follow.
+    pub foreign_updates: usize,
+    /// For how long the devices of a user of another server are known without asking again, in milliseconds. Servers tell of
+    /// changes while a room is shared; this bounds how long one is missed that happened while none was.
+    pub foreign_lists_ms: i64,
+    /// Most users of one server whose whole lists are fetched for one request; for more, only what was asked for is.
+    pub foreign_lists_fetched: usize,
+    /// For how long a transaction or message id of to-device messages is remembered, in milliseconds.
     pub transactions_remembered_ms: i64,
     /// Of key backups.
     pub backup: BackupLimits,
@@ -37,6 +48,11 @@ impl Default for Limits {
             to_device_bytes: 65_536,
             to_device_per_device: 10_000,
             to_device_recipients: 20_000,
+            message_id_bytes: 128,
+            foreign_devices: 500,
+            foreign_updates: 50,
+            foreign_lists_ms: 6 * 60 * 60 * 1000,
+            foreign_lists_fetched: 20,
             transactions_remembered_ms: 24 * 60 * 60 * 1000,
             backup: BackupLimits::default(),
         }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_store::tables::encryption::{
-    CROSS_SIGNING_KEYS, CrossSigningKeyRow, CrossSigningUse, DEVICE_KEYS, DeviceKeysRow, KEY_SIGNATURES,
+    CROSS_SIGNING_KEYS, CrossSigningKeyRow, CrossSigningUse, DEVICE_KEYS, DEVICE_LISTS, DeviceKeysRow,
+    KEY_SIGNATURES,
 };
-use freehold_store::{Actor, Order, ReadError, Snapshot, UserNumber};
+use freehold_store::{Actor, Order, Position, ReadError, Snapshot, Tenant, UserNumber};
 use ruma_common::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 
 use crate::devices::devices;
@@ -31,12 +32,26 @@ pub struct QueriedKeys {
     pub user_signing_keys: BTreeMap<OwnedUserId, String>,
 }
 
+/// The devices of a user, with their keys as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DevicesOfUser {
+    /// The last change of the list: its number in what servers tell each other.
+    pub stream_id: Position,
+    /// Identity keys by device.
+    pub devices: BTreeMap<OwnedDeviceId, String>,
+    /// The master key.
+    pub master_key: Option<String>,
+    /// The self-signing key.
+    pub self_signing_key: Option<String>,
+}
+
 /// A signature that may be seen: by whom, with which key, and itself.
 type Seen = (String, String, String);
 
 /// A user asked about, as the asker stands to them.
 struct Subject<'q> {
-    asker: &'q Actor,
+    /// The user who asks; `None` for another server.
+    asker: Option<&'q Actor>,
     user: UserNumber,
     user_id: &'q UserId,
     /// Whether both are of one server.
@@ -54,23 +69,71 @@ impl Encryption {
     pub async fn query_keys(&self, asker: &Actor, wanted: &WantedDevices) -> Result<QueriedKeys, Failure> {
         let snapshot = self.snapshot()?;
         let mut keys = QueriedKeys::default();
+        let mut elsewhere: BTreeMap<OwnedServerName, WantedDevices> = BTreeMap::new();
         for (user_id, devices) in wanted {
             match self.reachable_user(&snapshot, asker, user_id).await? {
                 Reached::Unreachable => {
-                    keys.failures.insert(user_id.server_name().to_owned());
+                    let of_server = elsewhere.entry(user_id.server_name().to_owned()).or_default();
+                    of_server.insert(user_id.clone(), devices.clone());
                 }
                 Reached::Server { user: None, .. } => {
                     keys.device_keys.insert(user_id.clone(), BTreeMap::new());
                 }
                 Reached::Server { user: Some(user), own } => {
-                    let subject = Subject { asker, user, user_id, own_server: own };
+                    let subject = Subject { asker: Some(asker), user, user_id, own_server: own };
                     let devices = self.devices_of(&snapshot, &subject, devices).await?;
                     keys.device_keys.insert(user_id.clone(), devices);
                     cross_signing_keys(&snapshot, &subject, &mut keys).await?;
                 }
             }
         }
+        self.query_elsewhere((&snapshot, asker), elsewhere, &mut keys).await?;
         Ok(keys)
+    }
+
+    /// The keys of users of a tenant, as another server may see them
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1userkeysquery>). Users of others are left out.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn query_keys_for_server(
+        &self,
+        tenant: &Tenant,
+        wanted: &WantedDevices,
+    ) -> Result<QueriedKeys, Failure> {
+        let snapshot = self.snapshot()?;
+        let mut keys = QueriedKeys::default();
+        for (user_id, devices) in wanted.iter().filter(|(user_id, _)| tenant.owns(user_id)) {
+            let devices = match snapshot.number_of(user_id).await? {
+                None => BTreeMap::new(),
+                Some(user) => {
+                    let subject = Subject { asker: None, user, user_id, own_server: false };
+                    cross_signing_keys(&snapshot, &subject, &mut keys).await?;
+                    self.devices_of(&snapshot, &subject, devices).await?
+                }
+            };
+            keys.device_keys.insert(user_id.clone(), devices);
+        }
+        Ok(keys)
+    }
+
+    /// All devices of a user of a tenant that have keys, as another server may see them
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1userdevicesuserid>). A user whom nobody knows has none.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn devices_for_server(&self, user_id: &UserId) -> Result<DevicesOfUser, Failure> {
+        let snapshot = self.snapshot()?;
+        let mut found = DevicesOfUser::default();
+        let Some(user) = snapshot.number_of(&user_id.to_owned()).await? else { return Ok(found) };
+        let subject = Subject { asker: None, user, user_id, own_server: false };
+        let mut keys = QueriedKeys::default();
+        cross_signing_keys(&snapshot, &subject, &mut keys).await?;
+        found.stream_id = snapshot.get(&DEVICE_LISTS, &user).await?.unwrap_or(Position(0));
+        found.devices = self.devices_of(&snapshot, &subject, &[]).await?;
+        found.master_key = keys.master_keys.remove(user_id);
+        found.self_signing_key = keys.self_signing_keys.remove(user_id);
+        Ok(found)
     }
 
     async fn devices_of(
@@ -82,7 +145,7 @@ impl Encryption {
         let names = self.names_of(snapshot, subject).await?;
         let mut devices = BTreeMap::new();
         for (device_id, row) in device_rows(snapshot, subject.user, wanted).await? {
-            let seen = subject.signatures_by(snapshot, &device_id, subject.user).await?;
+            let seen = subject.signatures_by(snapshot, &device_id, (subject.user, subject.user_id)).await?;
             let name = names.get(&device_id).map(String::as_str);
             if let Ok(json) = with_signatures(&row.keys, &seen, name) {
                 devices.insert(OwnedDeviceId::from(device_id), json);
@@ -144,7 +207,7 @@ async fn cross_signing_keys(
 
 impl Subject<'_> {
     fn is_asker(&self) -> bool {
-        self.user == self.asker.user
+        self.asker.is_some_and(|asker| asker.user == self.user)
     }
 
     /// A cross-signing key with its user's signatures, and with the asker's own.
@@ -153,9 +216,9 @@ impl Subject<'_> {
         snapshot: &Snapshot,
         row: &CrossSigningKeyRow,
     ) -> Result<Option<String>, ReadError> {
-        let mut seen = self.signatures_by(snapshot, &row.public_key, self.user).await?;
-        if !self.is_asker() {
-            seen.extend(self.signatures_by(snapshot, &row.public_key, self.asker.user).await?);
+        let mut seen = self.signatures_by(snapshot, &row.public_key, (self.user, self.user_id)).await?;
+        if let Some(asker) = self.asker.filter(|asker| asker.user != self.user) {
+            seen.extend(self.signatures_by(snapshot, &row.public_key, (asker.user, &asker.user_id)).await?);
         }
         Ok(with_signatures(&row.key, &seen, None).ok())
     }
@@ -165,9 +228,8 @@ impl Subject<'_> {
         &self,
         snapshot: &Snapshot,
         key: &str,
-        signer: UserNumber,
+        (signer, signer_id): (UserNumber, &UserId),
     ) -> Result<Vec<Seen>, ReadError> {
-        let signer_id = if signer == self.user { self.user_id } else { &self.asker.user_id };
         let prefix = (self.user, key.to_owned(), signer);
         let rows = snapshot.scan_prefix(&KEY_SIGNATURES, &prefix, Order::Ascending, usize::MAX).await?;
         let seen =

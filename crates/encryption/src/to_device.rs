@@ -6,7 +6,7 @@ use std::sync::{MutexGuard, PoisonError};
 use freehold_store::tables::encryption::{TO_DEVICE, TO_DEVICE_SENT, TO_DEVICE_SENT_AGES, ToDeviceRow};
 use freehold_store::{Actor, Batch, DeviceNumber, Order, Position, ReadError, Snapshot, UserNumber};
 use ruma_common::to_device::DeviceIdOrAllDevices;
-use ruma_common::{OwnedUserId, TransactionId};
+use ruma_common::{OwnedUserId, TransactionId, UserId};
 
 use crate::devices::{device_number, devices, require};
 use crate::failure::Failure;
@@ -71,20 +71,33 @@ impl Encryption {
                 for (device, content) in sent {
                     require(&mut batch, device);
                     recipients.insert(device);
-                    put_message(device, message(actor, event_type, content), &mut batch);
+                    put_message(device, message(&actor.user_id, event_type, content), &mut batch);
                     batch.wake(user);
                 }
             }
             self.check_recipients(recipients.len())?;
-            for device in &recipients {
-                self.make_room(&snapshot, *device, &mut batch).await?;
-            }
-            if batch.is_empty() || self.commit(batch).await?.is_some() {
-                self.count_arrivals(&recipients);
+            if self.deliver(&snapshot, &recipients, batch).await? {
                 return Ok(());
             }
         }
         Err(Failure::Busy(ATTEMPTS).into())
+    }
+
+    /// Commits messages for devices; `false` if it has to be thought through again.
+    pub(crate) async fn deliver(
+        &self,
+        snapshot: &Snapshot,
+        recipients: &BTreeSet<DeviceNumber>,
+        mut batch: Batch,
+    ) -> Result<bool, Failure> {
+        for device in recipients {
+            self.make_room(snapshot, *device, &mut batch).await?;
+        }
+        let done = batch.is_empty() || self.commit(batch).await?.is_some();
+        if done {
+            self.count_arrivals(recipients);
+        }
+        Ok(done)
     }
 
     /// Up to `limit` messages that arrived for a device after `since`.
@@ -131,7 +144,7 @@ impl Encryption {
         Ok(())
     }
 
-    fn check(&self, messages: &Messages) -> Result<(), SendToDeviceError> {
+    pub(crate) fn check(&self, messages: &Messages) -> Result<(), SendToDeviceError> {
         let limits = &self.0.limits;
         self.check_recipients(messages.values().map(BTreeMap::len).sum())?;
         let longest = messages.values().flat_map(BTreeMap::values).map(String::len).max().unwrap_or(0);
@@ -141,7 +154,7 @@ impl Encryption {
         Ok(())
     }
 
-    fn check_recipients(&self, count: usize) -> Result<(), SendToDeviceError> {
+    pub(crate) fn check_recipients(&self, count: usize) -> Result<(), SendToDeviceError> {
         let most = self.0.limits.to_device_recipients;
         if count > most { Err(SendToDeviceError::TooManyRecipients { count, most }) } else { Ok(()) }
     }
@@ -176,7 +189,7 @@ impl Encryption {
     }
 
     /// Which device of a user gets what: what is for one device goes before what is for all.
-    async fn address<'m>(
+    pub(crate) async fn address<'m>(
         &self,
         snapshot: &Snapshot,
         user: UserNumber,
@@ -248,15 +261,11 @@ async fn count_messages(snapshot: &Snapshot, device: DeviceNumber, most: usize) 
     Ok(snapshot.scan_prefix(&TO_DEVICE, &device, Order::Ascending, most).await?.len())
 }
 
-fn message(actor: &Actor, event_type: &str, content: &str) -> ToDeviceRow {
-    ToDeviceRow {
-        sender: actor.user_id.clone(),
-        event_type: event_type.to_owned(),
-        content: content.to_owned(),
-    }
+pub(crate) fn message(sender: &UserId, event_type: &str, content: &str) -> ToDeviceRow {
+    ToDeviceRow { sender: sender.to_owned(), event_type: event_type.to_owned(), content: content.to_owned() }
 }
 
-fn put_message(device: DeviceNumber, row: ToDeviceRow, batch: &mut Batch) {
+pub(crate) fn put_message(device: DeviceNumber, row: ToDeviceRow, batch: &mut Batch) {
     batch.at_position(move |position, writes| writes.put(&TO_DEVICE, &(device, position), &row));
 }
 

@@ -59,6 +59,15 @@ impl Endpoints {
         self.add(Endpoint { method: Method::POST, path, access: Access::Servers }, handler)
     }
 
+    /// Adds a `PUT` endpoint for servers.
+    pub(crate) fn put<H, T>(self, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, Services>,
+        T: 'static,
+    {
+        self.add(Endpoint { method: Method::PUT, path, access: Access::Servers }, handler)
+    }
+
     /// Adds an endpoint that is open to everybody.
     pub(crate) fn open<H, T>(self, method: Method, path: &'static str, handler: H) -> Self
     where

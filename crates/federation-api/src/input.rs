@@ -5,6 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use ruma_common::api::error::ErrorCode;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
@@ -59,7 +60,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// `M_NOT_JSON` for what is no JSON, `M_BAD_JSON` for what is and is not as it should be.
-pub(crate) fn from_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn from_json<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         let errcode = if error.is_data() { ErrorCode::BadJson } else { ErrorCode::NotJson };
         ApiError::new(StatusCode::BAD_REQUEST, errcode, format!("body: {error}"))

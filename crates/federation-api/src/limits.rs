@@ -16,6 +16,24 @@ pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long the other side may take to send its body.
 pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// Events of a transaction
+/// (<https://spec.matrix.org/v1.19/server-server-api/#transactions>).
+pub(crate) const PDUS_MAX: usize = 50;
+/// EDUs of a transaction.
+pub(crate) const EDUS_MAX: usize = 100;
+/// Bytes of an EDU. The specification has no bound; messages for all devices of a large room come in one.
+pub(crate) const EDU_BYTES_MAX: usize = 512 * 1024;
+/// Bytes of a transaction id.
+pub(crate) const TRANSACTION_ID_BYTES_MAX: usize = 255;
+/// How many transactions of a server a tenant remembers. A server has one under way at a time.
+pub(crate) const TRANSACTIONS_REMEMBERED: usize = 100;
+/// How long a transaction is worked on before the server is told to send it again.
+pub(crate) const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(120);
+/// Receipts of one EDU.
+pub(crate) const RECEIPTS_MAX: usize = 1000;
+/// Users of one question about keys.
+pub(crate) const KEY_USERS_MAX: usize = 1000;
+
 /// Rates for the kinds of those who ask; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsSettings {

@@ -5,7 +5,7 @@ use std::error::Error;
 use freehold_keyring::NotaryQuery;
 use freehold_signing::{KeyId, KeySource};
 use freehold_store::{BoxFuture, Tenant};
-use ruma_common::ServerName;
+use ruma_common::{OwnedEventId, RoomId, ServerName};
 
 /// The keys with which other servers sign requests.
 pub trait OriginKeys: Send + Sync {
@@ -47,6 +47,31 @@ pub trait Notary: Send + Sync {
         tenant: &'a Tenant,
         query: &'a NotaryQuery,
     ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>>;
+}
+
+/// The one way in for events of other servers.
+pub trait Ingest: Send + Sync {
+    /// Takes events of a room that a server brought to a tenant, in order: all checks, and fetching what is missing. Says
+    /// of each what came of it. The caller has asked whether the tenant is in the room, whether the room lets the server
+    /// speak, and whether the events are known.
+    ///
+    /// # Errors
+    /// [`Unserved`]: nothing can be said of the rest, and the server is to send it again.
+    fn take<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        origin: &'a ServerName,
+        events: (&'a RoomId, Vec<String>),
+    ) -> BoxFuture<'a, Result<Vec<Taken>, Unserved>>;
+}
+
+/// What came of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The event.
+    pub event_id: OwnedEventId,
+    /// Why it was refused, for the people who run the other server; `None` if it was not.
+    pub refused: Option<String>,
 }
 
 /// Why something cannot be served; a fault here.

@@ -10,13 +10,22 @@ use crate::endpoints::Endpoints;
 use crate::error::ApiError;
 use crate::services::Services;
 use crate::trace::RequestNumbers;
-use crate::{directory, keys, media, openid, profile, trace, version};
+use crate::{devices, directory, keys, media, openid, profile, rooms, send, trace, version};
 
 /// Every endpoint of this API.
 pub fn endpoints(services: Services) -> Endpoints {
     let endpoints = Endpoints::new(services);
-    let areas =
-        [version::routes, keys::routes, openid::routes, profile::routes, directory::routes, media::routes];
+    let areas = [
+        version::routes,
+        keys::routes,
+        openid::routes,
+        profile::routes,
+        directory::routes,
+        media::routes,
+        devices::routes,
+        send::routes,
+        rooms::routes,
+    ];
     areas.into_iter().fold(endpoints, |endpoints, add_area| add_area(endpoints))
 }
 

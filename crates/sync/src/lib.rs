@@ -14,6 +14,7 @@
 
 mod counting;
 pub mod filter;
+mod from_servers;
 mod joined;
 mod lazy_members;
 mod news;
@@ -29,6 +30,7 @@ mod typing;
 mod unread;
 mod view;
 
+pub use from_servers::{NotHeard, ToldReceipt};
 pub use news::{AccountData, AccountNews, Answer, DeviceNews, HeldKeys, NewsError};
 pub use receipts::{NewReceipt, ReceiptError};
 pub use service::{Outside, StateForm, SyncError, SyncRequest, SyncService, TIMEOUT_MAX};

@@ -90,7 +90,7 @@ pub(crate) async fn set_receipts(
     Ok(())
 }
 
-async fn set_one(
+pub(crate) async fn set_one(
     snapshot: &Snapshot,
     batch: &mut Batch,
     (room, user): (RoomNumber, UserNumber),

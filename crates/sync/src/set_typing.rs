@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use freehold_rooms::Unreadable;
+use freehold_rooms::{Reader, Unreadable};
 use freehold_store::{Actor, ReadError, RoomNumber, UserNumber};
-use ruma_common::RoomId;
+use ruma_common::{RoomId, UserId};
 
 use crate::service::{Inner, SyncService};
 use crate::typing::TYPING_MS_MAX;
@@ -35,17 +35,27 @@ impl SyncService {
         room_id: &RoomId,
         typing_for: Option<Duration>,
     ) -> Result<(), TypingError> {
-        let inner = &self.0;
-        let reader = inner.rooms.reader()?;
+        let reader = self.0.rooms.reader()?;
         let room = reader.joined_room(actor.user, room_id).await?.ok_or(TypingError::NotJoined)?;
+        Ok(self.note_typing(&reader, (room, &actor.user_id), typing_for).await?)
+    }
+
+    /// Tells the members of a room who are users of tenants.
+    pub(crate) async fn note_typing(
+        &self,
+        reader: &Reader,
+        (room, user_id): (RoomNumber, &UserId),
+        typing_for: Option<Duration>,
+    ) -> Result<(), Unreadable> {
         let members = reader.local_joined(room).await?;
+        let inner = &self.0;
         let changed = match typing_for {
-            None => inner.typing.stop(room, &actor.user_id),
+            None => inner.typing.stop(room, user_id),
             Some(time) => {
                 let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX).min(TYPING_MS_MAX);
                 let until_ts = inner.outside.clock.now_ts().saturating_add(time_ms);
                 expire_later(Arc::clone(inner), room, time_ms, members.clone());
-                inner.typing.start(room, &actor.user_id, until_ts)
+                inner.typing.start(room, user_id, until_ts)
             }
         };
         if changed {

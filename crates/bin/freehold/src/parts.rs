@@ -7,6 +7,7 @@ use freehold_accounts::{AccountParts, AccountSettings, Accounts};
 use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
+use freehold_federation::{ClientFetching, Ingest, IngestParts, Remote};
 use freehold_federation_api as federation_api;
 use freehold_media::Media;
 use freehold_rooms::{Rooms, RoomsSettings};
@@ -16,8 +17,9 @@ use freehold_sync::SyncService;
 use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
-    AccountPolicies, IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies,
-    MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, NotaryTenants, ProfilesOfAccounts, TenantsAsServers,
+    AccountPolicies, EventsIntoRooms, IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants,
+    MediaPolicies, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, NotaryTenants, ProfilesOfAccounts,
+    TenantsAsServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -34,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) tenancy: Tenancy,
     pub(crate) accounts: Accounts,
     pub(crate) rooms: Rooms,
+    pub(crate) ingest: Ingest,
     pub(crate) encryption: Encryption,
     pub(crate) media: Media,
     pub(crate) sync: SyncService,
@@ -44,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Metrics,
     limits: Limits,
     federation_limits: federation_api::Limits,
+    transactions: federation_api::Transactions,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -56,9 +60,13 @@ impl Parts {
         let store = store(config, data).await?;
         let tenancy = tenancy(config, data, store.clone(), clock.clone()).await?;
         let interner = Interner::new(&store);
-        let encryption = encryption(&store, &tenancy, &clock);
+        let reach = Reach::open(config, &store, (&tenancy, &clock)).await?;
         let media = media(config, data, (&store, &tenancy), &clock)?;
-        let rooms = rooms(config, (&store, &interner), &tenancy, &clock);
+        let rooms = rooms(config, (&store, &interner), (&tenancy, &reach), &clock);
+        let ingest = ingest(&rooms, (&tenancy, &reach), &clock);
+        let servers =
+            TenantsAsServers { tenancy: tenancy.clone(), client: reach.client.clone(), rooms: rooms.clone() };
+        let encryption = encryption(&store, servers, &clock);
         let accounts = Accounts::new(AccountParts {
             store: store.clone(),
             interner,
@@ -74,7 +82,6 @@ impl Parts {
             clock: clock.clone(),
         };
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
-        let reach = Reach::open(config, &store, (&tenancy, &clock)).await?;
         let outside: Arc<dyn Outside> = Arc::new(reach.outside());
         let desk = Desk::new(
             (tenancy.clone(), accounts.clone()),
@@ -88,6 +95,7 @@ impl Parts {
             tenancy,
             accounts,
             rooms,
+            ingest,
             encryption,
             media,
             sync,
@@ -98,6 +106,7 @@ impl Parts {
             metrics,
             limits,
             federation_limits: federation_limits(&config.rate_limits),
+            transactions: federation_api::Transactions::new(store, clock.clone()),
             clock,
         })
     }
@@ -130,6 +139,10 @@ impl Parts {
             notary: Arc::new(NotaryTenants(self.reach.keyring.clone())),
             accounts: self.accounts.clone(),
             rooms: self.rooms.clone(),
+            ingest: Arc::new(EventsIntoRooms(self.ingest.clone())),
+            transactions: self.transactions.clone(),
+            encryption: self.encryption.clone(),
+            sync: self.sync.clone(),
             media: self.media.clone(),
             limits: self.federation_limits.clone(),
             clock: self.clock.clone(),
@@ -204,25 +217,33 @@ fn media(
     Ok(Media::new(store.clone(), objects, policies, clock.clone(), settings))
 }
 
-fn encryption(store: &Store, tenancy: &Tenancy, clock: &Arc<dyn Clock>) -> Encryption {
-    let servers = Arc::new(TenantsAsServers(tenancy.clone()));
+fn encryption(store: &Store, servers: TenantsAsServers, clock: &Arc<dyn Clock>) -> Encryption {
     let limits = freehold_encryption::Limits::default();
-    Encryption::new(store.clone(), servers, clock.clone(), limits)
+    Encryption::new(store.clone(), Arc::new(servers), clock.clone(), limits)
 }
 
 fn rooms(
     config: &Config,
     (store, interner): (&Store, &Interner),
-    tenancy: &Tenancy,
+    (tenancy, reach): (&Tenancy, &Reach),
     clock: &Arc<dyn Clock>,
 ) -> Rooms {
     let outside = freehold_rooms::Outside {
         identities: Arc::new(IdentitiesOfTenants(tenancy.clone())),
         profiles: Arc::new(ProfilesOfAccounts(store.clone())),
-        remote: Arc::new(freehold_rooms::NoRemoteServers),
+        remote: Arc::new(Remote::new(reach.client.clone(), reach.keyring.clone())),
         clock: clock.clone(),
     };
     let cache_bytes = usize::try_from(config.memory.0 / 4).unwrap_or(usize::MAX);
     let settings = RoomsSettings { cache_bytes, ..RoomsSettings::default() };
     Rooms::new(store.clone(), interner.clone(), outside, settings)
+}
+
+fn ingest(rooms: &Rooms, (tenancy, reach): (&Tenancy, &Reach), clock: &Arc<dyn Clock>) -> Ingest {
+    Ingest::new(IngestParts {
+        rooms: rooms.clone(),
+        identities: Arc::new(IdentitiesOfTenants(tenancy.clone())),
+        fetching: Arc::new(ClientFetching::new(reach.client.clone(), reach.keyring.clone())),
+        clock: clock.clone(),
+    })
 }

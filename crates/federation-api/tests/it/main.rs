@@ -7,7 +7,11 @@
 )]
 
 mod authentication;
+mod foreign;
 mod framework;
+mod isolation;
 mod ledger;
+mod no_news;
 mod public;
 mod server;
+mod transactions;

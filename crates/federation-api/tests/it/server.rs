@@ -8,13 +8,15 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use freehold_accounts::{AccountParts, AccountPolicy, AccountSettings, Accounts, DeviceGone, DeviceKeys};
 use freehold_accounts::{HashCost, NoMemberEvents, ServerFailure};
 use freehold_canonical_json::{Limits as JsonLimits, parse};
+use freehold_encryption::Encryption;
+use freehold_event::Pdu;
 use freehold_federation_api::{
-    Connection, Endpoint, Limits, LimitsSettings, Notary, OriginKeys, Services, Tenants, Unserved, endpoints,
-    router,
+    Connection, Endpoint, Ingest, Limits, LimitsSettings, Notary, OriginKeys, Services, Taken, Tenants,
+    Transactions, Unserved, endpoints, router,
 };
 use freehold_keyring::{NotaryQuery, Purpose};
 use freehold_media::{Media, MediaPolicy, MediaSettings};
-use freehold_rooms::{Identities, NoProfiles, Outside, Rooms, RoomsSettings, SigningError};
+use freehold_rooms::{Identities, Incoming, NoProfiles, Outside, Rooms, RoomsSettings, SigningError};
 use freehold_signing::{
     KeyId, KeySource, KeyValidity, PublishedKey, Request as SignedRequest, ServerSigner, Signer, SigningKey,
     VerifyingKey, sign_request,
@@ -23,9 +25,12 @@ use freehold_store::{
     Actor, Batch, BoxFuture, DeviceNumber, Interner, MemoryEngine, Snapshot, Store, Tenant, TenantNumber,
     UserNumber,
 };
-use ruma_common::{OwnedServerName, ServerName, UserId};
+use freehold_sync::SyncService;
+use ruma_common::{OwnedServerName, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use crate::no_news::NoNews;
 
 /// The time of the tests.
 pub(crate) const NOW_TS: i64 = 1_800_000_000_000;
@@ -60,6 +65,13 @@ impl Server {
     pub(crate) fn with_limits(limits: LimitsSettings) -> Self {
         let ground = Ground::new();
         let services = ground.services(Limits::new(limits));
+        Server { router: router(services.clone()), services, ground }
+    }
+
+    /// The same server after a restart: with what the store holds and nothing else.
+    pub(crate) fn restarted(&self) -> Self {
+        let ground = Ground { store: self.ground.store.clone(), interner: Interner::new(&self.ground.store) };
+        let services = ground.services(Limits::new(LimitsSettings::OFF));
         Server { router: router(services.clone()), services, ground }
     }
 
@@ -251,6 +263,48 @@ impl OriginKeys for KeysOfAll {
     }
 }
 
+/// The keys of everybody at once.
+struct KeysOfEverybody(Vec<KeyOf>);
+
+impl KeySource for KeysOfEverybody {
+    fn key(&self, server: &ServerName, asked: &KeyId) -> Option<PublishedKey<'_>> {
+        self.0.iter().find_map(|one| one.key(server, asked))
+    }
+}
+
+/// Events go into rooms, with the keys of everybody; nothing that is missing is fetched.
+struct IntoRooms(Rooms);
+
+impl Ingest for IntoRooms {
+    fn take<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a ServerName,
+        (room_id, events): (&'a RoomId, Vec<String>),
+    ) -> BoxFuture<'a, Result<Vec<Taken>, Unserved>> {
+        Box::pin(async move {
+            let reader = self.0.reader().unwrap();
+            let room = reader.room_number(room_id).await.unwrap().unwrap();
+            let version = reader.room(room).await.unwrap().unwrap().version;
+            let mut taken = Vec::new();
+            for json in events {
+                let pdu = Pdu::parse(json.as_bytes(), version).unwrap();
+                let wanted = freehold_signing::wanted_keys(&pdu).unwrap();
+                let key =
+                    |server: &ServerName| KeyOf(server.to_owned(), key_of(server).verifying_key().clone());
+                let keys = KeysOfEverybody(wanted.iter().map(|wanted| key(&wanted.server)).collect());
+                let incoming = self.0.receive(room_id, json.as_bytes(), &keys).await.unwrap();
+                let refused = match incoming {
+                    Incoming::Known | Incoming::Kept(None) => None,
+                    other => Some(format!("{other:?}")),
+                };
+                taken.push(Taken { event_id: pdu.event_id().to_owned(), refused });
+            }
+            Ok(taken)
+        })
+    }
+}
+
 /// What all services stand on.
 #[derive(Clone)]
 pub(crate) struct Ground {
@@ -267,16 +321,35 @@ impl Ground {
     }
 
     fn services(&self, limits: Limits) -> Services {
+        let rooms = self.rooms();
         Services {
             tenants: Arc::new(TwoTenants),
             origin_keys: Arc::new(KeysOfAll),
             notary: Arc::new(TwoTenants),
             accounts: self.accounts(),
-            rooms: self.rooms(),
+            ingest: Arc::new(IntoRooms(rooms.clone())),
+            transactions: Transactions::new(self.store.clone(), Arc::new(NOW_TS)),
+            encryption: self.encryption(),
+            sync: self.sync(rooms.clone()),
+            rooms,
             media: self.media(),
             limits,
             clock: Arc::new(NOW_TS),
         }
+    }
+
+    fn encryption(&self) -> Encryption {
+        let bounds = freehold_encryption::Limits::default();
+        Encryption::new(self.store.clone(), Arc::new(TwoTenants), Arc::new(NOW_TS), bounds)
+    }
+
+    fn sync(&self, rooms: Rooms) -> SyncService {
+        let outside = freehold_sync::Outside {
+            accounts: Arc::new(NoNews),
+            devices: Arc::new(NoNews),
+            clock: Arc::new(NOW_TS),
+        };
+        SyncService::new(self.store.clone(), rooms, outside)
     }
 
     fn media(&self) -> Media {
@@ -385,6 +458,12 @@ impl Notary for TwoTenants {
         let servers: Vec<&ServerName> = query.servers().collect();
         let answer = json!({ "notary": tenant.server_name(), "servers": servers });
         Box::pin(std::future::ready(Ok(answer.to_string().into_bytes())))
+    }
+}
+
+impl freehold_encryption::Servers for TwoTenants {
+    fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
+        self.find(server_name.as_str())
     }
 }
 

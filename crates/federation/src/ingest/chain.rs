@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_event::Pdu;
+use freehold_store::BoxFuture;
 use futures_util::StreamExt;
 use futures_util::stream;
 use ruma_common::OwnedEventId;
 
 use super::ask::hedged;
+use super::driver::wanted_by;
 use super::fetching::NoAnswer;
 use super::flight::{Flight, Piece, here};
 use crate::limits::{CHAIN_ROUNDS_MAX, EVENTS_AT_ONCE, SINGLE_EVENTS_MAX};
@@ -63,14 +65,15 @@ impl Flight<'_> {
     }
 
     /// Some events, one by one.
-    async fn fetch_events(
+    pub(super) async fn fetch_events(
         &self,
         wanted: &BTreeSet<OwnedEventId>,
     ) -> Result<BTreeMap<OwnedEventId, Piece>, NoAnswer> {
         if wanted.len() > SINGLE_EVENTS_MAX {
             return Err(NoAnswer::TooMuch);
         }
-        let fetches = wanted.iter().map(|event_id| self.fetch_event(event_id));
+        let fetch = |event_id| -> BoxFuture<'_, _> { Box::pin(self.fetch_event(event_id)) };
+        let fetches: Vec<_> = wanted.iter().map(fetch).collect();
         let mut answers = stream::iter(fetches).buffer_unordered(EVENTS_AT_ONCE);
         let mut events = BTreeMap::new();
         while let Some(piece) = answers.next().await {
@@ -80,7 +83,7 @@ impl Flight<'_> {
         Ok(events)
     }
 
-    async fn fetch_event(&self, event_id: &OwnedEventId) -> Result<Piece, NoAnswer> {
+    pub(super) async fn fetch_event(&self, event_id: &OwnedEventId) -> Result<Piece, NoAnswer> {
         hedged(&self.servers, |server| {
             Box::pin(async move {
                 let text = self.inner.parts.fetching.event(self.asking(server), event_id).await?;
@@ -94,7 +97,7 @@ impl Flight<'_> {
     /// Receives outliers; those that are no good are not kept, and whoever names them will miss them.
     async fn receive_outliers(&self, pieces: BTreeMap<OwnedEventId, Piece>) -> Result<(), NoAnswer> {
         let pieces: Vec<Piece> = pieces.into_values().collect();
-        let keys = self.keys(pieces.iter().map(|piece| &*piece.pdu)).await;
+        let keys = self.keys(wanted_by(pieces.iter().map(|piece| &*piece.pdu))).await;
         // In one list, because it is put in order there.
         let texts: Vec<&[u8]> = pieces.iter().map(|piece| piece.json.as_bytes()).collect();
         self.rooms().receive_outliers(self.room_id(), &texts, &*keys).await.map_err(here)?;

@@ -91,6 +91,12 @@ impl From<Unreadable> for TakeError {
     }
 }
 
+/// The keys that events are signed with. No iterator lives on while they are fetched: a future with one in it could not go from
+/// thread to thread.
+pub(super) fn wanted_by<'p>(events: impl Iterator<Item = &'p Pdu>) -> Vec<WantedKey> {
+    events.filter_map(|pdu| wanted_keys(pdu).ok()).flatten().collect()
+}
+
 /// What became of each event, in the order in which they came, by the ids of those that are events at all.
 pub type TakenEvents = Vec<(Option<OwnedEventId>, Result<Taken, TakeError>)>;
 
@@ -132,7 +138,7 @@ impl Ingest {
         if fresh.is_empty() {
             return taken;
         }
-        let keys = self.0.keys(fresh.iter().map(|(_, piece)| &*piece.pdu)).await;
+        let keys = self.0.keys(wanted_by(fresh.iter().map(|(_, piece)| &*piece.pdu))).await;
         for (place, piece) in fresh {
             let done = self.0.take_one(&visit, &piece, &*keys).await;
             if let Some(answer) = taken.get_mut(place) {
@@ -182,8 +188,7 @@ impl Inner {
         taken
     }
 
-    async fn keys(&self, events: impl Iterator<Item = &Pdu>) -> Box<dyn KeySource + Send + Sync> {
-        let wanted: Vec<WantedKey> = events.filter_map(|pdu| wanted_keys(pdu).ok()).flatten().collect();
+    async fn keys(&self, wanted: Vec<WantedKey>) -> Box<dyn KeySource + Send + Sync> {
         self.parts.fetching.keys(&wanted).await
     }
 

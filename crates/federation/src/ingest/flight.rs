@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freehold_event::Pdu;
 use freehold_rooms::{Delivery, Incoming, Look, RoomFacts, Rooms};
-use freehold_signing::{KeySource, WantedKey, wanted_keys};
+use freehold_signing::{KeySource, WantedKey};
 use freehold_store::Tenant;
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
 
@@ -140,8 +140,7 @@ impl<'a> Flight<'a> {
     }
 
     /// The keys for some events.
-    pub(super) async fn keys(&self, pieces: impl Iterator<Item = &Pdu>) -> Box<dyn KeySource + Send + Sync> {
-        let wanted: Vec<WantedKey> = pieces.filter_map(|pdu| wanted_keys(pdu).ok()).flatten().collect();
+    pub(super) async fn keys(&self, wanted: Vec<WantedKey>) -> Box<dyn KeySource + Send + Sync> {
         self.inner.parts.fetching.keys(&wanted).await
     }
 

@@ -6,6 +6,7 @@ use freehold_rooms::Incoming;
 use ruma_common::OwnedEventId;
 
 use super::ask::hedged;
+use super::driver::wanted_by;
 use super::fetching::{MissingQuery, NoAnswer};
 use super::flight::{Flight, Piece, here};
 use crate::limits::{GAP_EVENTS_MAX, GAP_PAGE, GAP_ROUNDS_MAX, GIVEN_STATES_MAX};
@@ -15,7 +16,7 @@ impl Flight<'_> {
     /// oldest; those that follow something that cannot, with the state before them as a server gives it.
     pub(super) async fn complete(&self, event: &Piece) -> Result<Incoming, NoAnswer> {
         let between = self.between(event).await?;
-        let keys = self.keys(between.iter().map(|piece| &*piece.pdu).chain([&*event.pdu])).await;
+        let keys = self.keys(wanted_by(between.iter().map(|piece| &*piece.pdu).chain([&*event.pdu]))).await;
         let mut states = GIVEN_STATES_MAX;
         for piece in &between {
             // One that cannot be received keeps no other from it.

@@ -11,6 +11,7 @@ use ruma_common::{OwnedEventId, RoomId};
 use tokio::time::timeout;
 
 use super::ask::hedged;
+use super::driver::wanted_by;
 use super::driver::{Ingest, Inner, TakeError};
 use super::fetching::NoAnswer;
 use super::flight::{Flight, Piece, here};
@@ -102,7 +103,7 @@ impl Flight<'_> {
                 states.insert(piece.pdu.event_id().to_owned(), state);
             }
         }
-        let keys = self.keys(pieces.iter().map(|piece| &*piece.pdu)).await;
+        let keys = self.keys(wanted_by(pieces.iter().map(|piece| &*piece.pdu))).await;
         let past: Vec<PastEvent<'_>> = pieces
             .iter()
             .map(|piece| PastEvent {

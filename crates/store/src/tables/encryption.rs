@@ -2,10 +2,10 @@
 //!
 //! The server reads none of it but what it needs to keep the rules; documents are kept as the JSON texts that they came as.
 
-use ruma_common::{OwnedRoomId, OwnedUserId};
+use ruma_common::{OwnedRoomId, OwnedServerName, OwnedUserId};
 use serde::{Deserialize, Serialize};
 
-use crate::number::{DeviceNumber, Position, UserNumber};
+use crate::number::{DeviceNumber, Position, TenantNumber, UserNumber};
 use crate::table::{Table, TableId};
 
 /// The identity keys of a user's device, by device id.
@@ -52,6 +52,15 @@ pub const BACKED_UP_KEYS: Table<(UserNumber, u64, OwnedRoomId, String), BackedUp
     Table::new(TableId(104), "backed_up_keys");
 /// The users whose master keys a user signed lately, by when; only the signer sees it.
 pub const SIGNED_USERS: Table<(UserNumber, Position), UserNumber> = Table::new(TableId(105), "signed_users");
+/// When a tenant got the to-device messages that a server sent under a message id, in milliseconds since the Unix epoch.
+pub const TO_DEVICE_RECEIVED: Table<(TenantNumber, OwnedServerName, String), i64> =
+    Table::new(TableId(106), "to_device_received");
+/// The same by age, so that old ones can be forgotten.
+pub const TO_DEVICE_RECEIVED_AGES: Table<(TenantNumber, OwnedServerName, i64, String), ()> =
+    Table::new(TableId(107), "to_device_received_ages");
+/// What is known of the devices of users of other servers.
+pub const FOREIGN_DEVICE_LISTS: Table<UserNumber, ForeignDeviceListRow> =
+    Table::new(TableId(108), "foreign_device_lists");
 
 /// The identity keys of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,4 +187,21 @@ pub struct BackedUpKeyRow {
     pub is_verified: bool,
     /// The whole entry as JSON.
     pub entry: String,
+}
+
+/// What is known of the devices of a user of another server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignDeviceListRow {
+    /// The ids of the last updates that are in it, the newest last.
+    pub stream_ids: Vec<i64>,
+    /// Whether nothing is known to be missing.
+    pub complete: bool,
+    /// When it was fetched from the user's server, in milliseconds since the Unix epoch.
+    pub fetched_ts: i64,
+    /// The keys of each device as JSON, by device id.
+    pub devices: Vec<(String, String)>,
+    /// The master key, as JSON.
+    pub master_key: Option<String>,
+    /// The self-signing key, as JSON.
+    pub self_signing_key: Option<String>,
 }

@@ -1,0 +1,105 @@
+//! [`PUT /send/{txnId}`](https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv1sendtxnid): events, and what
+//! is not kept in rooms.
+
+mod device_lists;
+mod edus;
+mod pdus;
+mod receipts;
+mod to_device;
+mod transactions;
+mod typing;
+
+use std::collections::BTreeMap;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use ruma_common::OwnedEventId;
+use ruma_common::api::error::ErrorCode;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use crate::asker::Asker;
+use crate::endpoints::Endpoints;
+use crate::error::ApiError;
+use crate::input::{Path, from_json};
+use crate::limits::{EDUS_MAX, PDUS_MAX, TRANSACTION_ID_BYTES_MAX, TRANSACTION_TIME_MAX};
+use crate::services::Services;
+
+pub use transactions::Transactions;
+
+/// The endpoints of this area.
+pub(crate) fn routes(endpoints: Endpoints) -> Endpoints {
+    endpoints.put("/_matrix/federation/v1/send/{transaction_id}", send)
+}
+
+/// What a server sends.
+#[derive(Deserialize)]
+struct Transaction<'t> {
+    #[serde(borrow, default)]
+    pdus: Vec<&'t RawValue>,
+    #[serde(borrow, default)]
+    edus: Vec<&'t RawValue>,
+}
+
+/// What is answered.
+#[derive(Serialize)]
+struct Answer {
+    pdus: BTreeMap<OwnedEventId, Outcome>,
+}
+
+/// What came of an event.
+#[derive(Default, Serialize)]
+struct Outcome {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Takes a transaction, once. One at a time of each server: a repetition waits for the first and is answered the same.
+async fn send(
+    State(services): State<Services>,
+    asker: Asker,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<impl IntoResponse, ApiError> {
+    if id.len() > TRANSACTION_ID_BYTES_MAX {
+        return Err(ApiError::invalid("the transaction id is too long"));
+    }
+    let place = services.transactions.begin(&asker).await;
+    let known = services.transactions.answer(&asker, &id).await?;
+    let answer = match known {
+        Some(answer) => answer,
+        None => {
+            let working = timeout(TRANSACTION_TIME_MAX, take(&services, &asker, &body));
+            let answer = working.await.map_err(|_| too_slow())??;
+            services.transactions.remember(&asker, (&id, &answer)).await?;
+            answer
+        }
+    };
+    drop(place);
+    Ok(([(axum::http::header::CONTENT_TYPE, "application/json")], answer))
+}
+
+async fn take(services: &Services, asker: &Asker, body: &[u8]) -> Result<String, ApiError> {
+    let transaction: Transaction<'_> = from_json(body)?;
+    let too_many = |what, count: usize, most| {
+        Err(ApiError::invalid(format!("{count} {what} in one transaction; {most} are taken")))
+    };
+    match (transaction.pdus.len(), transaction.edus.len()) {
+        (pdus, _) if pdus > PDUS_MAX => return too_many("PDUs", pdus, PDUS_MAX),
+        (_, edus) if edus > EDUS_MAX => return too_many("EDUs", edus, EDUS_MAX),
+        _ => {}
+    }
+    // Keys come before the messages that are encrypted with them.
+    edus::take(services, asker, &transaction.edus).await?;
+    let pdus = pdus::take(services, asker, &transaction.pdus).await?;
+    serde_json::to_string(&Answer { pdus }).map_err(ApiError::internal)
+}
+
+/// What was done stays done; the rest is done when the transaction comes again.
+fn too_slow() -> ApiError {
+    let message = "the transaction takes too long; send it again";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown, message)
+}
