@@ -59,3 +59,12 @@ pub(crate) const STRIPPED_EVENTS_MAX: usize = 32;
 
 /// How many bytes one of them has at most.
 pub(crate) const STRIPPED_BYTES_MAX: usize = 65_536;
+
+/// How many bytes of profiles of users of other servers are kept in memory, roughly.
+pub(crate) const PROFILES_BYTES: usize = 4 << 20;
+
+/// How many bytes one of them has at most, as JSON.
+pub(crate) const PROFILE_BYTES_MAX: usize = 64 << 10;
+
+/// For how long one of them is believed, in milliseconds.
+pub(crate) const PROFILE_AGE_MAX_MS: i64 = 10 * 60 * 1_000;

@@ -13,6 +13,7 @@ use ruma_common::{OwnedRoomId, RoomId, ServerName};
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
 use crate::read::{Caches, Reader};
+use crate::remote::{RemoteProfiles, remote_profiles};
 
 /// All rooms that somebody here is in. A clone is another handle on the same.
 #[derive(Clone)]
@@ -56,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) caches: Caches,
     /// The rooms that users of tenants create.
     pub(crate) places: Places<RoomNumber>,
+    /// What users of other servers are called.
+    pub(crate) profiles: RemoteProfiles,
     cells: Mutex<Cells>,
     turns: Mutex<BTreeMap<OwnedRoomId, Turn>>,
     last_create_ts: AtomicI64,
@@ -84,6 +87,7 @@ impl Rooms {
             settings,
             caches,
             places: Places::new(&TENANT_ROOMS),
+            profiles: remote_profiles(),
             cells: Mutex::default(),
             turns: Mutex::default(),
             last_create_ts: AtomicI64::new(0),

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use freehold_accounts::{Accounts, ProfileError};
+use freehold_rooms::Rooms;
 use freehold_store::Tenant;
 use ruma_client_api::profile::{
     delete_profile_field::v3 as delete_field, get_profile::v3 as get_all, get_profile_field::v3 as get_field,
@@ -24,9 +25,10 @@ use crate::tenant_of_host::TenantOfHost;
 pub(crate) async fn get_profile(
     TenantOfHost(tenant): TenantOfHost,
     State(accounts): State<Accounts>,
+    State(rooms): State<Rooms>,
     Body(request): Body<get_all::Request>,
 ) -> Result<Reply<get_all::Response>, ApiError> {
-    let profile = find(&accounts, &tenant, &request.user_id).await?;
+    let profile = find((&accounts, &rooms), &tenant, &request.user_id).await?;
     Ok(Reply(profile.into_iter().collect()))
 }
 
@@ -34,9 +36,10 @@ pub(crate) async fn get_profile(
 pub(crate) async fn get_profile_field(
     TenantOfHost(tenant): TenantOfHost,
     State(accounts): State<Accounts>,
+    State(rooms): State<Rooms>,
     Body(request): Body<get_field::Request>,
 ) -> Result<Reply<get_field::Response>, ApiError> {
-    let mut profile = find(&accounts, &tenant, &request.user_id).await?;
+    let mut profile = find((&accounts, &rooms), &tenant, &request.user_id).await?;
     let name = request.field.as_str();
     let value = profile.remove(name).ok_or(ProfileError::NotFound)?;
     let value = ProfileFieldValue::new(name, value).map_err(ApiError::internal)?;
@@ -69,12 +72,16 @@ pub(crate) async fn delete_profile_field(
     Ok(Reply(delete_field::Response::new()))
 }
 
-/// The profile of a user, as far as the tenant could ask for it if every tenant were a server of its own.
+/// The profile of a user, as far as the tenant could ask for it if every tenant were a server of its own: other servers are
+/// asked for theirs.
 async fn find(
-    accounts: &Accounts,
+    (accounts, rooms): (&Accounts, &Rooms),
     tenant: &Tenant,
     user_id: &UserId,
 ) -> Result<Map<String, Value>, ApiError> {
+    if let Some(profile) = rooms.profile_elsewhere(tenant, user_id).await? {
+        return Ok(Map::clone(&profile));
+    }
     if !accounts.reaches(tenant, user_id.server_name()).await? {
         return Err(ProfileError::NotFound.into());
     }

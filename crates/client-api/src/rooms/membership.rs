@@ -25,7 +25,7 @@ pub(crate) async fn join(
     Body(request): Body<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<Reply<join_room_by_id_or_alias::v3::Response>, ApiError> {
     let entry = Entry { room: request.room_id_or_alias, via: request.via, reason: request.reason };
-    let entered = rooms.join(&user.actor, entry.clone()).await;
+    let entered = to_its_end(&rooms, &user.actor, &entry, Way::Join).await?;
     let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
     Ok(Reply(join_room_by_id_or_alias::v3::Response::new(room_id)))
 }
@@ -37,7 +37,7 @@ pub(crate) async fn join_by_id(
     Body(request): Body<join_room_by_id::v3::Request>,
 ) -> Result<Reply<join_room_by_id::v3::Response>, ApiError> {
     let entry = Entry { room: request.room_id.into(), via: Vec::new(), reason: request.reason };
-    let entered = rooms.join(&user.actor, entry.clone()).await;
+    let entered = to_its_end(&rooms, &user.actor, &entry, Way::Join).await?;
     let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
     Ok(Reply(join_room_by_id::v3::Response::new(room_id)))
 }
@@ -49,7 +49,7 @@ pub(crate) async fn knock(
     Body(request): Body<knock::Request>,
 ) -> Result<Reply<knock::Response>, ApiError> {
     let entry = Entry { room: request.room_id_or_alias, via: request.via, reason: request.reason };
-    let entered = rooms.knock(&user.actor, entry.clone()).await;
+    let entered = to_its_end(&rooms, &user.actor, &entry, Way::Knock).await?;
     let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
     Ok(Reply(knock::Response::new(room_id)))
 }
@@ -144,6 +144,30 @@ async fn done_or_why(
         Ok(()) => Ok(()),
         Err(error) => Err(in_room(rooms, actor, room_id, error).await),
     }
+}
+
+/// How somebody wants into a room.
+#[derive(Clone, Copy)]
+enum Way {
+    Join,
+    Knock,
+}
+
+/// Enters a room, also when the client does not wait for it: another server may have let the user in by then.
+async fn to_its_end(
+    rooms: &Rooms,
+    actor: &Actor,
+    entry: &Entry,
+    way: Way,
+) -> Result<Result<OwnedRoomId, ActionError>, ApiError> {
+    let (rooms, actor, entry) = (rooms.clone(), actor.clone(), entry.clone());
+    let entering = tokio::spawn(async move {
+        match way {
+            Way::Join => rooms.join(&actor, entry).await,
+            Way::Knock => rooms.knock(&actor, entry).await,
+        }
+    });
+    entering.await.map_err(ApiError::internal)
 }
 
 async fn entered_or_why(

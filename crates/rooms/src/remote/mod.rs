@@ -8,6 +8,7 @@
 //! | another server, to redeem a third-party invite | `third_party.rs` |
 //! | a user, to invite somebody of another server | `invite.rs` |
 //! | a user, to knock, or to refuse an invite | `leave.rs`, `pending.rs` |
+//! | a user, who somebody of another server is | `profiles.rs` |
 //! | a user, to enter a room of others | `join.rs`, `answer_parts.rs`, `heard.rs`, `import.rs`, `own_event.rs` |
 
 mod accept;
@@ -23,6 +24,7 @@ mod keys;
 mod leave;
 mod own_event;
 mod pending;
+mod profiles;
 mod take_invite;
 mod template;
 mod third_party;
@@ -30,5 +32,6 @@ mod third_party;
 pub use accept::{Accepted, SentMembership};
 pub use answer::JoinAnswer;
 pub use error::{BadAnswer, NotServed};
+pub(crate) use profiles::{RemoteProfiles, remote_profiles};
 pub use take_invite::SentInvite;
 pub use template::AskedTemplate;

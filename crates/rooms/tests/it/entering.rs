@@ -465,3 +465,70 @@ async fn a_large_room_is_joined_whole() {
     let current = two.reader().current(two.number(&room).await).await.unwrap().unwrap();
     assert_eq!(current.joined, 602);
 }
+
+#[tokio::test]
+async fn a_profile_of_another_server_is_asked_for_once_and_bounded() {
+    let network = Network::new();
+    let (_one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let bob = two.actor(BOB).await;
+    let alice = ruma_common::UserId::parse(ALICE).unwrap();
+    for _ in 0..3 {
+        let profile = two.rooms.profile_elsewhere(&bob.tenant, &alice).await.unwrap().unwrap();
+        assert_eq!(profile["displayname"], "alice");
+    }
+    assert_eq!(network.asked(), ["profile one.example"]);
+    assert!(two.rooms.profile_elsewhere(&bob.tenant, &bob.user_id).await.unwrap().is_none());
+    network.meddle(|_, name| name.repeat(100_000));
+    let other = ruma_common::UserId::parse("@other:one.example").unwrap();
+    let refused = two.rooms.profile_elsewhere(&bob.tenant, &other).await;
+    assert!(matches!(refused, Err(ActionError::BadAnswer { .. })), "{refused:?}");
+}
+
+/// `omit_members`: what is left out is said to be, and the rest is enough for a beginning.
+#[tokio::test]
+async fn an_answer_to_a_join_leaves_members_out_when_it_may() {
+    use freehold_rooms::{Members, OwnStep, SentMembership};
+    for name in [None, Some("named")] {
+        let network = Network::new();
+        let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+        let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+        let room = one.public_room(&alice, "12").await;
+        for number in 0..20 {
+            let member = one.actor(&format!("@member{number}:one.example")).await;
+            one.join(&member, &room).await;
+        }
+        if let Some(name) = name {
+            one.put(&alice, &room, ("m.room.name", ""), json!({ "name": name })).await.unwrap();
+        }
+        two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+        let state = one.reader().current_state(one.number(&room).await).await.unwrap();
+        let join = state.get("m.room.member", BOB).await.unwrap().unwrap();
+        let sent = SentMembership {
+            origin: bob.tenant.server_name(),
+            room_id: &room,
+            event_id: join.pdu.event_id(),
+            step: OwnStep::Join,
+            event: join.pdu.canonical_json().as_bytes(),
+        };
+        let accepted = one.rooms.accept_membership(&alice.tenant, sent).await.unwrap();
+        let mut answers = Vec::new();
+        for members in [Members::All, Members::Few] {
+            let mut answer = accepted.join_answer(members).await.unwrap();
+            let mut text = String::new();
+            while let Some(chunk) = answer.chunk().await.unwrap() {
+                text.push_str(&chunk);
+            }
+            let answer: Value = serde_json::from_str(&text).unwrap();
+            answers.push(answer);
+        }
+        let members = |answer: &Value| {
+            let state = answer["state"].as_array().unwrap();
+            state.iter().filter(|event| event["type"] == "m.room.member").count()
+        };
+        assert_eq!((members(&answers[0]), &answers[0]["members_omitted"]), (21, &json!(false)));
+        assert!(answers[0]["servers_in_room"].is_null());
+        let heroes = if name.is_some() { 0 } else { 5 };
+        assert_eq!((members(&answers[1]), &answers[1]["members_omitted"]), (heroes, &json!(true)));
+        assert_eq!(answers[1]["servers_in_room"], json!(["one.example"]));
+    }
+}

@@ -304,9 +304,13 @@ impl RemoteServers for Line {
         &'a self,
         _: &'a Tenant,
         at: &'a ServerName,
-        _: &'a UserId,
+        user_id: &'a UserId,
     ) -> BoxFuture<'a, Result<Map<String, Value>, Unanswered>> {
-        Box::pin(async move { self.0.reach(at, "profile").map(|_| Map::new()) })
+        Box::pin(async move {
+            self.0.reach(at, "profile")?;
+            let name = self.0.meddled("profile", user_id.localpart().to_owned());
+            Ok([("displayname".to_owned(), Value::from(name))].into_iter().collect())
+        })
     }
 
     fn keys<'a>(
