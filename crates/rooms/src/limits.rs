@@ -46,10 +46,10 @@ pub(crate) const ANSWER_PIECE_MAX: usize = 256 << 10;
 pub(crate) const ANSWER_SERVERS_MAX: usize = 100_000;
 
 /// How many servers are asked to help with one membership at most.
-pub(crate) const HELPERS_MAX: usize = 20;
+pub(crate) const RESIDENTS_MAX: usize = 20;
 
 /// How many of them are asked at the same time.
-pub(crate) const HELPERS_AT_ONCE: usize = 3;
+pub(crate) const RESIDENTS_AT_ONCE: usize = 3;
 
 /// How many rooms that are not known here a user is invited to at most, or knocks on.
 pub(crate) const PENDING_MAX: usize = 1_000;

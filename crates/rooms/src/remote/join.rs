@@ -7,9 +7,9 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 
 use super::BadAnswer;
 use super::heard::Heard;
-use super::helpers::{Change, Helpers, Offer};
 use super::import::NotTaken;
 use super::own_event::OwnChange;
+use super::residents::{Change, Offer, Residents};
 use crate::error::ActionError;
 use crate::ingest::Arrival;
 use crate::membership::is_elsewhere;
@@ -34,19 +34,20 @@ impl Rooms {
             Err(error) if is_elsewhere(&error) => error,
             done => return done,
         };
-        let mut helpers = Helpers::among(self, &actor.tenant, self.servers_for(actor, room_id, via).await?);
+        let mut residents =
+            Residents::among(self, &actor.tenant, self.servers_for(actor, room_id, via).await?);
         let change = Change { tenant: &actor.tenant, room_id, user_id: &actor.user_id, step: OwnStep::Join };
         let own = OwnChange { room_id, step: OwnStep::Join, reason };
-        while let Some(offer) = helpers.offer(self, change).await {
+        while let Some(offer) = residents.offer(self, change).await {
             match self.join_through(actor, own, &offer).await {
                 Ok(()) => return Ok(room_id.to_owned()),
                 Err(error @ (ActionError::Refused { .. } | ActionError::BadAnswer { .. })) => {
-                    helpers.note(error)
+                    residents.note(error)
                 }
                 Err(error) => return Err(error),
             }
         }
-        Err(helpers.why().unwrap_or(here))
+        Err(residents.why().unwrap_or(here))
     }
 
     async fn join_through(

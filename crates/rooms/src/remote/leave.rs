@@ -7,9 +7,9 @@ use freehold_store::Actor;
 use freehold_store::tables::rooms::{Membership, PendingRow};
 use ruma_common::{OwnedRoomId, OwnedServerName, RoomId};
 
-use super::helpers::{Change, Helpers, Offer};
 use super::own_event::OwnChange;
 use super::pending::{Becomes, stripped_for};
+use super::residents::{Change, Offer, Residents};
 use crate::error::ActionError;
 use crate::outside::{OwnStep, SendMembership};
 use crate::rooms::Rooms;
@@ -26,16 +26,17 @@ impl Rooms {
         if self.standing(&actor.tenant, &actor.user_id, room_id).await?.is_full().await? {
             return Err(ActionError::MayNot("you have too many invites and knocks"));
         }
-        let mut helpers = Helpers::among(self, &actor.tenant, self.servers_for(actor, room_id, via).await?);
+        let mut residents =
+            Residents::among(self, &actor.tenant, self.servers_for(actor, room_id, via).await?);
         let own = OwnChange { room_id, step: OwnStep::Knock, reason };
-        while let Some(offer) = helpers.offer(self, change(actor, own)).await {
+        while let Some(offer) = residents.offer(self, change(actor, own)).await {
             match self.knock_through(actor, own, &offer).await {
                 Ok(()) => return Ok(room_id.to_owned()),
-                Err(error @ ActionError::Refused { .. }) => helpers.note(error),
+                Err(error @ ActionError::Refused { .. }) => residents.note(error),
                 Err(error) => return Err(error),
             }
         }
-        Err(helpers.why().unwrap_or_else(|| ActionError::Elsewhere(room_id.to_owned())))
+        Err(residents.why().unwrap_or_else(|| ActionError::Elsewhere(room_id.to_owned())))
     }
 
     async fn knock_through(
@@ -82,10 +83,10 @@ impl Rooms {
         reason: Option<&str>,
     ) -> Result<(), ActionError> {
         let made_it = room_id.server_name().map(ToOwned::to_owned);
-        let mut helpers = Helpers::among(self, &actor.tenant, pending.servers.into_iter().chain(made_it));
+        let mut residents = Residents::among(self, &actor.tenant, pending.servers.into_iter().chain(made_it));
         let own = OwnChange { room_id, step: OwnStep::Leave, reason };
         let mut told = None;
-        while let Some(offer) = helpers.offer(self, change(actor, own)).await {
+        while let Some(offer) = residents.offer(self, change(actor, own)).await {
             let event = self.own_event(actor, own, &offer).await?;
             let remote = &self.0.outside.remote;
             if remote.send_leave(&actor.tenant, &offer.server, sent(own, &event)).await.is_ok() {

@@ -8,8 +8,8 @@ use ruma_common::RoomId;
 use serde_json::{Map, Value};
 
 use super::BadAnswer;
-use super::helpers::Offer;
 use super::import::NotTaken;
+use super::residents::Offer;
 use crate::content;
 use crate::error::ActionError;
 use crate::outside::OwnStep;

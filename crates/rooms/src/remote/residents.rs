@@ -11,13 +11,13 @@ use ruma_common::{OwnedServerName, RoomId, UserId};
 
 use super::BadAnswer;
 use crate::error::ActionError;
-use crate::limits::{HELPERS_AT_ONCE, HELPERS_MAX};
+use crate::limits::{RESIDENTS_AT_ONCE, RESIDENTS_MAX};
 use crate::outside::{MakeMembership, OwnStep, Template, Unanswered};
 use crate::rooms::Rooms;
 
 /// Servers that may help, in the order in which they are asked.
 #[derive(Debug)]
-pub(crate) struct Helpers {
+pub(crate) struct Residents {
     servers: VecDeque<OwnedServerName>,
     /// Why the best of those that were asked did not help.
     why: Option<ActionError>,
@@ -40,7 +40,7 @@ pub(crate) struct Offer {
     pub(crate) template: MembershipTemplate,
 }
 
-impl Helpers {
+impl Residents {
     /// Those of some servers that are not hosted here and with which a tenant speaks, each once.
     pub(crate) fn among(
         rooms: &Rooms,
@@ -52,8 +52,8 @@ impl Helpers {
         let others = servers
             .into_iter()
             .filter(|server| identities.tenant(server).is_none() && identities.speak(tenant, server));
-        let servers = others.filter(|server| seen.insert(server.clone())).take(HELPERS_MAX).collect();
-        Helpers { servers, why: None }
+        let servers = others.filter(|server| seen.insert(server.clone())).take(RESIDENTS_MAX).collect();
+        Residents { servers, why: None }
     }
 
     /// The first template that can be used. Some servers are asked at the same time; those that have not answered by
@@ -62,7 +62,7 @@ impl Helpers {
         let mut asked: VecDeque<OwnedServerName> = VecDeque::new();
         let mut asking = FuturesUnordered::new();
         loop {
-            while asking.len() < HELPERS_AT_ONCE
+            while asking.len() < RESIDENTS_AT_ONCE
                 && let Some(server) = self.servers.pop_front()
             {
                 asked.push_back(server.clone());
