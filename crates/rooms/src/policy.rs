@@ -63,11 +63,16 @@ impl Reader {
                 return false;
             }
             let server = event.pdu.sender().server_name();
-            let spoken_with = server == viewer.tenant.server_name()
-                || *speaks
-                    .entry(server.to_owned())
-                    .or_insert_with(|| identities.speak(&viewer.tenant, server));
-            !spoken_with || event.row.origin_server_ts < shown_from_ts
+            let mut spoken_with = || match speaks.get(server) {
+                Some(speaks) => *speaks,
+                None => {
+                    let answer = identities.speak(&viewer.tenant, server);
+                    speaks.insert(server.to_owned(), answer);
+                    answer
+                }
+            };
+            let is_own = server == viewer.tenant.server_name();
+            event.row.origin_server_ts < shown_from_ts || !(is_own || spoken_with())
         };
         events.iter().map(|event| is_withheld(event)).collect()
     }

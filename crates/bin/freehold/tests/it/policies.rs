@@ -119,6 +119,8 @@ fn tenants_that_do_not_speak_are_not_heard() {
     assert_eq!(alice.heard(&server, &room), ["before"]);
     settle(folder.path(), BOBS, &json!({ "federation": null }));
     assert_eq!(alice.heard(&server, &room), ["before", "after"]);
+    settle(folder.path(), ALICES, &json!({ "features_off": ["federation"] }));
+    assert_eq!(alice.heard(&server, &room), ["before"]);
     assert!(server.stop());
 }
 
@@ -181,6 +183,36 @@ fn people_come_by_invitation_of_a_user() {
         (Some(&alice.token), &json!({ "server_name": ALICES }).to_string()),
     );
     assert_eq!(error(&refused), (403, "M_FORBIDDEN".to_owned()));
+    assert!(server.stop());
+}
+
+#[test]
+fn newcomers_tools_and_administrators_are_who_the_tenant_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let alice = User::register(&server, ALICES, "alice");
+    let register = |name: &str| {
+        let auth = json!({ "type": "m.login.dummy" });
+        let body = json!({ "username": name, "password": "wonderland-1865", "auth": auth }).to_string();
+        error(&server.post(ALICES, "/_matrix/client/v3/register", (None, &body)))
+    };
+    settle(folder.path(), ALICES, &json!({ "quotas": { "users": 1 } }));
+    assert_eq!(register("bob"), (403, "M_RESOURCE_LIMIT_EXCEEDED".to_owned()));
+    settle(folder.path(), ALICES, &json!({ "quotas": null, "registration": { "mode": "closed" } }));
+    assert_eq!(register("bob"), (403, "M_FORBIDDEN".to_owned()));
+
+    let nonce = || server.get(ALICES, "/_synapse/admin/v1/register");
+    assert_ne!(nonce().status, 200);
+    settle(folder.path(), ALICES, &json!({ "registration": { "shared_secret": "0123456789abcdef" } }));
+    assert!(nonce().json()["nonce"].is_string());
+
+    let show = || {
+        let body = json!({ "server_name": ALICES }).to_string();
+        server.post(ALICES, "/_freehold/admin/v1/tenant/policy", (Some(&alice.token), &body))
+    };
+    assert_eq!(error(&show()), (403, "M_FORBIDDEN".to_owned()));
+    settle(folder.path(), ALICES, &json!({ "admins": ["@alice:alice.localhost"] }));
+    assert_eq!(show().json()["policy"]["registration"]["shared_secret"], "(set)");
     assert!(server.stop());
 }
 
