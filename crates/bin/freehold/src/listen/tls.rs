@@ -190,6 +190,7 @@ pub(crate) enum TlsError {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests write the files that are read")]
 mod tests {
     use rcgen::{CertifiedKey as Made, generate_simple_self_signed};
 
