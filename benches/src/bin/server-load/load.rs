@@ -1,14 +1,17 @@
 //! The load that every server gets: accounts, rooms, messages, and people who wait for them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::disk;
 use crate::http::Outcome;
 use crate::latency;
+use crate::metrics::Syncs;
 use crate::pace::{Bound, Paced, closed};
 use crate::person::Person;
-use crate::process::Server;
+use crate::process::{Resident, Server};
 
 /// How much load.
 #[derive(Clone, Copy)]
@@ -52,14 +55,18 @@ pub(crate) type Figure<T> = Outcome<T>;
 pub(crate) struct Load {
     pub(crate) name: &'static str,
     pub(crate) started_in: f64,
-    pub(crate) idle: Figure<f64>,
+    pub(crate) idle: Figure<Resident>,
     pub(crate) registrations: Figure<Paced>,
     pub(crate) rooms: Figure<Paced>,
     pub(crate) events: Figure<Paced>,
     pub(crate) delivery: Figure<Paced>,
     pub(crate) initial_sync: Figure<InitialSync>,
     pub(crate) incremental_sync: Figure<Paced>,
-    pub(crate) after: Figure<f64>,
+    /// The same syncs as the server measured them, from the request's head to the answer's.
+    pub(crate) incremental_inside: Figure<Paced>,
+    /// One write with a sync, on the disk of the servers, while nothing else is asked of them.
+    pub(crate) disk: Figure<Paced>,
+    pub(crate) after: Figure<Resident>,
 }
 
 /// The first sync of somebody who is in many rooms.
@@ -75,7 +82,7 @@ const AT_ONCE: usize = 16;
 const SETTLE_SECONDS: u64 = 2;
 
 /// Measures a server that was just started.
-pub(crate) async fn run(server: &Server, amounts: Amounts) -> Load {
+pub(crate) async fn run(server: &Server, folder: &Path, amounts: Amounts) -> Load {
     settle().await;
     let idle = server.process.resident();
     let (registrations, people) = both(register(server, amounts.registrations).await);
@@ -91,10 +98,12 @@ pub(crate) async fn run(server: &Server, amounts: Amounts) -> Load {
         delivery: Err(no_people()),
         initial_sync: Err(no_people()),
         incremental_sync: Err(no_people()),
+        incremental_inside: Err(no_people()),
+        disk: Err(no_people()),
         after: Err(no_people()),
     };
     if let Ok(people) = people {
-        load.measure(server, people, amounts).await;
+        load.measure((server, folder), people, amounts).await;
     }
     load
 }
@@ -104,7 +113,12 @@ async fn settle() {
 }
 
 impl Load {
-    async fn measure(&mut self, server: &Server, mut people: Vec<Person>, amounts: Amounts) {
+    async fn measure(
+        &mut self,
+        (server, folder): (&Server, &Path),
+        mut people: Vec<Person>,
+        amounts: Amounts,
+    ) {
         let Some(collector) = people.pop() else { return };
         self.log("rooms");
         let (rooms, room_ids) = both(create_rooms(&collector, amounts.rooms).await);
@@ -113,12 +127,15 @@ impl Load {
         let senders = people.iter().take(amounts.senders).cloned().collect();
         self.events = send_events(senders, amounts.events).await;
         self.log("delivery");
+        self.disk = disk::write_and_sync(folder);
         self.delivery = latency::delivery(&people, amounts.pairs, amounts.latency_seconds).await;
         self.log("syncs");
         match room_ids {
             Ok(room_ids) => {
                 self.initial_sync = initial_sync(&collector, room_ids.len()).await;
-                self.incremental_sync = incremental_sync(&collector, &room_ids, amounts.syncs).await;
+                let incremental = incremental_sync(server, &collector, &room_ids, amounts.syncs).await;
+                let (outside, inside) = both(incremental);
+                (self.incremental_sync, self.incremental_inside) = (outside, inside.flatten());
             }
             Err(reason) => {
                 self.initial_sync = Err(reason.clone());
@@ -135,7 +152,7 @@ impl Load {
 
     pub(crate) fn to_json(&self) -> Value {
         let paced = |figure: &Figure<Paced>| shown(figure.as_ref().map(Paced::to_json));
-        let bytes = |figure: &Figure<f64>| shown(figure.as_ref().map(|bytes| json!(bytes)));
+        let bytes = |figure: &Figure<Resident>| shown(figure.as_ref().map(|resident| json!(resident.all)));
         let initial = self.initial_sync.as_ref();
         json!({
             "server": self.name,
@@ -147,6 +164,8 @@ impl Load {
             "delivery": paced(&self.delivery),
             "initial_sync": shown(initial.map(|sync| json!({"rooms": sync.rooms, "times": sync.paced.to_json()}))),
             "incremental_sync": paced(&self.incremental_sync),
+            "incremental_sync_inside": paced(&self.incremental_inside),
+            "disk_write_and_sync": paced(&self.disk),
             "resident_bytes_after": bytes(&self.after),
         })
     }
@@ -231,25 +250,58 @@ async fn initial_sync(person: &Person, rooms: usize) -> Figure<InitialSync> {
         }
         times.push(synced.seconds);
     }
-    let all = times.iter().sum();
-    Ok(InitialSync { rooms, paced: Paced::new(times, all) })
+    Ok(InitialSync { rooms, paced: all_of(times) })
 }
 
 /// One message in one of the rooms, and a sync that brings it.
-async fn incremental_sync(person: &Person, room_ids: &[String], syncs: usize) -> Figure<Paced> {
+async fn incremental_sync(
+    server: &Server,
+    person: &Person,
+    room_ids: &[String],
+    syncs: usize,
+) -> Outcome<(Paced, Figure<Paced>)> {
     let mut since = person.sync(None, 0).await?.next_batch;
-    let mut times = Vec::new();
+    let (mut times, mut inside) = (Vec::new(), Vec::new());
     for number in 0..syncs {
         let room_id = room_ids.get(number * 7 % room_ids.len().max(1)).ok_or("there are no rooms")?;
         let body = format!("news {number}");
         person.send(room_id, &body).await?;
+        let before = inside_of(server).await?;
         let synced = person.sync(Some(&since), 0).await?;
+        if let Some((before, after)) = before.zip(inside_of(server).await?) {
+            inside.push(one_sync(before, after)?);
+        }
         if synced.rooms() != 1 || synced.messages(room_id) != [body.as_str()] {
             return Err(format!("an incremental sync has {} rooms and not the one message", synced.rooms()));
         }
         times.push(synced.seconds);
         since = synced.next_batch;
     }
+    let inside = match inside.len() {
+        0 => Err("only ours says how long it took".into()),
+        _ => Ok(all_of(inside)),
+    };
+    Ok((all_of(times), inside))
+}
+
+fn all_of(times: Vec<f64>) -> Paced {
     let all = times.iter().sum();
-    Ok(Paced::new(times, all))
+    Paced::new(times, all)
+}
+
+async fn inside_of(server: &Server) -> Outcome<Option<Syncs>> {
+    match &server.metrics {
+        Some(metrics) => metrics.syncs().await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The seconds of the one sync between two looks.
+fn one_sync(before: Syncs, after: Syncs) -> Outcome<f64> {
+    let count = after.count - before.count;
+    if (count - 1.0).abs() < 0.5 {
+        Ok(after.seconds - before.seconds)
+    } else {
+        Err(format!("the server counts {count} syncs in place of one"))
+    }
 }

@@ -3,9 +3,12 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod conditions;
+mod disk;
 mod http;
 mod latency;
 mod load;
+mod metrics;
 mod ours;
 mod pace;
 mod person;
@@ -22,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::conditions::Conditions;
 use crate::http::Outcome;
 use crate::ours::Ours;
 use crate::postgres::Postgres;
@@ -76,6 +80,9 @@ impl Arguments {
         let measured = self.measure().await;
         let table = measured.table();
         println!("{}\n{}", table.text(), table.summary());
+        if let Some(conditions) = measured.conditions {
+            println!("measured with {}", conditions.words());
+        }
         let json = format!("{:#}\n", measured.to_json(&table));
         std::fs::write(&self.json, json).map_err(|error| format!("{}: {error}", self.json.display()))?;
         match table.count("FAILED") {
@@ -90,7 +97,8 @@ impl Arguments {
 
     async fn measure(&self) -> Measured {
         let (is_smoke, wants_state) = (self.smoke, self.wants("state"));
-        let mut measured = Measured { is_smoke, wants_state, ..Measured::default() };
+        let conditions = Conditions::now().ok();
+        let mut measured = Measured { is_smoke, wants_state, conditions, ..Measured::default() };
         if self.wants("load") {
             match self.load_of_ours().await {
                 Ok(load) => measured.ours = Some(load),
@@ -119,7 +127,7 @@ impl Arguments {
     async fn load_of_ours(&self) -> Outcome<load::Load> {
         let folder = self.ours("ours")?;
         let server = Ours { program: &self.freehold, folder: &folder }.start().await?;
-        Ok(load::run(&server, self.amounts()).await)
+        Ok(load::run(&server, &folder, self.amounts()).await)
     }
 
     fn amounts(&self) -> load::Amounts {
@@ -154,7 +162,7 @@ impl Arguments {
         new_folder(folder)?;
         let synapse = Synapse::start(python, folder, database?).await?;
         if self.wants("load") {
-            measured.peers.push(load::run(&synapse.server, self.amounts()).await);
+            measured.peers.push(load::run(&synapse.server, folder, self.amounts()).await);
         }
         if is_last && self.wants("state") {
             measured.state = Some(state::synapse(&synapse).await);

@@ -9,6 +9,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::http::{Call, Http, Outcome, json as parse};
+use crate::metrics::Metrics;
 use crate::process::{Process, Server, free_port};
 
 /// The tenant of most of the load.
@@ -31,14 +32,16 @@ pub(crate) struct Operator {
 impl Ours<'_> {
     /// Starts the server on what is in the folder.
     pub(crate) async fn start(&self) -> Outcome<Server> {
-        let port = free_port()?;
+        let (port, metrics_port) = (free_port()?, free_port()?);
         let file = self.folder.join("freehold.toml");
-        self.write("freehold.toml", &self.configuration(port))?;
+        self.write("freehold.toml", &self.configuration(port, metrics_port))?;
         self.write("tenants.toml", &tenants())?;
         let mut command = Command::new(self.program);
         command.arg("--config").arg(&file).arg("serve").current_dir(self.folder);
         let process = Process::start(command, self.folder, "TERM")?;
-        Server::wait(("ours", TENANT), port, process).await
+        let mut server = Server::wait(("ours", TENANT), port, process).await?;
+        server.metrics = Some(Metrics::of(Http::new(metrics_port)));
+        Ok(server)
     }
 
     /// The operator, whose token is printed at the first start.
@@ -56,11 +59,12 @@ impl Ours<'_> {
         Err("the server did not print an operator token at its first start".into())
     }
 
-    fn configuration(&self, port: u16) -> String {
+    fn configuration(&self, port: u16, metrics_port: u16) -> String {
         let path = |name: &str| toml_text(&self.folder.join(name));
         format!(
             "data = {}\nbootstrap = {}\n\n[rate_limits]\nenabled = false\n\n[log]\nlevel = \"warn\"\n\n\
-             [[listener]]\naddress = \"127.0.0.1:{port}\"\n",
+             [[listener]]\naddress = \"127.0.0.1:{port}\"\n\n\
+             [[listener]]\naddress = \"127.0.0.1:{metrics_port}\"\napis = [\"metrics\"]\n",
             path("data"),
             path("tenants.toml"),
         )

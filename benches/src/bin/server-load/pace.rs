@@ -35,6 +35,12 @@ impl Paced {
         Paced { times, seconds }
     }
 
+    /// Several as one.
+    pub(crate) fn all(parts: Vec<Self>) -> Self {
+        let seconds = parts.iter().map(|part| part.seconds).sum();
+        Paced::new(parts.into_iter().flat_map(|part| part.times).collect(), seconds)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.times.len()
     }

@@ -10,11 +10,20 @@ use std::time::{Duration, Instant};
 use hyper::Method;
 
 use crate::http::{Call, Http, Outcome};
+use crate::metrics::Metrics;
 
 /// A process that ends when this is dropped.
 pub(crate) struct Process {
     child: Child,
     signal: &'static str,
+}
+
+/// Resident memory of a process, in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Resident {
+    pub(crate) all: f64,
+    /// The part that is pages of files, such as the program itself.
+    pub(crate) files: f64,
 }
 
 /// How long a process may take to end after it was asked.
@@ -32,12 +41,30 @@ impl Process {
     }
 
     /// Resident memory in bytes.
-    pub(crate) fn resident(&self) -> Outcome<f64> {
+    pub(crate) fn resident(&self) -> Outcome<Resident> {
         let file = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
-        kib.map(|kib| kib * 1024.0).ok_or_else(|| format!("{file} does not say VmRSS"))
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kib = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
+            kib.map(|kib| kib * 1024.0).ok_or_else(|| format!("{file} does not say {name}"))
+        };
+        Ok(Resident { all: bytes("VmRSS")?, files: bytes("RssFile")? })
+    }
+
+    /// How many seconds the processors worked for the process, all of its threads together.
+    pub(crate) fn processor_seconds(&self) -> Outcome<f64> {
+        let folder = format!("/proc/{}/task", self.child.id());
+        let failed = |error: std::io::Error| format!("{folder}: {error}");
+        let mut nanoseconds = 0.0;
+        for thread in std::fs::read_dir(&folder).map_err(failed)? {
+            let file = thread.map_err(failed)?.path().join("schedstat");
+            // A thread may have ended since.
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            let spent = text.split(' ').next().and_then(|word| word.parse::<f64>().ok());
+            nanoseconds += spent.ok_or_else(|| format!("{} reads `{text}`", file.display()))?;
+        }
+        Ok(nanoseconds / 1e9)
     }
 
     fn has_ended(&mut self) -> bool {
@@ -73,6 +100,8 @@ pub(crate) struct Server {
     /// The host of the tenant that the load is for.
     pub(crate) host: Arc<str>,
     pub(crate) process: Process,
+    /// What it says about itself, if it is ours.
+    pub(crate) metrics: Option<Metrics>,
     /// Seconds from its start to its first answer.
     pub(crate) started_in: f64,
 }
@@ -89,7 +118,7 @@ impl Server {
     ) -> Outcome<Self> {
         let started = Instant::now();
         let http = Http::new(port);
-        let mut server = Server { name, http, host: host.into(), process, started_in: 0.0 };
+        let mut server = Server { name, http, host: host.into(), process, metrics: None, started_in: 0.0 };
         while started.elapsed() < Duration::from_secs(START_SECONDS_MAX) {
             let path = "/_matrix/client/versions";
             let call = Call { method: Method::GET, host, path, token: None, body: None };

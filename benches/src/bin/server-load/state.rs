@@ -22,6 +22,9 @@ pub(crate) struct Size {
 pub(crate) const SCALED_DOWN: Size = Size { members: 1_000, changes: 1_000 };
 const HALF_SECONDS: u64 = 75;
 
+/// What must be reached is said of this.
+pub(crate) const LARGE: Size = Size { members: 10_000, changes: 10_000 };
+
 /// What was measured of Synapse.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerState {
@@ -29,6 +32,8 @@ pub(crate) struct PeerState {
     pub(crate) size: Size,
     /// What the changes added.
     pub(crate) added: StateStored,
+    /// The bytes that [`LARGE`] takes in its database, if that was filled to see.
+    pub(crate) large: Option<f64>,
 }
 
 /// With each node goes its key, and with each event the root before it and a row of the history of roots.
@@ -79,7 +84,8 @@ pub(crate) async fn synapse(synapse: &Synapse) -> Outcome<PeerState> {
     if changes == 0 {
         return Err("no membership was changed in the time".into());
     }
-    Ok(PeerState { size: Size { members, changes }, added })
+    let large = synapse.states_by_rule(LARGE, DELTAS as usize)?;
+    Ok(PeerState { size: Size { members, changes }, added, large })
 }
 
 async fn moderate(
@@ -112,15 +118,22 @@ impl PeerState {
     /// The bytes that another number of changes in another room would add: rows by Synapse's own rule, each of the
     /// size that was measured.
     pub(crate) fn scaled_to(&self, size: Size) -> f64 {
-        let changes = size.changes as f64;
-        let rows = changes + changes / DELTAS * size.members as f64;
+        let (changes, rows) = (size.changes as f64, self.rows_by_rule(size));
         self.added.states / self.size.changes as f64 * changes + self.added.entries / self.added.rows * rows
+    }
+
+    /// How many rows of entries a number of changes in a room adds: one for each, and the whole state for each that ends
+    /// a chain of deltas.
+    pub(crate) fn rows_by_rule(&self, size: Size) -> f64 {
+        let changes = size.changes as f64;
+        changes + changes / DELTAS * size.members as f64
     }
 
     pub(crate) fn to_json(self) -> Value {
         json!({
             "members": self.size.members, "changes": self.size.changes, "bytes_added": self.bytes(),
             "bytes_of_entries": self.added.entries, "entries": self.added.rows,
+            "entries_by_rule": self.rows_by_rule(self.size), "bytes_of_10000_changes_among_10000_members": self.large,
         })
     }
 }
@@ -132,7 +145,7 @@ mod tests {
     #[test]
     fn scaling_follows_deltas_and_full_states() {
         let added = StateStored { states: 300_000.0, entries: 1_100_000.0, rows: 11_000.0 };
-        let peer = PeerState { size: SCALED_DOWN, added };
+        let peer = PeerState { size: SCALED_DOWN, added, large: None };
         assert!((peer.scaled_to(SCALED_DOWN) - 1_400_000.0).abs() < 1.0);
         assert!((peer.scaled_to(Size { members: 10_000, changes: 10_000 }) - 104_000_000.0).abs() < 1.0);
     }

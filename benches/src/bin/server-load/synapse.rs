@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::http::Outcome;
 use crate::postgres::Postgres;
 use crate::process::{Process, Server, free_port, run};
+use crate::state::Size;
 
 /// The name of the server.
 const SERVER_NAME: &str = "single.localhost";
@@ -60,6 +61,19 @@ impl Synapse {
         Ok(Synapse { server, python: python.to_owned(), database })
     }
 
+    /// The bytes that a number of changes in a room takes in PostgreSQL, whose tables are filled by Synapse's rule for
+    /// that; `None` on SQLite.
+    pub(crate) fn states_by_rule(&self, size: Size, deltas: usize) -> Outcome<Option<f64>> {
+        let Database::Postgres(postgres) = &self.database else { return Ok(None) };
+        postgres.query(&filled_by_rule(size, deltas))?;
+        let sizes = STATES.iter().chain([&STATE_ENTRIES]);
+        let sizes: Vec<String> =
+            sizes.map(|table| format!("pg_total_relation_size('rule.{table}')")).collect();
+        let printed = postgres.query(&format!("SELECT {}", sizes.join(" + ")))?;
+        let bytes = printed.trim().parse();
+        bytes.map(Some).map_err(|_| format!("the size of state tables reads `{printed}`"))
+    }
+
     /// How much the states of rooms take.
     pub(crate) fn state_stored(&self) -> Outcome<StateStored> {
         let printed = match &self.database {
@@ -80,6 +94,37 @@ impl Synapse {
             _ => Err(format!("sizes of state tables read `{printed}`")),
         }
     }
+}
+
+/// Fills tables of the same shape as those of the states with what Synapse writes by its own rule for a number of changes
+/// among a number of members, one after the other, a state in full after so many deltas. Ids and user names are as long as
+/// those of the run.
+fn filled_by_rule(size: Size, deltas: usize) -> String {
+    let Size { members, changes } = size;
+    let tables =
+        STATES.map(|table| format!("CREATE TABLE rule.{table} (LIKE {table} INCLUDING ALL);")).concat();
+    let room = "'!' || repeat('r', 43)";
+    let event = |number: &str| format!("'$' || rpad(md5(({number})::text), 43, md5(({number})::text))");
+    let member = |number: &str| format!("'@member' || lpad(({number})::text, 4, '0') || ':single.localhost'");
+    let entry = |group: &str, number: &str, event: String| {
+        format!("SELECT {group}, {room}, 'm.room.member', {}, {event}", member(number))
+    };
+    let delta = entry("change", &format!("change * 7919 % {members}"), event("change"));
+    let full = entry("change", "member", event("change * 100000 + member"));
+    let of_change = event("change");
+    format!(
+        "CREATE SCHEMA rule; {tables} CREATE TABLE rule.{STATE_ENTRIES} (LIKE {STATE_ENTRIES} INCLUDING ALL);
+        INSERT INTO rule.state_groups (id, room_id, event_id)
+            SELECT change, {room}, {of_change} FROM generate_series(1, {changes}) change;
+        INSERT INTO rule.event_to_state_groups (event_id, state_group)
+            SELECT {of_change}, change FROM generate_series(1, {changes}) change;
+        INSERT INTO rule.state_group_edges (state_group, prev_state_group)
+            SELECT change, change - 1 FROM generate_series(1, {changes}) change WHERE change % {deltas} <> 0;
+        INSERT INTO rule.{STATE_ENTRIES} (state_group, room_id, type, state_key, event_id)
+            SELECT * FROM ({delta} FROM generate_series(1, {changes}) change WHERE change % {deltas} <> 0
+            UNION ALL {full} FROM generate_series({deltas}, {changes}, {deltas}) change,
+            generate_series(0, {members} - 1) member) entry ORDER BY 1;"
+    )
 }
 
 /// Prints what the pages of the tables and of their indexes take, and the number of rows.

@@ -35,6 +35,8 @@ pub(crate) struct Row<'a> {
     /// Each peer's figure; what counts is the last that there is.
     pub(crate) peers: Vec<Outcome<f64>>,
     pub(crate) target: Target,
+    /// What is known of why the target is not reached, if it is not.
+    pub(crate) reason: String,
 }
 
 /// The rows so far.
@@ -57,7 +59,7 @@ impl Table {
         let verdict = match &row.ours {
             Err(reason) => format!("FAILED: {reason}"),
             Ok(_) if self.is_smoke => "ran".into(),
-            Ok(ours) => verdict(row.target, *ours, ratio),
+            Ok(ours) => verdict(row, *ours, ratio),
         };
         let cell =
             |figure: &Outcome<f64>| figure.as_ref().map_or("–".into(), |figure| shown(row.unit, *figure));
@@ -109,15 +111,19 @@ impl Table {
     }
 }
 
-fn verdict(target: Target, ours: f64, ratio: Option<f64>) -> String {
-    let (reached, wanted, is_enough) = match (target, ratio) {
+fn verdict(row: &Row<'_>, ours: f64, ratio: Option<f64>) -> String {
+    let (reached, wanted, is_enough) = match (row.target, ratio) {
         (Target::AtMost(most), _) => (ours, most, ours <= most),
         (Target::TimesAtLeast(least), Some(ratio)) => (ratio, least, ratio >= least),
         (Target::TimesAtMost(most), Some(ratio)) => (ratio, most, ratio <= most),
         (Target::None, _) => return "–".into(),
         (_, None) => return "no peer".into(),
     };
-    if is_enough { "PASS".into() } else { format!("short: {:.0} % of the target", 100.0 * reached / wanted) }
+    if is_enough {
+        return "PASS".into();
+    }
+    let reason = if row.reason.is_empty() { "the reason is not known" } else { &row.reason };
+    format!("short: {:.0} % of the target; {reason}", 100.0 * reached / wanted)
 }
 
 fn wanted(row: &Row<'_>) -> String {
@@ -153,7 +159,15 @@ mod tests {
     #[test]
     fn a_target_is_held_against_the_last_peer_that_there_is() {
         let mut table = Table::new(vec!["one", "other"], false);
-        let row = |target, peers| Row { what: "x", unit: Unit::PerSecond, ours: Ok(100.0), peers, target };
+        let reason = || "it rained".to_owned();
+        let row = |target, peers| Row {
+            what: "x",
+            unit: Unit::PerSecond,
+            ours: Ok(100.0),
+            peers,
+            target,
+            reason: reason(),
+        };
         table.add(&row(Target::TimesAtLeast(50.0), vec![Ok(1.0), Ok(2.0)]));
         table.add(&row(Target::TimesAtLeast(50.0), vec![Ok(1.0), Ok(4.0)]));
         table.add(&row(Target::TimesAtLeast(50.0), vec![Ok(1.0), Err("it is not installed".into())]));
@@ -162,7 +176,13 @@ mod tests {
         let verdicts: Vec<&str> = table.rows().iter().filter_map(|row| row["verdict"].as_str()).collect();
         assert_eq!(
             verdicts,
-            ["PASS", "short: 50 % of the target", "PASS", "no peer", "short: 101 % of the target"]
+            [
+                "PASS",
+                "short: 50 % of the target; it rained",
+                "PASS",
+                "no peer",
+                "short: 101 % of the target; it rained"
+            ]
         );
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Amounts {
     pub(crate) people: Bound,
     /// Members of the shared room.
     pub(crate) members: usize,
-    /// Messages in it.
+    /// Messages in it, in each of several rounds.
     pub(crate) messages: usize,
 }
 
@@ -28,13 +28,13 @@ impl Amounts {
         tenants: Bound { count: 10_000, seconds: 90 },
         people: Bound { count: 10_000, seconds: 120 },
         members: 1_000,
-        messages: 500,
+        messages: 100,
     };
     pub(crate) const SMOKE: Amounts = Amounts {
         tenants: Bound { count: 30, seconds: 5 },
         people: Bound { count: 20, seconds: 5 },
         members: 20,
-        messages: 20,
+        messages: 5,
     };
 }
 
@@ -61,6 +61,8 @@ pub(crate) struct SharedRoom {
 pub(crate) struct RoomCost {
     pub(crate) joins: Paced,
     pub(crate) messages: Paced,
+    /// Seconds that the processors worked for a message, in the median round.
+    pub(crate) work: f64,
     /// Bytes that the store holds more because of the room.
     pub(crate) bytes: f64,
 }
@@ -73,12 +75,12 @@ pub(crate) async fn run(ours: Ours<'_>, amounts: Amounts) -> Outcome<Tenants> {
     let (adding, names) = add(&operator, amounts.tenants).await?;
     eprintln!("ours: a user for each tenant");
     let people = populate(&server, &operator, names, amounts.people).await?;
-    let resident_before = server.process.resident()?;
+    let resident_before = server.process.resident()?.all;
     drop(server);
     eprintln!("ours: starting with {} tenants", adding.count());
     let server = ours.start().await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let resident = server.process.resident()?;
+    let resident = server.process.resident()?.all;
     let count = people.len();
     let room = Shared { ours, server: &server, operator: operator.of(&server), amounts };
     let shared_room = room.measure(people).await;
@@ -129,6 +131,45 @@ async fn populate(
     Ok(people)
 }
 
+/// How often both rooms are talked in, in turns, so that what else the machine does strikes both.
+const ROUNDS: usize = 9;
+
+/// A room with everybody in it.
+struct Filled {
+    owner: Person,
+    room_id: Arc<str>,
+    joins: Paced,
+    bytes: f64,
+}
+
+impl Filled {
+    fn cost(self, rounds: Rounds) -> RoomCost {
+        let (messages, work) = rounds.summed_up();
+        RoomCost { joins: self.joins, messages, work, bytes: self.bytes }
+    }
+}
+
+/// Rounds of messages in one room.
+#[derive(Default)]
+struct Rounds {
+    messages: Vec<Paced>,
+    /// Of each round, the work for one message.
+    work: Vec<f64>,
+}
+
+impl Rounds {
+    fn add(&mut self, (messages, work): (Paced, f64)) {
+        self.work.push(work / messages.count() as f64);
+        self.messages.push(messages);
+    }
+
+    /// All messages, and the work for one in the median round.
+    fn summed_up(self) -> (Paced, f64) {
+        let work = Paced::new(self.work, 0.0).percentile(0.5);
+        (Paced::all(self.messages), work)
+    }
+}
+
 struct Shared<'a> {
     ours: Ours<'a>,
     server: &'a Server,
@@ -148,7 +189,13 @@ impl Shared<'_> {
         let many = self.room("many", members).await?;
         eprintln!("ours: the same room in one tenant");
         let one = self.room("one", neighbours).await?;
-        Ok(SharedRoom { members: count, many, one })
+        eprintln!("ours: messages in both, in turns");
+        let (mut in_many, mut in_one) = (Rounds::default(), Rounds::default());
+        for round in 0..ROUNDS {
+            in_many.add(self.talk(&many, round).await?);
+            in_one.add(self.talk(&one, round).await?);
+        }
+        Ok(SharedRoom { members: count, many: many.cost(in_many), one: one.cost(in_one) })
     }
 
     async fn neighbours(&self, count: usize) -> Outcome<Vec<Person>> {
@@ -166,8 +213,8 @@ impl Shared<'_> {
         }
     }
 
-    /// Makes a room, lets everybody join it, and sends messages.
-    async fn room(&self, name: &str, members: Vec<Person>) -> Outcome<RoomCost> {
+    /// Makes a room, lets everybody join it, and sends some messages.
+    async fn room(&self, name: &str, members: Vec<Person>) -> Outcome<Filled> {
         let before = self.bytes_stored(&format!("{name}-before")).await?;
         let owner = members.first().cloned().ok_or("nobody is there to make a room")?;
         let room_id: Arc<str> = owner.create_room("public_chat").await?.into();
@@ -181,16 +228,25 @@ impl Shared<'_> {
         if joins.count() < count {
             return Err(format!("only {} of {count} joined in the time", joins.count()));
         }
+        let mut filled = Filled { owner, room_id, joins, bytes: 0.0 };
+        self.talk(&filled, ROUNDS).await?;
+        filled.bytes = self.bytes_stored(&format!("{name}-after")).await? - before;
+        Ok(filled)
+    }
+
+    /// Sends messages in a room: how long each took, and how long the processors worked for all.
+    async fn talk(&self, filled: &Filled, round: usize) -> Outcome<(Paced, f64)> {
+        let (owner, room_id) = (filled.owner.clone(), filled.room_id.clone());
+        let before = self.server.process.processor_seconds()?;
         let send = closed(1, Bound { count: self.amounts.messages, seconds: 60 }, move |_, number| {
             let (owner, room_id) = (owner.clone(), room_id.clone());
-            async move { owner.send(&room_id, &format!("message {number:05}")).await }
+            async move { owner.send(&room_id, &format!("message {round:02} {number:05}")).await }
         });
         let (messages, _) = send.await?;
         if messages.count() < self.amounts.messages {
             return Err(format!("only {} messages were sent in the time", messages.count()));
         }
-        let bytes = self.bytes_stored(&format!("{name}-after")).await? - before;
-        Ok(RoomCost { joins, messages, bytes })
+        Ok((messages, self.server.process.processor_seconds()? - before))
     }
 
     async fn bytes_stored(&self, name: &str) -> Outcome<f64> {
@@ -203,7 +259,12 @@ impl Shared<'_> {
 
 impl Tenants {
     pub(crate) fn to_json(&self) -> Value {
-        let cost = |cost: &RoomCost| json!({"joins": cost.joins.to_json(), "messages": cost.messages.to_json(), "bytes": cost.bytes});
+        let cost = |cost: &RoomCost| {
+            json!({
+                "joins": cost.joins.to_json(), "messages": cost.messages.to_json(), "bytes": cost.bytes,
+                "processor_seconds_of_a_message": cost.work,
+            })
+        };
         let shared = match &self.shared_room {
             Ok(room) => json!({"members": room.members, "many": cost(&room.many), "one": cost(&room.one)}),
             Err(reason) => json!({"failed": reason}),
