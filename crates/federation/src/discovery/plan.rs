@@ -268,3 +268,107 @@ impl Resolving {
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
+
+#[cfg(test)]
+mod tests {
+    use ruma_common::owned_server_name;
+
+    use super::*;
+
+    fn lookup_error() -> LookupError {
+        LookupError { name: "name".to_owned(), reason: "SERVFAIL".to_owned() }
+    }
+
+    /// Every answer that a question may have.
+    fn answers(ask: &Ask) -> Vec<Told> {
+        let record = |target: &str| SrvRecord { priority: 1, weight: 1, target: target.to_owned(), port: 9 };
+        match ask {
+            Ask::WellKnown { .. } => [
+                None,
+                Some(owned_server_name!("delegated.example")),
+                Some(owned_server_name!("delegated.example:1")),
+                Some(owned_server_name!("9.9.9.9")),
+            ]
+            .map(Told::WellKnown)
+            .into(),
+            Ask::Srv { .. } => [
+                Ok(Vec::new()),
+                Ok(vec![record("target.example")]),
+                Ok(vec![record("target.example"); 100]),
+                Ok(vec![record("")]),
+                Err(lookup_error()),
+            ]
+            .map(Told::Srv)
+            .into(),
+            Ask::Addresses { .. } => [
+                Ok(Vec::new()),
+                Ok(vec!["8.1.0.1".parse().unwrap()]),
+                Ok((0..100).map(|last| std::net::Ipv4Addr::new(8, 1, 0, last).into()).collect()),
+                Err(DiscoveryError::Lookup(lookup_error())),
+            ]
+            .map(Told::Addresses)
+            .into(),
+        }
+    }
+
+    /// Follows all ways from here on; gives the number of ends.
+    fn follow(plan: &Plan, questions: usize) -> usize {
+        assert!(questions <= 3 + SRV_RECORDS_MAX, "{plan:?}");
+        match plan.turn() {
+            Turn::Failed(_) => 1,
+            Turn::Found(target) => {
+                let count = target.addresses.len();
+                assert!((1..=ADDRESSES_MAX).contains(&count), "{target:?}");
+                assert_ne!(target.certificate_name, "target.example", "the DNS does not say who is trusted");
+                assert!(target.host.starts_with(&target.certificate_name), "{target:?}");
+                1
+            }
+            Turn::Ask(ask) => {
+                let ways = answers(&ask).into_iter().map(|told| {
+                    let mut next = plan.clone();
+                    next.told(told);
+                    // The same answer for all targets of a record: their number alone matters here.
+                    if let (Turn::Ask(Ask::Addresses { .. }), Ask::Addresses { .. }) = (next.turn(), &ask) {
+                        let mut last = next.clone();
+                        while let Turn::Ask(ask) = last.turn() {
+                            last.told(answers(&ask).swap_remove(0));
+                        }
+                        return follow(&last, questions + 1);
+                    }
+                    follow(&next, questions + 1)
+                });
+                ways.sum()
+            }
+        }
+    }
+
+    #[test]
+    fn every_way_ends_and_no_record_decides_who_is_trusted() {
+        for (name, ways) in [
+            (owned_server_name!("plain.example"), 94),
+            (owned_server_name!("plain.example:1"), 4),
+            (owned_server_name!("9.9.9.9"), 4),
+        ] {
+            assert_eq!(follow(&Plan::new(&name), 0), ways, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_question_changes_nothing() {
+        let mut plan = Plan::new("plain.example".try_into().unwrap());
+        let before = plan.turn();
+        plan.told(Told::Addresses(Ok(vec!["8.1.0.1".parse().unwrap()])));
+        plan.told(Told::Srv(Ok(Vec::new())));
+        assert_eq!(plan.turn(), before);
+    }
+
+    #[test]
+    fn a_failure_of_the_dns_on_the_way_makes_the_end_doubtful() {
+        let mut plan = Plan::new("plain.example".try_into().unwrap());
+        plan.told(Told::WellKnown(None));
+        plan.told(Told::Srv(Err(lookup_error())));
+        plan.told(Told::Srv(Ok(Vec::new())));
+        plan.told(Told::Addresses(Ok(vec!["8.1.0.1".parse().unwrap()])));
+        assert!(plan.is_doubtful() && matches!(plan.turn(), Turn::Found(_)));
+    }
+}
