@@ -54,9 +54,15 @@ impl Rooms {
     pub async fn join(&self, actor: &Actor, entry: Entry) -> Result<OwnedRoomId, ActionError> {
         let (room_id, via) = self.find(actor, &entry).await?;
         let said = (&*via, entry.reason.as_deref());
-        match tried!(self.try_enter(actor, &room_id, said, "join")) {
+        let mut entered = tried!(self.try_enter(actor, &room_id, said, "join"));
+        if matches!(&entered, Err(ActionError::Forbidden(_) | ActionError::Elsewhere(_)))
+            && self.bring_invite(actor, &room_id).await?
+        {
+            entered = tried!(self.try_enter(actor, &room_id, said, "join"));
+        }
+        match entered {
             Err(error) if is_elsewhere(&error) => self.join_elsewhere(actor, &room_id, said).await,
-            done => done,
+            entered => entered,
         }
     }
 
@@ -105,7 +111,12 @@ impl Rooms {
             return self.leave_elsewhere(actor, (room_id, pending), reason.as_deref()).await;
         }
         let action = MemberAction { user_id: actor.user_id.clone(), reason };
-        tried!(self.try_step(actor, room_id, &action, Step::Leave))
+        match tried!(self.try_step(actor, room_id, &action, Step::Leave)) {
+            Err(ActionError::NotInRoom) if self.bring_invite(actor, room_id).await? => {
+                tried!(self.try_step(actor, room_id, &action, Step::Leave))
+            }
+            done => done,
+        }
     }
 
     /// Makes somebody leave.

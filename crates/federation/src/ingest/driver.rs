@@ -116,6 +116,9 @@ impl Ingest {
     ) -> TakenEvents {
         let visit = match self.0.visit(tenant, origin, room_id).await {
             Ok(visit) => visit,
+            Err(TakeError::UnknownRoom) => {
+                return self.0.withdrawals(tenant, (origin, room_id), events).await;
+            }
             Err(error) => return self.0.refused(error, events),
         };
         let mut taken = Vec::with_capacity(events.len());
@@ -173,6 +176,27 @@ impl Inner {
             true => Ok(Visit { tenant, origin, room }),
             false => Err(TakeError::ShutOut),
         }
+    }
+
+    /// Events of a room that the tenant is not in: those that take back an invite, or refuse a knock, are for its users all
+    /// the same.
+    async fn withdrawals(
+        &self,
+        tenant: &Tenant,
+        (origin, room_id): (&ServerName, &RoomId),
+        events: Vec<String>,
+    ) -> TakenEvents {
+        let mut taken = Vec::with_capacity(events.len());
+        for (place, json) in events.into_iter().enumerate() {
+            let rooms = &self.parts.rooms;
+            let is_one = place < TAKEN_MAX
+                && matches!(
+                    rooms.take_withdrawal(tenant, (origin, room_id), json.as_bytes()).await,
+                    Ok(true)
+                );
+            taken.push((None, if is_one { Ok(Taken::Accepted) } else { Err(TakeError::UnknownRoom) }));
+        }
+        taken
     }
 
     /// All events are refused for the same reason.

@@ -1,7 +1,7 @@
 //! Invites and knocks in rooms that nobody here is in: what is known of them, and how they begin and end.
 
 use freehold_canonical_json::{CanonicalObject, Kind, Limits, ObjectWriter};
-use freehold_event::Pdu;
+use freehold_event::{Pdu, RoomVersion};
 use freehold_store::tables::rooms::{
     LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow, PENDING, PendingRow,
 };
@@ -10,6 +10,7 @@ use ruma_common::{OwnedServerName, RoomId, UserId};
 
 use crate::error::ActionError;
 use crate::limits::{PENDING_MAX, STRIPPED_BYTES_MAX, STRIPPED_EVENTS_MAX};
+use crate::receive::Incoming;
 use crate::rooms::Rooms;
 use crate::stripped::stripped;
 
@@ -107,6 +108,28 @@ impl Rooms {
             return Ok(None);
         }
         Ok(snapshot.get(&PENDING, &(actor.user, room)).await?)
+    }
+
+    /// Has a room hear of an invite that came to the invited user's tenant alone, while others here are in the room and have
+    /// not got it yet. Tells whether the room has it now.
+    pub(crate) async fn bring_invite(&self, actor: &Actor, room_id: &RoomId) -> Result<bool, ActionError> {
+        let standing = self.standing(&actor.tenant, &actor.user_id, room_id).await?;
+        let Some(invite) = standing.pending.filter(|pending| pending.sender != actor.user_id) else {
+            return Ok(false);
+        };
+        drop(standing.snapshot);
+        let Some(version) = RoomVersion::find(&invite.room_version) else {
+            return Ok(false);
+        };
+        let Ok(pdu) = freehold_room::parse(invite.event.as_bytes(), version, room_id) else {
+            return Ok(false);
+        };
+        let keys = self.keys_for(&actor.tenant, std::iter::once(&pdu)).await;
+        match self.receive(room_id, invite.event.as_bytes(), &keys).await {
+            Ok(incoming) => Ok(matches!(incoming, Incoming::Known | Incoming::Kept(None))),
+            Err(ActionError::UnknownRoom(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Servers that may be in a room, as a user may know: those that were named, those of an invite, and the one that

@@ -265,3 +265,38 @@ async fn a_third_party_invite_is_redeemed_with_the_signature_of_the_identity_ser
     two.rooms.join(&bob, entry(&room, &[])).await.unwrap();
     assert_eq!(one.membership(&room, BOB).await.as_deref(), Some("join"));
 }
+
+/// One tenant is in the room, another is invited by a server elsewhere, and the room has not heard of it here.
+#[tokio::test]
+async fn an_invite_that_the_room_has_not_heard_of_here_is_brought_there() {
+    for version in ["6", "12"] {
+        let network = Network::new();
+        let one = network.world(&["one.example"]).await;
+        let both = network.world(&["two.example", "three.example"]).await;
+        let (alice, bob) = (one.actor(ALICE).await, both.actor(BOB).await);
+        let carol = both.actor("@carol:three.example").await;
+        let room = private_room(&one, &alice, version, "invite").await;
+        one.rooms.invite(&alice, &room, about(&bob)).await.unwrap();
+        both.rooms.join(&bob, entry(&room, &[])).await.unwrap();
+        one.rooms.invite(&alice, &room, about(&carol)).await.unwrap();
+        assert_eq!(both.membership(&room, "@carol:three.example").await, None);
+        assert_eq!(membership(&both, &carol, &room).await, Some(Membership::Invite), "{version}");
+        network.asked();
+        both.rooms.join(&carol, entry(&room, &[])).await.unwrap();
+        assert_eq!(network.asked(), [""; 0], "{version}: the invite is brought into the room that is here");
+        network.deliver(&both, &one).await;
+        for world in [&one, &both] {
+            let joined = world.membership(&room, "@carol:three.example").await;
+            assert_eq!(joined.as_deref(), Some("join"), "{version}");
+        }
+        both.say(&carol, &room, "here").await;
+        assert_eq!(both.visible_bodies(&bob, &room).await, ["here"], "{version}");
+        // Another time the invite is refused.
+        let dave = both.actor("@dave:three.example").await;
+        one.rooms.invite(&alice, &room, about(&dave)).await.unwrap();
+        both.rooms.leave(&dave, &room, None).await.unwrap();
+        assert_eq!(membership(&both, &dave, &room).await, Some(Membership::Leave), "{version}");
+        network.deliver(&both, &one).await;
+        assert_eq!(one.membership(&room, "@dave:three.example").await.as_deref(), Some("leave"), "{version}");
+    }
+}

@@ -12,6 +12,7 @@ mod elsewhere;
 mod entering;
 #[allow(dead_code, reason = "the program that measures uses it too")]
 mod hosted;
+mod hostile;
 mod inviting;
 mod many;
 mod members;
