@@ -85,7 +85,10 @@ impl Work {
         self.beside.shown_now = released.iter().map(|(number, _)| *number).collect();
         let places = self.staged.len()..;
         let released = released.into_iter().zip(places);
-        later.events.extend(released.map(|((number, row), place)| (number, row, Shown::Last(place))));
+        later.events.extend(released.map(|((number, row), place)| {
+            let before = self.beside.history.get(&number.0).copied().map(Shown::Before);
+            (number, row, before.unwrap_or(Shown::Last(place)))
+        }));
         self.write_transaction();
         if changed || self.last_place().is_some() || !self.beside.redacted.is_empty() {
             self.wake();
@@ -174,6 +177,8 @@ impl Work {
             |event: &Event| self.is_shown(event) && !self.beside.history.contains_key(&event.number);
         match self.beside.shown_now.len() {
             0 => self.staged.iter().rposition(|receipt| is_last(&receipt.event)),
+            // With history, what was withheld becomes history, too.
+            _ if !self.beside.history.is_empty() => None,
             released => Some(self.staged.len() + released - 1),
         }
     }

@@ -12,6 +12,8 @@ mod discovery;
 mod doctor;
 mod health;
 mod incidents;
+mod ingest;
 mod keys;
 mod loopback;
+mod neighbourhood;
 mod world;

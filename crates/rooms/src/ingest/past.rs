@@ -71,9 +71,11 @@ impl Work {
         let first = self.snapshot.scan_prefix(&TIMELINE, &(self.number,), Order::Ascending, 1).await?;
         let first = first.into_iter().next().map_or(0, |((_, index), _)| index.0.min(0));
         let shown = self.staged.iter().rev().filter(|receipt| self.is_shown(&receipt.event));
+        // Redactions that waited for one of them follow them all.
+        let released = self.beside.released.iter().map(|(number, _)| number.0);
+        let shown = released.chain(shown.map(|receipt| receipt.event.number));
         let places = (1..).map(|step: i64| TimelineIndex(first.saturating_sub(step)));
-        let places = shown.map(|receipt| receipt.event.number).zip(places).collect();
-        self.beside.history = places;
+        self.beside.history = shown.zip(places).collect();
         Ok(())
     }
 }

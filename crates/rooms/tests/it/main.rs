@@ -10,6 +10,8 @@ mod changes;
 mod delivered;
 mod elsewhere;
 mod entering;
+mod for_servers;
+mod going_out;
 #[allow(dead_code, reason = "the program that measures uses it too")]
 mod hosted;
 mod hostile;
