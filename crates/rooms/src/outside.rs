@@ -174,6 +174,17 @@ pub trait RemoteServers: Send + Sync {
         tenant: &'a Tenant,
         wanted: &'a [WantedKey],
     ) -> BoxFuture<'a, Box<dyn KeySource + Send + Sync>>;
+
+    /// The signature of a room's policy server on an event, as Base64
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#post_matrixpolicyv1sign>). Where nobody can be asked, there is none.
+    fn policy_signature<'a>(
+        &'a self,
+        _tenant: &'a Tenant,
+        _at: &'a ServerName,
+        _event: &'a str,
+    ) -> BoxFuture<'a, Result<String, Unanswered>> {
+        nobody()
+    }
 }
 
 /// An answer as it comes over the network.

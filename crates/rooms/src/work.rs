@@ -234,6 +234,7 @@ impl Work {
             true => sign::verified(&self.rooms, signed, ts)?,
             false => signed,
         };
+        let signed = self.recommended(tenant, signed).await?;
         let event = self.receive(signed).await?;
         self.send_out(tenant, &event);
         Ok(event)

@@ -6,7 +6,7 @@ use freehold_rooms::{
     AnswerBody, MakeMembership, Members, OwnStep, RemoteServers, ResolvedAlias, SendInvite, SendMembership,
     Template, Unanswered,
 };
-use freehold_signing::{KeySource, WantedKey};
+use freehold_signing::{KeySource, POLICY_SERVER_KEY_ID, WantedKey};
 use freehold_store::{BoxFuture, Tenant};
 use hyper::body::Bytes;
 use ruma_common::{EventId, RoomAliasId, RoomId, ServerName, UserId};
@@ -17,7 +17,7 @@ use super::answers::{Found, Invited, Knocked, Made, is_unknown_endpoint, of_firs
 use super::path::path;
 use crate::client::{Client, Request, RequestError, Streamed};
 use crate::keys::RemoteKeyring;
-use crate::limits::{OLD_ROOM_BYTES_MAX, ROOM_BYTES_MAX, ROOM_TIME_MS};
+use crate::limits::{OLD_ROOM_BYTES_MAX, POLICY_TIME_MS, ROOM_BYTES_MAX, ROOM_TIME_MS};
 
 /// Other servers, as rooms ask them.
 #[derive(Clone)]
@@ -281,6 +281,23 @@ impl RemoteServers for Remote {
         Box::pin(async move {
             let answer = self.get(tenant, at, uri).await.map_err(unanswered)?;
             answer.json().map_err(unanswered)
+        })
+    }
+
+    fn policy_signature<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        at: &'a ServerName,
+        event: &'a str,
+    ) -> BoxFuture<'a, Result<String, Unanswered>> {
+        let time = Duration::from_millis(POLICY_TIME_MS);
+        let request = Request::post("/_matrix/policy/v1/sign", event.to_owned()).within(time);
+        Box::pin(async move {
+            let answer = self.client.request(tenant, at, request).await.map_err(unanswered)?;
+            let signatures: Value = answer.json().map_err(unanswered)?;
+            let signature = signatures.get(at.as_str()).and_then(|keys| keys.get(POLICY_SERVER_KEY_ID));
+            let none = || Unanswered::Malformed("no signature of the policy server".into());
+            signature.and_then(Value::as_str).map(str::to_owned).ok_or_else(none)
         })
     }
 

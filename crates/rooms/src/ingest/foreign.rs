@@ -1,12 +1,13 @@
 //! An event of another server in its room: checks 4 to 7, and what is staged.
 
-use freehold_event_auth::PolicyServer;
-use freehold_room::{Coming, Dropped, Fetch, GivenError, Place, Receipt, ReceiveError, Received, Standing};
+use freehold_room::{
+    Coming, Dropped, Fetch, GivenError, Numbers, Place, Receipt, ReceiveError, Received, Standing,
+};
 use freehold_signing::SignedPdu;
 use freehold_state_map::Entry;
-use freehold_store::tables::rooms::{self, EVENTS, EventRow, MISSING_PREVS, ROOM_SERVERS};
+use freehold_store::tables::rooms::{self, EVENTS, EventRow, MISSING_PREVS};
 use freehold_store::{EventNumber, Order};
-use ruma_common::{EventId, OwnedEventId, ServerName};
+use ruma_common::{EventId, OwnedEventId};
 
 use super::Known;
 use crate::error::ActionError;
@@ -46,56 +47,77 @@ impl Work {
         let event_id = signed.pdu().event_id().to_owned();
         // It may have come while this one waited for the room.
         let row = self.kept_row(&event_id).await?;
-        if let Some(row) = &row {
-            if row.room != self.number {
-                let room_id = self.room_id();
-                return Ok(Incoming::Dropped(Dropped::OtherRoom { event_id, room_id }));
-            }
-            if arrival.known().is(row) {
-                return Ok(Incoming::Known);
-            }
-        }
-        if self.staged.iter().any(|receipt| receipt.event.pdu.event_id() == event_id) {
-            return Ok(Incoming::Known);
+        if let Some(done) = self.done_before(&event_id, row.as_ref(), arrival) {
+            return Ok(done);
         }
         let numbers = numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?;
         self.shelve_key(&signed, numbers);
         let received = match arrival {
-            Arrival::Outlier => loop {
-                match self.machine.receive_outlier(signed.clone(), numbers, &self.shelf) {
-                    Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
-                    received => break received,
-                }
-            },
+            Arrival::Outlier => self.received_outlier(signed, numbers).await?,
             Arrival::New(state) | Arrival::Past(state) => {
                 let given = match self.given_state(state).await? {
                     Ok(given) => given,
                     Err(incoming) => return Ok(incoming),
                 };
-                let policy = self.policy_server().await?;
                 let place = self.place_of(&event_id, arrival).await?;
-                let coming = Coming { place, given: given.as_deref(), policy: policy.as_ref() };
-                loop {
-                    match self.machine.receive(signed.clone(), numbers, coming, &self.shelf) {
-                        Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
-                        received => break received,
-                    }
-                }
+                self.received_event(signed, numbers, (place, given.as_deref())).await?
             }
         };
         let receipt = match received {
             Ok(Received::Receipt(receipt)) => *receipt,
-            Ok(Received::Fetch(fetch)) => return Ok(Incoming::Fetch(fetch)),
-            Ok(Received::Unsettled(refusal)) => return Ok(Incoming::Unsettled(refusal)),
-            Err(ReceiveError::OtherRoom { event_id, room_id }) => {
-                return Ok(Incoming::Dropped(Dropped::OtherRoom { event_id, room_id }));
-            }
-            Err(ReceiveError::Given(error)) => return Ok(Incoming::BadState(error)),
-            Err(error) => return Err(ActionError::Damaged(Box::new(error))),
+            other => return not_kept(other),
         };
         if row.is_some() {
             self.beside.settled.push(EventNumber(receipt.event.number));
         }
+        self.stage_foreign(receipt, numbers).await
+    }
+
+    /// The answer for an event that is here already, or cannot be.
+    fn done_before(
+        &self,
+        event_id: &EventId,
+        row: Option<&EventRow>,
+        arrival: Arrival<'_>,
+    ) -> Option<Incoming> {
+        if row.is_some_and(|row| row.room != self.number) {
+            let (event_id, room_id) = (event_id.to_owned(), self.room_id());
+            return Some(Incoming::Dropped(Dropped::OtherRoom { event_id, room_id }));
+        }
+        let is_staged = || self.staged.iter().any(|receipt| receipt.event.pdu.event_id() == event_id);
+        (row.is_some_and(|row| arrival.known().is(row)) || is_staged()).then_some(Incoming::Known)
+    }
+
+    async fn received_outlier(
+        &mut self,
+        signed: SignedPdu,
+        numbers: Numbers,
+    ) -> Result<Result<Received, ReceiveError>, ActionError> {
+        loop {
+            match self.machine.receive_outlier(signed.clone(), numbers, &self.shelf) {
+                Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
+                received => return Ok(received),
+            }
+        }
+    }
+
+    async fn received_event(
+        &mut self,
+        signed: SignedPdu,
+        numbers: Numbers,
+        (place, given): (Place, Option<&[(u64, Entry)]>),
+    ) -> Result<Result<Received, ReceiveError>, ActionError> {
+        let policy = self.policy_server().await?;
+        let coming = Coming { place, given, policy: policy.as_ref() };
+        loop {
+            match self.machine.receive(signed.clone(), numbers, coming, &self.shelf) {
+                Err(ReceiveError::Stop(stop)) => self.fulfil(stop).await?,
+                received => return Ok(received),
+            }
+        }
+    }
+
+    async fn stage_foreign(&mut self, receipt: Receipt, numbers: Numbers) -> Result<Incoming, ActionError> {
         self.note_edges(&receipt).await?;
         // What comes next in the same change reads states that are not in the store yet.
         for (id, bytes) in &receipt.nodes {
@@ -181,20 +203,18 @@ impl Work {
         }
         Ok(Err(Incoming::Fetch(Fetch { prev_events: Vec::new(), auth_events: missing })))
     }
+}
 
-    /// The policy server that the room uses
-    /// (<https://spec.matrix.org/v1.19/server-server-api/#determining-if-a-policy-server-is-enabled-in-a-room>).
-    pub(crate) async fn policy_server(&mut self) -> Result<Option<PolicyServer>, ActionError> {
-        let Some(event) = self.state_event("m.room.policy", "").await? else {
-            return Ok(None);
-        };
-        let Some(server) = PolicyServer::named_by(event.pdu.content()) else {
-            return Ok(None);
-        };
-        let Ok(name) = ServerName::parse(server.server_name()) else {
-            return Ok(None);
-        };
-        let row = self.snapshot.get(&ROOM_SERVERS, &(self.number, name)).await?;
-        Ok(row.map(|_| server))
+/// The answer for an event of which nothing is kept.
+fn not_kept(received: Result<Received, ReceiveError>) -> Result<Incoming, ActionError> {
+    match received {
+        Ok(Received::Fetch(fetch)) => Ok(Incoming::Fetch(fetch)),
+        Ok(Received::Unsettled(refusal)) => Ok(Incoming::Unsettled(refusal)),
+        Ok(Received::Receipt(receipt)) => Ok(Incoming::Kept(receipt.refused)),
+        Err(ReceiveError::OtherRoom { event_id, room_id }) => {
+            Ok(Incoming::Dropped(Dropped::OtherRoom { event_id, room_id }))
+        }
+        Err(ReceiveError::Given(error)) => Ok(Incoming::BadState(error)),
+        Err(error) => Err(ActionError::Damaged(Box::new(error))),
     }
 }

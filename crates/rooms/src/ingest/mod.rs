@@ -6,6 +6,7 @@ mod foreign;
 mod order;
 mod outliers;
 pub(crate) mod past;
+mod policy;
 mod redactions;
 mod tie;
 

@@ -1,7 +1,7 @@
 //! What tenants send to other servers, and how forward extremities are kept few.
 
 use freehold_event::{EventReference, Pdu, ProtoEvent, RoomVersion};
-use freehold_rooms::{Incoming, MemberAction};
+use freehold_rooms::{Identities, Incoming, MemberAction};
 use freehold_signing::{KeyId, ServerSigner, SigningKey, sign_event};
 use freehold_store::{Actor, Position};
 use ruma_common::{EventId, OwnedRoomId, ServerName, UserId};
@@ -135,20 +135,36 @@ async fn forward_extremities_stay_few_and_none_is_lost() {
     assert_eq!(world.reader().forward_extremities(number).await.unwrap().len(), 1);
 }
 
-/// A second create event, which the server of the creator can sign at any time, changes nothing.
+/// A second create event, which the server of the creator can sign at any time in old room versions, changes nothing.
 #[tokio::test]
 async fn a_room_has_one_create_event() {
-    let world = World::new(&["one.example", "two.example"]).await;
-    let (_, _, room) = visited_room(&world).await;
-    let last = world.timeline(&room).await.pop().unwrap();
-    let create = (("m.room.create", Some("")), json!({ "room_version": "12" }));
-    let create = far_event(&world, (&[&last.pdu], &SPEAKS), create.0, create.1).await;
-    let answer = receive(&world, &room, &create).await;
-    assert!(matches!(answer, Incoming::Dropped(_)), "{answer:?}");
-    let number = world.number(&room).await;
-    let state = world.reader().current_state(number).await.unwrap();
-    let kept = state.get("m.room.create", "").await.unwrap().unwrap();
-    assert_eq!(kept.pdu.sender().as_str(), ALICE);
+    let world = World::new(&["one.example"]).await;
+    let alice = world.actor(ALICE).await;
+    let room = world.public_room(&alice, "6").await;
+    let mut proto = ProtoEvent::new(alice.user_id.clone(), "m.room.create");
+    let content = json!({ "creator": ALICE, "room_version": "6", "m.federate": false }).to_string();
+    let content =
+        freehold_canonical_json::parse(content.as_bytes(), &freehold_canonical_json::Limits::STRICT);
+    proto.content = content.unwrap().into_object().unwrap().into_owned();
+    proto.state_key = Some(String::new());
+    proto.room_id = Some(room.clone());
+    proto.depth = 1;
+    let new = proto.build(RoomVersion::V6).unwrap();
+    let purpose = freehold_keyring::Purpose::Event { sender: &alice.user_id };
+    let signer = world.hosted.signer(&alice.tenant, purpose, 0).unwrap();
+    let signer: &dyn freehold_signing::Signer = &*signer;
+    let create = sign_event(new, &signer).unwrap().complete().unwrap();
+    let create = create.pdu().canonical_json().as_bytes().to_vec();
+    let key = world.hosted.published_key(&alice.tenant, &KeyId::parse("ed25519:1").unwrap(), 0).unwrap().0;
+    let keys = Keys([("one.example".to_owned(), key)].into_iter().collect());
+    let answers = [
+        world.rooms.receive(&room, &create, &keys).await.unwrap(),
+        world.rooms.receive_outliers(&room, &[&create], &keys).await.unwrap().remove(0),
+    ];
+    for answer in answers {
+        assert!(matches!(answer, Incoming::Dropped(_)), "{answer:?}");
+    }
+    assert_eq!(world.state(&room, "m.room.create", "").await.unwrap().get("m.federate"), None);
 }
 
 /// continuwuity 0f0dcb4f5: the signature of a policy server was not asked of every event.
@@ -178,6 +194,9 @@ async fn what_the_policy_server_does_not_recommend_is_soft_failed() {
     let kept = world.rooms.deliver(&room, delivery, &far_keys()).await.unwrap();
     assert!(matches!(kept, Incoming::Kept(None)), "{kept:?}");
     assert_eq!(world.visible_bodies(&alice, &room).await, ["b"]);
+    // Nobody can be asked here: what users of ours say is not sent.
+    let refused = world.rooms.send(&alice, &room, crate::hosted::message("c")).await;
+    assert!(matches!(refused, Err(freehold_rooms::ActionError::Refused { .. })), "{refused:?}");
     // It is kept with that signature, for whoever asks for it.
     let id = EventId::parse(pdu.event_id().as_str()).unwrap();
     let stored = world.reader().event_of_room(number, &id).await.unwrap().unwrap();
