@@ -99,7 +99,7 @@ fn a_wrong_configuration_is_named_by_file_line_and_key() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.starts_with("freehold: freehold.toml:3: `log.level`: "), "{error}");
     let tls = "tls = [{ certificate = \"no.pem\", key = \"no.key\" }]\n";
-    let tenants = "[[tenant]]\nserver_name = \"example.org\"\npolicy.registration.mode = \"opn\"\n";
+    let tenants = "[[tenant]]\nserver_name = \"example.org\"\npolicy.registration.mode = \"nobody\"\n";
     write(folder.path().join("tenants.toml"), tenants).unwrap();
     for (text, expected) in [
         (
@@ -109,7 +109,7 @@ fn a_wrong_configuration_is_named_by_file_line_and_key() {
         ("\nextra_ca = [\"no.pem\"]\n".to_owned(), "freehold.toml:2: `extra_ca[0]`: "),
         (
             "bootstrap = \"tenants.toml\"\n".to_owned(),
-            "tenants.toml:3: `tenant[0].policy.registration.mode`: unknown variant `opn`",
+            "tenants.toml:3: `tenant[0].policy.registration.mode`: unknown variant `nobody`",
         ),
     ] {
         write(&file, text).unwrap();
