@@ -91,7 +91,7 @@ impl Encryption {
         let sharing = Watcher { snapshot, user, servers: &*self.0.servers }.sharing().await?;
         sharing.everybody().await?.into_iter().for_each(|watcher| batch.wake(watcher));
         batch.wake(user);
-        Ok(())
+        self.tell_device_list(snapshot, user, batch).await
     }
 
     /// Users who may have begun or ceased to share a room with the user.

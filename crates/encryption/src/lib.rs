@@ -35,6 +35,7 @@ mod device_keys;
 mod device_lists;
 mod devices;
 mod document;
+mod elsewhere;
 mod failure;
 mod foreign_keys;
 mod foreign_lists;

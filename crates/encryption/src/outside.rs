@@ -9,6 +9,11 @@ pub trait Servers: Send + Sync {
     /// that do not answer now, and for those with which one of the two refuses to speak.
     fn reach(&self, asker: &Tenant, server_name: &ServerName) -> Option<Tenant>;
 
+    /// Whether a server is a tenant of this process.
+    fn is_hosted(&self, _: &ServerName) -> bool {
+        true
+    }
+
     /// The devices of a user of another server, as that server tells a tenant
     /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1userdevicesuserid>): the body of its answer.
     fn devices<'a>(&'a self, _: &'a Tenant, _: &'a UserId) -> BoxFuture<'a, Result<String, NotAnswered>> {

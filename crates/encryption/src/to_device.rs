@@ -9,6 +9,7 @@ use ruma_common::to_device::DeviceIdOrAllDevices;
 use ruma_common::{OwnedUserId, TransactionId, UserId};
 
 use crate::devices::{device_number, devices, require};
+use crate::elsewhere::Parcels;
 use crate::failure::Failure;
 use crate::service::{ATTEMPTS, Encryption, Reached};
 
@@ -60,8 +61,12 @@ impl Encryption {
             if !self.begin_transaction(&snapshot, actor, transaction, &mut batch).await? {
                 return Ok(());
             }
-            let mut recipients = BTreeSet::new();
+            let (mut recipients, mut elsewhere) = (BTreeSet::new(), Parcels::default());
             for (user_id, contents) in messages {
+                if !self.0.servers.is_hosted(user_id.server_name()) {
+                    elsewhere.add(user_id, contents);
+                    continue;
+                }
                 let Reached::Server { user: Some(user), .. } =
                     self.reachable_user(&snapshot, actor, user_id).await?
                 else {
@@ -75,6 +80,7 @@ impl Encryption {
                     batch.wake(user);
                 }
             }
+            elsewhere.put(actor, event_type, &mut batch);
             self.check_recipients(recipients.len())?;
             if self.deliver(&snapshot, &recipients, batch).await? {
                 return Ok(());

@@ -15,6 +15,7 @@ use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
+use crate::other_servers::PublicReceipt;
 use crate::response::EventJson;
 
 /// How many receipts of a room a client is told of at once.
@@ -29,6 +30,14 @@ pub struct NewReceipt {
     pub kind: ReceiptKind,
     /// The thread: `main`, or the id of a thread root; without one, the receipt is for the whole room.
     pub thread: Option<String>,
+}
+
+impl NewReceipt {
+    /// What others may know of it.
+    pub(crate) fn as_public(&self, ts: i64) -> Option<PublicReceipt> {
+        let (event_id, thread) = (self.event_id.clone(), self.thread.clone());
+        (self.kind == ReceiptKind::Read).then_some(PublicReceipt { event_id, thread, ts })
+    }
 }
 
 /// Why a receipt was not set.

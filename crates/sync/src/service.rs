@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::filter::event_passes;
 use crate::lazy_members::SentMembers;
 use crate::news::{AccountNews, DeviceNews, NewsError};
+use crate::other_servers::{OtherServers, PublicReceipt};
 use crate::receipts::{NewReceipt, ReceiptError, set_receipts};
 use crate::response::{EventJson, SyncResponse};
 use crate::rooms_update::RoomsLook;
@@ -84,6 +85,8 @@ pub struct Outside {
     pub accounts: Arc<dyn AccountNews>,
     /// Devices, their messages and keys.
     pub devices: Arc<dyn DeviceNews>,
+    /// Who is told beside the people here.
+    pub servers: Arc<dyn OtherServers>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -151,7 +154,13 @@ impl SyncService {
         receipts: Vec<NewReceipt>,
     ) -> Result<(), ReceiptError> {
         let now_ts = self.0.outside.clock.now_ts();
-        set_receipts((&self.0.store, &self.0.rooms), actor, room_id, receipts, now_ts).await
+        let public: Vec<PublicReceipt> =
+            receipts.iter().filter_map(|receipt| receipt.as_public(now_ts)).collect();
+        set_receipts((&self.0.store, &self.0.rooms), actor, room_id, receipts, now_ts).await?;
+        for receipt in public {
+            self.0.outside.servers.receipt(&actor.tenant, (room_id, &actor.user_id), receipt).await;
+        }
+        Ok(())
     }
 
     /// What is new for a device since its token; waits for news as long as the request says.

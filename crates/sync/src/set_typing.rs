@@ -37,7 +37,10 @@ impl SyncService {
     ) -> Result<(), TypingError> {
         let reader = self.0.rooms.reader()?;
         let room = reader.joined_room(actor.user, room_id).await?.ok_or(TypingError::NotJoined)?;
-        Ok(self.note_typing(&reader, (room, &actor.user_id), typing_for).await?)
+        self.note_typing(&reader, (room, &actor.user_id), typing_for).await?;
+        let place = (room_id, &*actor.user_id);
+        self.0.outside.servers.typing(&actor.tenant, place, typing_for.is_some()).await;
+        Ok(())
     }
 
     /// Tells the members of a room who are users of tenants.

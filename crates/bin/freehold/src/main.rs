@@ -14,6 +14,7 @@ mod gate;
 mod listen;
 mod log;
 mod metrics;
+mod neighbours;
 mod objects;
 mod parts;
 mod proofs;

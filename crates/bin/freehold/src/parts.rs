@@ -7,7 +7,7 @@ use freehold_accounts::{AccountParts, AccountSettings, Accounts};
 use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
-use freehold_federation::{ClientFetching, Ingest, IngestParts, Remote};
+use freehold_federation::{ClientFetching, Ingest, IngestParts, Outbound, Remote};
 use freehold_federation_api as federation_api;
 use freehold_media::Media;
 use freehold_rooms::{Rooms, RoomsSettings};
@@ -19,7 +19,7 @@ use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master
 use crate::between::{
     AccountPolicies, EventsIntoRooms, IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants,
     MediaPolicies, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, NotaryTenants, ProfilesOfAccounts,
-    TenantsAsServers,
+    TenantsAsServers, ToldServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -27,6 +27,7 @@ use crate::config::{Config, Rate, RateLimits, StoragePlace};
 use crate::data::Data;
 use crate::gate::InService;
 use crate::metrics::Metrics;
+use crate::neighbours::outbound;
 use crate::objects::objects;
 use crate::reach::Reach;
 
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) desk: Desk,
     pub(crate) outside: Arc<dyn Outside>,
     pub(crate) reach: Reach,
+    pub(crate) outbound: Outbound,
     pub(crate) metrics: Metrics,
     limits: Limits,
     federation_limits: federation_api::Limits,
@@ -67,6 +69,7 @@ impl Parts {
         let servers =
             TenantsAsServers { tenancy: tenancy.clone(), client: reach.client.clone(), rooms: rooms.clone() };
         let encryption = encryption(&store, servers, &clock);
+        let outbound = outbound(&reach, (&store, &rooms), &tenancy, &clock).await?;
         let accounts = Accounts::new(AccountParts {
             store: store.clone(),
             interner,
@@ -79,6 +82,7 @@ impl Parts {
         let news = freehold_sync::Outside {
             accounts: Arc::new(NewsOfAccounts(accounts.clone())),
             devices: Arc::new(NewsOfDevices(encryption.clone())),
+            servers: Arc::new(ToldServers(outbound.clone())),
             clock: clock.clone(),
         };
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
@@ -103,6 +107,7 @@ impl Parts {
             desk,
             outside,
             reach,
+            outbound,
             metrics,
             limits,
             federation_limits: federation_limits(&config.rate_limits),

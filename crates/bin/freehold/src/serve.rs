@@ -16,7 +16,7 @@ use crate::listen::{
 };
 use crate::parts::Parts;
 use crate::stop::{Hangups, Stop};
-use crate::{bootstrap, log, proofs, routes, sweeps};
+use crate::{bootstrap, log, neighbours, proofs, routes, sweeps};
 
 /// Threads that run requests. Password hashes and files have threads of their own.
 const WORKERS: usize = 2;
@@ -71,6 +71,7 @@ async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
     running.spawn(background(parts.accounts.clone(), stop.clone()));
     running.spawn(proofs::run(parts.tenancy.clone(), parts.outside.clone(), stop.clone()));
     running.spawn(sweeps::run(parts.media.clone(), parts.clock.clone(), stop.clone()));
+    running.spawn(neighbours::run(parts.outbound.clone(), parts.ingest.clone(), stop.clone()));
     running.spawn(renew_certificates(certificates, hangups, stop.clone()));
     for serving in servings {
         running.spawn(serving.run(stop.clone()));

@@ -7,8 +7,8 @@ use freehold_store::{Batch, CommitError, EventNumber, Position, PutOut, TenantNu
 use ruma_common::OwnedServerName;
 
 use super::log::recipients;
-use super::outbound::{Key, Outbound};
 use super::progress::{At, BEGINNING, before};
+use super::service::{Key, Outbound};
 use crate::limits::LOG_ROWS_MAX;
 
 impl Outbound {
@@ -181,7 +181,7 @@ impl Outbound {
     }
 }
 
-impl super::outbound::State {
+impl super::service::State {
     /// How far the slowest server is behind of those that do not keep up with a tenant.
     fn behind_of(&self, tenant: TenantNumber) -> Option<At> {
         let of_tenant = self.queues.iter().filter(|((of, _), _)| *of == tenant);

@@ -1,6 +1,7 @@
 //! What is told and forgotten: typing and receipts. Of several of one kind only the last counts.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::{Map, Value, json};
@@ -72,11 +73,13 @@ impl Ephemeral {
         let mut rooms: BTreeMap<OwnedRoomId, BTreeMap<OwnedUserId, Value>> = BTreeMap::new();
         let mut later = BTreeMap::new();
         for ((room_id, user_id, thread), receipt) in std::mem::take(&mut self.receipts) {
-            let of_room = rooms.entry(room_id.clone()).or_default();
-            if of_room.contains_key(&user_id) {
-                later.insert((room_id, user_id, thread), receipt);
-            } else {
-                of_room.insert(user_id, as_json(&receipt));
+            match rooms.entry(room_id.clone()).or_default().entry(user_id) {
+                Entry::Occupied(taken) => {
+                    later.insert((room_id, taken.key().clone(), thread), receipt);
+                }
+                Entry::Vacant(free) => {
+                    free.insert(as_json(&receipt));
+                }
             }
         }
         self.receipts = later;

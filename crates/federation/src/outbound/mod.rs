@@ -18,11 +18,11 @@
 mod dispatch;
 mod ephemeral;
 mod log;
-mod outbound;
 mod parcel;
 mod progress;
 mod queue;
 mod sending;
+mod service;
 
 pub use ephemeral::ToldReceipt;
-pub use outbound::{Outbound, OutboundParts, OutboundReport, TenantsByNumber};
+pub use service::{Outbound, OutboundParts, OutboundReport, TenantsByNumber};

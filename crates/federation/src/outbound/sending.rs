@@ -8,10 +8,10 @@ use freehold_store::tables::outbound::BEHIND;
 use freehold_store::{Batch, EventNumber, Position, Tenant};
 
 use super::log::{Page, missed};
-use super::outbound::{Key, Outbound};
 use super::parcel::Parcel;
 use super::progress::At;
 use super::queue::Queue;
+use super::service::{Key, Outbound};
 use crate::client::{Request, RequestError};
 use crate::discovery::doubled;
 use crate::limits::{REFUSED_WAIT_MAX_MS, REFUSED_WAIT_MIN_MS, TRANSACTION_EVENTS_MAX, TRANSACTION_TIME_MS};

@@ -94,6 +94,7 @@ impl People {
         let outside = Outside {
             accounts: accounts.clone(),
             devices: Arc::new(Devices),
+            servers: Arc::new(freehold_sync::NoOtherServers),
             clock: Arc::new(1_700_000_000_000_i64),
         };
         let service = SyncService::new(world.store.clone(), world.rooms.clone(), outside);

@@ -15,6 +15,7 @@ mod profiles;
 mod servers;
 mod tenant_keys;
 mod tenant_users;
+mod told_servers;
 
 pub(crate) use account_news::NewsOfAccounts;
 pub(crate) use account_policies::AccountPolicies;
@@ -31,3 +32,4 @@ pub(crate) use profiles::ProfilesOfAccounts;
 pub(crate) use servers::TenantsAsServers;
 pub(crate) use tenant_keys::KeysOfTenants;
 pub(crate) use tenant_users::UsersOfTenants;
+pub(crate) use told_servers::ToldServers;

@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 impl Servers for TenantsAsServers {
+    fn is_hosted(&self, server_name: &ServerName) -> bool {
+        self.tenancy.by_server_name(server_name).is_some()
+    }
+
     fn reach(&self, asker: &Tenant, server_name: &ServerName) -> Option<Tenant> {
         self.tenancy.reach(asker, server_name)
     }
