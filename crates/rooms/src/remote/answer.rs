@@ -6,6 +6,7 @@ use freehold_store::EventNumber;
 use freehold_store::tables::rooms::{EVENTS, Membership};
 use ruma_common::{OwnedServerName, ServerName};
 
+use crate::limits::AUTH_CHAIN_MAX;
 use crate::outside::Members;
 use crate::read::{Reader, StoredEvent, Unreadable};
 use crate::stripped::quoted;
@@ -133,6 +134,9 @@ impl Reader {
                     let row = row.ok_or_else(|| Unreadable::damaged("an event is missing"))?;
                     found.extend(row.auth_events.into_iter().filter(|event| chain.insert(*event)));
                 }
+            }
+            if chain.len() > AUTH_CHAIN_MAX {
+                return Err(Unreadable::damaged("an auth chain is beyond all bounds"));
             }
             next = found;
         }

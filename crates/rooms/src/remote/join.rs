@@ -68,6 +68,9 @@ impl Rooms {
             answer.map_err(|answer| ActionError::Refused { server: offer.server.clone(), answer })?;
         let taken = async {
             let mut heard = Heard::read(&mut *body, offer.version, own.room_id).await?;
+            if heard.members_omitted {
+                return Err(BadAnswer::Form("members are left out, which was not asked for").into());
+            }
             let joined = self.completed(actor, event, heard.event.as_deref()).await?;
             let state = self.take_told(&actor.tenant, (own.room_id, offer.version), &mut heard).await?;
             tried_taking(self, own.room_id, &joined, &state).await

@@ -17,7 +17,8 @@ const CAROL: &str = "@carol:three.example";
 #[tokio::test]
 async fn what_a_hostile_server_tells_of_a_room_is_not_believed() {
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
+        ("members left out", |answer| answer["members_omitted"] = json!(true)),
         ("no create event", |answer| {
             answer["state"].as_array_mut().unwrap().retain(|event| event["type"] != "m.room.create");
         }),
