@@ -135,7 +135,7 @@ impl Rooms {
         };
         let heads = work.machine.forward_extremities().len();
         work.commit().await?;
-        self.tie_up(room_id, heads).await?;
+        self.tie_up(room_id, heads).await;
         Ok(Incoming::Kept(kept))
     }
 
