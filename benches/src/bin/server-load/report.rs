@@ -35,7 +35,7 @@ const ROOMS: f64 = 500.0;
 impl Measured {
     /// The table of everything.
     pub(crate) fn table(&self) -> Table {
-        let mut table = Table::new(self.peers.iter().map(|peer| peer.name).collect(), self.is_smoke);
+        let mut table = Table::new(self.peer_names(), self.is_smoke);
         if let Some(ours) = &self.ours {
             self.load_rows(ours, &mut table);
         }
@@ -54,6 +54,12 @@ impl Measured {
             failed(&mut table, "a server", reason);
         }
         table
+    }
+
+    /// The columns of peers; where only states were asked for, there is that of the database that was asked.
+    fn peer_names(&self) -> Vec<&'static str> {
+        let names: Vec<&'static str> = self.peers.iter().map(|peer| peer.name).collect();
+        if names.is_empty() && self.state.is_some() { vec!["Synapse"] } else { names }
     }
 
     fn load_rows(&self, ours: &Load, table: &mut Table) {
@@ -143,8 +149,9 @@ impl Measured {
         };
         // Their place is that of the last peer, whose database was asked.
         let place = |figure: Outcome<f64>| {
-            let mut peers = vec![Err("not asked".to_owned()); self.peers.len().saturating_sub(1)];
-            peers.extend((!self.peers.is_empty()).then_some(figure));
+            let columns = self.peer_names().len();
+            let mut peers = vec![Err("not asked".to_owned()); columns.saturating_sub(1)];
+            peers.extend((columns > 0).then_some(figure));
             peers
         };
         let size = peer.as_ref().map_or(SCALED_DOWN, |peer| peer.size);
