@@ -176,10 +176,20 @@ fn limits(limits: &RateLimits) -> Limits {
     })
 }
 
+/// With smaller buffers most of the work would be sorting; with larger ones a start after a crash would take long.
+const WRITE_BUFFER_BYTES_MIN: u64 = 1 << 20;
+const WRITE_BUFFER_BYTES_MAX: u64 = 16 << 20;
+/// So many rooms can always be written to without being read anew each time.
+const OPEN_ROOMS_MIN: usize = 64;
+/// What a room that lies open for writing takes, roughly.
+const OPEN_ROOM_BYTES: usize = 32 << 10;
+
 /// The engine in which everything is kept.
 pub(crate) fn engine(config: &Config, data: &Data) -> Result<FjallEngine, Failure> {
-    // The rest is for the caches of the services.
-    let settings = Settings { cache_bytes: config.memory.0 / 2, ..Settings::default() };
+    // A quarter for what was read of files, and a quarter for changes that are not in files yet, of which the engine holds
+    // up to four buffers. Rooms have the third, and what else services remember the last.
+    let write_buffer_bytes = (config.memory.0 / 16).clamp(WRITE_BUFFER_BYTES_MIN, WRITE_BUFFER_BYTES_MAX);
+    let settings = Settings { cache_bytes: config.memory.0 / 4, write_buffer_bytes, ..Settings::default() };
     let directory = match &config.storage {
         Some(StoragePlace::Directory(directory)) => directory.clone(),
         None => data.path().join("store"),
@@ -239,8 +249,9 @@ fn rooms(
         remote: Arc::new(Remote::new(reach.client.clone(), reach.keyring.clone())),
         clock: clock.clone(),
     };
-    let cache_bytes = usize::try_from(config.memory.0 / 4).unwrap_or(usize::MAX);
-    let settings = RoomsSettings { cache_bytes, ..RoomsSettings::default() };
+    let bytes = usize::try_from(config.memory.0 / 8).unwrap_or(usize::MAX);
+    let open_rooms_max = (bytes / OPEN_ROOM_BYTES).max(OPEN_ROOMS_MIN);
+    let settings = RoomsSettings { cache_bytes: bytes, open_rooms_max, ..RoomsSettings::default() };
     Rooms::new(store.clone(), interner.clone(), outside, settings)
 }
 
