@@ -103,6 +103,22 @@ impl Measured {
             TimesAtMost(0.1),
             |load| p99(&load.delivery),
         );
+        self.sync_rows(ours, table);
+    }
+
+    fn sync_rows(&self, ours: &Load, table: &mut Table) {
+        let mut row = |what: &str, unit, target, figure: fn(&Load) -> Outcome<f64>| {
+            let peers = self.peers.iter().map(figure).collect();
+            table.add(&Row {
+                what,
+                unit,
+                ours: figure(ours),
+                peers,
+                target,
+                reason: self.reason(ours, unit),
+            });
+        };
+        use Target::{AtMost, None, TimesAtMost};
         row(
             "initial sync of 500 rooms (each scaled from the rooms made)",
             Unit::Seconds,
@@ -147,19 +163,12 @@ impl Measured {
             Some(Err(reason)) => Err(reason.clone()),
             None => Err("no peer".into()),
         };
-        // Their place is that of the last peer, whose database was asked.
-        let place = |figure: Outcome<f64>| {
-            let columns = self.peer_names().len();
-            let mut peers = vec![Err("not asked".to_owned()); columns.saturating_sub(1)];
-            peers.extend((columns > 0).then_some(figure));
-            peers
-        };
         let size = peer.as_ref().map_or(SCALED_DOWN, |peer| peer.size);
         table.add(&Row {
             what: &format!("state of {} changes in a room of {} members", size.changes, size.members),
             unit: Unit::Bytes,
             ours: state::ours(size),
-            peers: place(peer.clone().map(|peer| peer.bytes())),
+            peers: self.place(peer.clone().map(|peer| peer.bytes())),
             target: Target::None,
             reason: String::new(),
         });
@@ -168,11 +177,15 @@ impl Measured {
                 what: "rows of entries for that, and as many by Synapse's rule (the scale of the next row rests on it)",
                 unit: Unit::Count,
                 ours: Ok(peer.rows_by_rule(peer.size)),
-                peers: place(Ok(peer.added.rows)),
+                peers: self.place(Ok(peer.added.rows)),
                 target: Target::None,
                 reason: String::new(),
             });
         }
+        self.large_state_row(peer, table);
+    }
+
+    fn large_state_row(&self, peer: Outcome<PeerState>, table: &mut Table) {
         let (how, figure) = match peer {
             Ok(PeerState { large: Some(bytes), .. }) => ("its database filled by its own rule", Ok(bytes)),
             Ok(peer) => ("scaled by its own rule from the rows above", Ok(peer.scaled_to(LARGE))),
@@ -182,10 +195,18 @@ impl Measured {
             what: &format!("state of 10,000 changes in a room of 10,000 members (peer: {how})"),
             unit: Unit::Bytes,
             ours: state::ours(LARGE),
-            peers: place(figure),
+            peers: self.place(figure),
             target: Target::TimesAtMost(0.05),
             reason: "what a change costs us is the path from the root to it, with its hashes".into(),
         });
+    }
+
+    /// A figure of the peer whose database was asked: the last.
+    fn place(&self, figure: Outcome<f64>) -> Vec<Outcome<f64>> {
+        let columns = self.peer_names().len();
+        let mut peers = vec![Err("not asked".to_owned()); columns.saturating_sub(1)];
+        peers.extend((columns > 0).then_some(figure));
+        peers
     }
 
     pub(crate) fn to_json(&self, table: &Table) -> Value {
