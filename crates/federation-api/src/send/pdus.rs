@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use freehold_event::{Pdu, RoomVersion};
-use freehold_rooms::Reader;
+use freehold_rooms::{NotServed, Reader};
 use freehold_store::RoomNumber;
 use freehold_store::tables::rooms::{EVENTS, Standing};
 use ruma_common::{OwnedEventId, OwnedRoomId};
@@ -53,8 +53,7 @@ async fn take_in_room(
 ) -> Result<(), ApiError> {
     let reader = services.rooms.reader()?;
     let Some((room, version)) = shared_room(&reader, asker, &room_id).await? else {
-        tracing::debug!(%room_id, "events of a room that the tenant is not in are ignored");
-        return Ok(());
+        return take_withdrawals(services, asker, (&room_id, events)).await;
     };
     let admitted = services.rooms.admits(&room_id, &asker.origin).await.map_err(ApiError::internal)?;
     let mut new = Vec::new();
@@ -82,6 +81,24 @@ async fn take_in_room(
     let taken = services.ingest.take(&asker.tenant, &asker.origin, (&room_id, new)).await;
     for taken in taken.map_err(ApiError::internal)? {
         outcomes.insert(taken.event_id, Outcome { error: taken.refused });
+    }
+    Ok(())
+}
+
+/// Of events of rooms that the tenant is not in only those are of use that withdraw an invite of one of its users.
+async fn take_withdrawals(
+    services: &Services,
+    asker: &Asker,
+    (room_id, events): (&OwnedRoomId, Vec<&str>),
+) -> Result<(), ApiError> {
+    for event in events {
+        let place = (&*asker.origin, &**room_id);
+        match services.rooms.take_withdrawal(&asker.tenant, place, event.as_bytes()).await {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!(%room_id, "an event of a room that the tenant is not in is ignored"),
+            Err(NotServed::Failed(error)) => return Err(ApiError::internal(error)),
+            Err(error) => tracing::debug!(%room_id, %error, "a withdrawal is ignored"),
+        }
     }
     Ok(())
 }

