@@ -197,11 +197,10 @@ fn shape(value: &Value) -> Value {
 /// Endpoints that name something that could exist or not.
 fn naming(ledger: &Ledger) -> impl Iterator<Item = (&str, &str)> {
     let done = ledger.entries().filter(|(.., state)| *state == State::Done);
-    let named = done.map(|(method, path, _)| (method, path)).filter(|(method, path)| {
+    done.map(|(method, path, _)| (method, path)).filter(|(method, path)| {
         let body = looked_up(BODIES, &format!("{method} {path}")).unwrap_or_default();
         path.contains("/federation/") && (path.contains('{') || body.contains("{userId}"))
-    });
-    named
+    })
 }
 
 /// A request that fails before it is looked at proves nothing.
