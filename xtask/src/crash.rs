@@ -1,4 +1,4 @@
-//! Crashes of the embedded engine, many times over.
+//! Crashes of the embedded engine and of the whole server, many times over.
 
 use std::process::Command;
 
@@ -15,22 +15,34 @@ pub(crate) struct Options {
     /// How often the power is cut
     #[arg(long, default_value_t = 20)]
     power_cuts: u64,
+    /// Kill the whole server instead, while people use it
+    #[arg(long)]
+    server: bool,
+    /// How often the server is killed
+    #[arg(long, default_value_t = 200, requires = "server")]
+    times: u64,
 }
 
 /// The task `crash`.
 pub(crate) fn run(options: &Options) -> Outcome {
+    if options.server {
+        let times = options.times.to_string();
+        return crash("freehold-server", &["--times", &times]);
+    }
     let (kills, cuts) = (options.kills.to_string(), options.power_cuts.to_string());
-    crash(&["--kills", &kills])?;
+    crash(ENGINE, &["--kills", &kills])?;
     if !may_mount() {
         println!("skipped: power cuts and a full disk need root on Linux, for file systems of their own");
         return Ok(());
     }
-    crash(&["--full-disk"])?;
-    crash(&["--power-cuts", &cuts])
+    crash(ENGINE, &["--full-disk"])?;
+    crash(ENGINE, &["--power-cuts", &cuts])
 }
 
-fn crash(arguments: &[&str]) -> Outcome {
-    let test = ["test", "--quiet", "--locked", "--package", "freehold-store-fjall", "--test", "crash", "--"];
+const ENGINE: &str = "freehold-store-fjall";
+
+fn crash(package: &str, arguments: &[&str]) -> Outcome {
+    let test = ["test", "--quiet", "--locked", "--package", package, "--test", "crash", "--"];
     call(cargo(&test).args(arguments))
 }
 

@@ -48,7 +48,7 @@ enum Task {
     Api(api::Options),
     /// Fuzz: compare generated rooms, or run the cargo-fuzz targets
     Fuzz(fuzz::Options),
-    /// Kill a writing store, cut its power and fill its disk, and look at what is left
+    /// Kill a writing store or the whole server, cut the power, fill the disk, and look at what is left
     Crash(crash::Options),
     /// Print the table of ours against the peers
     Bench(bench::Options),

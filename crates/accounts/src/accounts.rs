@@ -81,6 +81,11 @@ impl Accounts {
         Ok(account.is_some_and(|(_, row)| row.deactivated.is_none()))
     }
 
+    /// How many sessions are remembered in memory.
+    pub fn sessions_in_memory(&self) -> usize {
+        self.0.sessions.len()
+    }
+
     pub(crate) fn store(&self) -> &Store {
         &self.0.given.store
     }

@@ -9,7 +9,7 @@ pub enum ServerFailure {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The store cannot be written.
-    #[error(transparent)]
+    #[error("store did not take the change")]
     Commit(#[from] CommitError),
     /// There is no number for an identifier.
     #[error(transparent)]

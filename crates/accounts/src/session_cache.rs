@@ -58,6 +58,11 @@ impl SessionCache {
         }
     }
 
+    /// How many sessions are remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Remembered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::entry::{self, InvitationFacts, RegistrationToken};
+use crate::fsck::CheckReport;
 use crate::records::Records;
-use crate::whole::{BackupMade, CheckReport};
+use crate::status::StatusReport;
+use crate::whole::BackupMade;
 
 /// What a command gives back: JSON for programs, [`Display`](fmt::Display) for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub enum Answer {
     Backup(BackupMade),
     /// What a check of everything found.
     Check(CheckReport),
+    /// How the process is.
+    Status(StatusReport),
     /// A tenant.
     Tenant(TenantDetails),
     /// Tenants.
@@ -171,6 +175,7 @@ impl fmt::Display for Answer {
             Answer::Report(report) => report.fmt(f),
             Answer::Diagnosis(diagnosis) => diagnosis.fmt(f),
             Answer::Backup(backup) => backup.fmt(f),
+            Answer::Status(report) => report.fmt(f),
             Answer::Check(report) => report.fmt(f),
             Answer::Tenant(tenant) => tenant.fmt(f),
             Answer::Tenants { tenants, total } => write_tenants(f, tenants, *total),

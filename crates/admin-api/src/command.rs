@@ -173,9 +173,16 @@ pub enum Command {
         /// The directory.
         directory: PathBuf,
     },
-    /// Reads everything, and looks whether it is in order.
+    /// Says how the process is.
+    #[serde(rename = "status")]
+    Status {},
+    /// Reads everything, computes anew what follows from the events, and looks whether it is in order.
     #[serde(rename = "fsck")]
-    Fsck {},
+    Fsck {
+        /// Whether the bytes of all media are read, too.
+        #[serde(default)]
+        media: bool,
+    },
 }
 
 fn page() -> usize {
@@ -219,7 +226,8 @@ impl Command {
             | Command::TokenRemove { .. }
             | Command::Doctor { .. }
             | Command::Backup { .. }
-            | Command::Fsck {} => None,
+            | Command::Status {}
+            | Command::Fsck { .. } => None,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Where commands are carried out, on a running server and on a stopped one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freehold_accounts::Accounts;
 use freehold_federation::Doctor;
+use freehold_media::Media;
 use freehold_store::{Clock, Store, Tenant, TenantNumber};
 use freehold_tenancy::{Change, NewTenant, Outside, Tenancy, TenantState};
 use ruma_common::{OwnedServerName, ServerName};
@@ -14,8 +15,10 @@ use crate::answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 use crate::authority::Authority;
 use crate::command::Command;
 use crate::entry;
+use crate::fsck::{self, Depth};
 use crate::records::Records;
 use crate::refusal::Refusal;
+use crate::status::Status;
 use crate::whole;
 
 /// Carries out commands.
@@ -28,21 +31,29 @@ pub struct Desk {
     doctor: Doctor,
     store: Store,
     data: PathBuf,
+    media: Media,
+    status: Option<Arc<dyn Status>>,
 }
 
 /// The most rows that one command gives back.
 const LIMIT_MAX: usize = 100_000;
 
 impl Desk {
-    /// A desk over the tenants of a process and their accounts, and the store and data directory in which everything is
-    /// kept. Proofs of control are looked for `outside`, and other servers by the doctor.
+    /// A desk over the tenants of a process and their accounts, and the store, data directory and media in which everything
+    /// is kept. Proofs of control are looked for `outside`, and other servers by the doctor.
     pub fn new(
         (tenancy, accounts): (Tenancy, Accounts),
         (outside, doctor): (Arc<dyn Outside>, Doctor),
         clock: Arc<dyn Clock>,
         (store, data): (Store, PathBuf),
+        media: Media,
     ) -> Self {
-        Desk { tenancy, accounts, outside, doctor, clock, store, data }
+        Desk { tenancy, accounts, outside, doctor, clock, store, data, media, status: None }
+    }
+
+    /// The same desk, which can also say how the process is.
+    pub fn with_status(self, status: Arc<dyn Status>) -> Self {
+        Desk { status: Some(status), ..self }
     }
 
     /// The tenants.
@@ -94,25 +105,38 @@ impl Desk {
             | Command::InvitationRemove { .. }) => self.entry(command, authority).await,
             Command::Audit { server_name, limit } => self.audit(server_name.as_deref(), limit).await,
             Command::TokenAdd { label } => self.add_token(label, authority).await,
-            Command::TokenList {} => {
-                let tokens = self.tenancy.operator_tokens().await?.into_iter();
-                let line = |row: freehold_store::tables::tenancy::OperatorTokenRow| TokenLine {
-                    label: row.label,
-                    created_ts: row.created_ts,
-                };
-                Ok(Answer::Tokens { tokens: tokens.map(line).collect() })
-            }
+            Command::TokenList {} => self.tokens().await,
             Command::TokenRemove { label } => {
                 let removed = self.tenancy.remove_operator_tokens(&label, &authority.by()).await?;
                 Ok(Answer::Removed { removed })
             }
             Command::Doctor { server_name, tenants } => self.examine(&server_name, &tenants).await,
-            Command::Backup { directory } => {
-                let made = whole::back_up(&self.store, &self.data, &directory).await;
-                made.map(Answer::Backup).map_err(Refusal::failed)
+            Command::Backup { directory } => self.back_up(&directory).await,
+            Command::Status {} => {
+                Ok(Answer::Status(self.status.as_ref().map(|status| status.status()).unwrap_or_default()))
             }
-            Command::Fsck {} => whole::check(&self.store).await.map(Answer::Check).map_err(Refusal::internal),
+            Command::Fsck { media } => self.check(media).await,
         }
+    }
+
+    async fn back_up(&self, directory: &Path) -> Result<Answer, Refusal> {
+        let made = whole::back_up(&self.store, &self.data, directory).await;
+        made.map(Answer::Backup).map_err(Refusal::failed)
+    }
+
+    async fn check(&self, media: bool) -> Result<Answer, Refusal> {
+        let depth = if media { Depth::WithMedia } else { Depth::Store };
+        let checked = fsck::check(&self.store, &self.media, depth).await;
+        checked.map(Answer::Check).map_err(Refusal::internal)
+    }
+
+    async fn tokens(&self) -> Result<Answer, Refusal> {
+        let tokens = self.tenancy.operator_tokens().await?.into_iter();
+        let line = |row: freehold_store::tables::tenancy::OperatorTokenRow| TokenLine {
+            label: row.label,
+            created_ts: row.created_ts,
+        };
+        Ok(Answer::Tokens { tokens: tokens.map(line).collect() })
     }
 
     /// What concerns who may come in.

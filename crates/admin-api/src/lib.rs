@@ -8,16 +8,18 @@
 //!
 //! # What it does not do
 //!
-//! It knows no rooms, and reads no access tokens: whose one is, it asks through [`TenantUsers`].
+//! It changes no rooms, and reads no access tokens: whose one is, it asks through [`TenantUsers`].
 
 mod answer;
 mod authority;
 mod command;
 mod desk;
 mod entry;
+mod fsck;
 mod records;
 mod refusal;
 mod router;
+mod status;
 mod whole;
 
 pub use answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
@@ -25,9 +27,9 @@ pub use authority::{Authority, TenantUsers};
 pub use command::Command;
 pub use desk::Desk;
 pub use entry::{InvitationFacts, RegistrationToken, WantedToken};
+pub use fsck::{CheckFinding, CheckReport, TableCheck};
 pub use records::{Record, Records, Way};
 pub use refusal::Refusal;
 pub use router::{PREFIX, local_router, router};
-pub use whole::{
-    BackupMade, CheckReport, FileError, Frames, KEYS_FILE, STORE_FILE, TableCheck, WholeError, verify,
-};
+pub use status::{MemoryUse, Status, StatusReport};
+pub use whole::{BackupMade, FileError, Frames, KEYS_FILE, STORE_FILE, WholeError, verify};

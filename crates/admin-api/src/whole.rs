@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use freehold_store::backup::{Backup, BackupError, Contents, PREFIX, Verify};
-use freehold_store::check::{TableReport, check_numbers, check_rows};
 use freehold_store::{ReadError, Store};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -108,66 +107,6 @@ impl Frames {
                 Err(BackupError::Incomplete.into())
             }
             Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// What a check of everything found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckReport {
-    /// The tables that have rows.
-    pub tables: Vec<TableCheck>,
-    /// How many rows are damaged.
-    pub damaged: u64,
-}
-
-/// What a check of one table found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableCheck {
-    /// Its name.
-    pub table: String,
-    /// How many rows it has.
-    pub rows: u64,
-    /// How many bytes its keys and rows have.
-    pub bytes: u64,
-    /// How many rows are damaged.
-    pub damaged: u64,
-    /// The first of them: the key in hexadecimal, and what is wrong.
-    pub findings: Vec<String>,
-}
-
-/// Reads everything, and looks whether it can be read and numbers and identifiers belong together.
-pub(crate) async fn check(store: &Store) -> Result<CheckReport, ReadError> {
-    let snapshot = store.snapshot()?;
-    let mut tables: Vec<TableCheck> = check_rows(&snapshot).await?.iter().map(table_check).collect();
-    let numbers = check_numbers(&snapshot).await?;
-    tables.extend(numbers.iter().filter(|report| report.damaged > 0).map(table_check));
-    let damaged = tables.iter().map(|table| table.damaged).sum();
-    Ok(CheckReport { tables, damaged })
-}
-
-fn table_check(report: &TableReport) -> TableCheck {
-    let key = |key: &[u8]| key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    TableCheck {
-        table: report.name.to_owned(),
-        rows: report.rows,
-        bytes: report.bytes,
-        damaged: report.damaged,
-        findings: report.findings.iter().map(|(at, finding)| format!("{}: {finding}", key(at))).collect(),
-    }
-}
-
-impl fmt::Display for CheckReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for table in &self.tables {
-            writeln!(f, "{:<24} {:>12} rows {:>14} bytes", table.table, table.rows, table.bytes)?;
-            for finding in &table.findings {
-                writeln!(f, "    {finding}")?;
-            }
-        }
-        match self.damaged {
-            0 => f.write_str("everything is in order"),
-            damaged => write!(f, "{damaged} damaged"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What goes wrong, as [standard error responses](https://spec.matrix.org/v1.19/client-server-api/#standard-error-response).
 
 use std::fmt::Display;
+use std::io;
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -34,8 +35,11 @@ impl ApiError {
         ApiError { status, errcode, message: message.to_string(), extra: Map::new(), headers: Vec::new() }
     }
 
-    /// A failure of the server. The client learns no more than that; the log holds the reason.
-    pub fn internal(error: impl std::error::Error) -> Self {
+    /// A failure of the server. The client learns no more than that, and whether it lies in writing; the log holds the reason.
+    pub fn internal(error: impl std::error::Error + 'static) -> Self {
+        if let Some(unwritten) = unwritten(&error) {
+            return unwritten;
+        }
         let chain = std::iter::successors(error.source(), |source| source.source());
         let sources: Vec<String> = chain.map(ToString::to_string).collect();
         tracing::error!(%error, ?sources, "internal error");
@@ -60,6 +64,31 @@ impl ApiError {
         self.headers.push((name, value.into()));
         self
     }
+}
+
+/// What a client learns when nothing can be written for now, while reading goes on: that the disk is full, or that it does not
+/// keep what is written to it.
+fn unwritten(error: &(dyn std::error::Error + 'static)) -> Option<ApiError> {
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    chain.find_map(|error| {
+        let is_full = match (error.downcast_ref::<CommitError>(), error.downcast_ref::<io::Error>()) {
+            (Some(CommitError::Full), _) => true,
+            (Some(CommitError::Engine(_)), _) => false,
+            (_, Some(error)) if error.kind() == io::ErrorKind::StorageFull => true,
+            _ => return None,
+        };
+        tracing::error!(error, "nothing can be written");
+        Some(if is_full {
+            ApiError::new(
+                ErrorCode::ResourceLimitExceeded,
+                "the server has no room for changes; reading goes on",
+            )
+            .with_status(StatusCode::INSUFFICIENT_STORAGE)
+        } else {
+            ApiError::new(ErrorCode::Unknown, "the server cannot write; reading goes on")
+                .with_status(StatusCode::SERVICE_UNAVAILABLE)
+        })
+    })
 }
 
 /// The status that goes with a code where the specification names no other.

@@ -17,6 +17,7 @@
 
 mod account;
 mod authenticated;
+mod bodies;
 mod cors;
 mod discovery;
 mod encryption;
@@ -39,6 +40,7 @@ mod trace;
 pub use authenticated::{
     Authenticate, Authenticated, AuthenticationError, EvenLocked, EvenSuspended, Session, Standing,
 };
+pub use bodies::Bodies;
 pub use endpoints::{Access, Endpoint, Endpoints};
 pub use error::ApiError;
 pub use in_flight::InFlight;

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use freehold_store::{TenantNumber, UserNumber};
 
+use crate::bodies::Bodies;
+
 /// Rates for the kinds of those who ask; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitsSettings {
@@ -70,12 +72,23 @@ const KEYS_MAX: usize = 100_000;
 pub struct Limits {
     settings: LimitsSettings,
     full_at_us: Arc<Mutex<HashMap<LimitKey, i64>>>,
+    bodies: Bodies,
 }
 
 impl Limits {
     /// Counts by these rates.
     pub fn new(settings: LimitsSettings) -> Self {
-        Limits { settings, full_at_us: Arc::default() }
+        Limits { settings, full_at_us: Arc::default(), bodies: Bodies::default() }
+    }
+
+    /// The same with this much memory for bodies.
+    pub fn with_bodies(self, bodies: Bodies) -> Self {
+        Limits { bodies, ..self }
+    }
+
+    /// How much memory the bodies of requests take.
+    pub fn bodies(&self) -> &Bodies {
+        &self.bodies
     }
 
     /// Takes one request.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::{Method, StatusCode, header, request};
 use freehold_store::{Clock, Tenant};
@@ -12,6 +12,7 @@ use ruma_common::api::{IncomingRequest, IncomingRequestExt};
 use ruma_common::{EventId, RoomAliasId, RoomId, RoomOrAliasId, ServerName, UserId};
 
 use crate::authenticated::KnownActor;
+use crate::bodies::{BodyRefused, HeldBody};
 use crate::error::ApiError;
 use crate::json_path::path_at;
 use crate::limits::{LimitKey, Limits, RetryAfter};
@@ -19,6 +20,9 @@ use crate::tenant_of_host::{Connection, TenantOfHost, TenantsByHost};
 
 /// How many bytes a JSON body may have. Events are bounded by 65,536 bytes; uploads of keys and backups are larger.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// After which time a client whose body does not fit beside those of others may try again, in milliseconds.
+const BODY_WAIT_MS: u64 = 1000;
 
 /// How many parameters of a query are looked at when one is wrong; no endpoint has more.
 const BLAMED_PAIRS_MAX: usize = 16;
@@ -46,7 +50,8 @@ where
             take_from_limits(&parts, tenant, services)?;
         }
         let arguments = RawPathParams::from_request_parts(&mut parts, services).await.map_err(bad_path)?;
-        let mut body = read_body(&parts, body).await?;
+        let held = read_body(&parts, body, &Limits::from_ref(services)).await?;
+        let mut body = held.as_ref().map(|held| held.bytes.clone()).unwrap_or_default();
         if body.is_empty() {
             // Clients leave out bodies in which every field is optional: matrix-nio does so when it joins.
             body = Bytes::from_static(b"{}");
@@ -114,19 +119,25 @@ fn limited(RetryAfter { wait_ms }: RetryAfter) -> ApiError {
         .with("retry_after_ms", wait_ms)
 }
 
-async fn read_body(parts: &request::Parts, body: axum::body::Body) -> Result<Bytes, ApiError> {
+/// The body, unless the method has none; it is counted while it is held.
+async fn read_body(
+    parts: &request::Parts,
+    body: axum::body::Body,
+    limits: &Limits,
+) -> Result<Option<HeldBody>, ApiError> {
     if matches!(parts.method, Method::GET | Method::HEAD) {
-        return Ok(Bytes::new());
+        return Ok(None);
     }
     let announced =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > BODY_BYTES_MAX) {
         return Err(too_large());
     }
-    // The reader stops at the limit, or the client stops sending.
-    let read = to_bytes(body, BODY_BYTES_MAX + 1).await;
-    let bytes = read.map_err(|_| too_large())?;
-    if bytes.len() > BODY_BYTES_MAX { Err(too_large()) } else { Ok(bytes) }
+    limits.bodies().take(body, BODY_BYTES_MAX).await.map(Some).map_err(|refused| match refused {
+        BodyRefused::TooLarge => too_large(),
+        BodyRefused::BrokeOff => ApiError::new(ErrorCode::NotJson, "request body did not come to its end"),
+        BodyRefused::NoMemory => limited(RetryAfter { wait_ms: BODY_WAIT_MS }),
+    })
 }
 
 fn too_large() -> ApiError {

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_store::tables::encryption::{DEVICE_LIST_CHANGES, DEVICE_LISTS, SIGNED_USERS};
-use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY};
+use freehold_store::tables::rooms::{
+    LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY,
+};
 use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, UserNumber};
 use ruma_common::OwnedUserId;
 
@@ -214,18 +216,21 @@ impl<'s> Watcher<'s> {
         Ok(joined.map(|((_, _, user), _)| user).filter(|user| *user != self.user).collect())
     }
 
-    /// The members of a room who joined, and those who left, after `from`.
+    /// The members of a room who joined, and those who left, after `from`: as much is read as changed, however many members
+    /// there are.
     async fn changed_members(
         self,
         room: RoomNumber,
         from: Position,
     ) -> Result<(Vec<UserNumber>, Vec<UserNumber>), ReadError> {
-        let rows = self.snapshot.scan_prefix(&LOCAL_MEMBERS, &room, Order::Ascending, usize::MAX).await?;
-        let places: Vec<_> = rows.into_iter().map(|((_, _, user), _)| (user, room)).collect();
+        let (first, end) = range_after(from);
+        let range = (&(room, first), &(room, end));
+        let rows = self.snapshot.scan_range(&MEMBER_CHANGES, range, Order::Ascending, usize::MAX).await?;
+        let places: Vec<_> = rows.into_iter().map(|((_, _, user), ())| (user, room)).collect();
         let memberships = self.snapshot.get_many(&MEMBERSHIPS, &places).await?;
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         for ((user, _), row) in places.into_iter().zip(memberships) {
-            match row.filter(|row| row.since > from).map(|row| row.membership) {
+            match row.map(|row| row.membership) {
                 Some(Membership::Join) => joined.push(user),
                 Some(Membership::Leave | Membership::Ban) => left.push(user),
                 Some(Membership::Invite | Membership::Knock) | None => {}

@@ -9,8 +9,8 @@ pub enum Failure {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The store cannot be written.
-    #[error(transparent)]
-    Commit(CommitError),
+    #[error("store did not take the change")]
+    Commit(#[source] CommitError),
     /// So many others change the same thing that this request gave up. Nothing was changed.
     #[error("gave up after {0} attempts to change what others change too")]
     Busy(usize),

@@ -133,6 +133,11 @@ impl Blobs {
         Ok(found.into_stream().map_err(BodyError::from).boxed())
     }
 
+    /// How many bytes are kept under a hash.
+    pub(crate) async fn length(&self, hash: &BlobHash) -> Result<u64, Failure> {
+        Ok(self.objects.head(&place_of(hash)).await?.size)
+    }
+
     /// All of the bytes.
     pub(crate) async fn read_all(&self, hash: &BlobHash) -> Result<Bytes, Failure> {
         Ok(self.objects.get(&place_of(hash)).await?.bytes().await?)

@@ -12,8 +12,8 @@ pub enum Failure {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The store cannot be written.
-    #[error(transparent)]
-    Commit(CommitError),
+    #[error("store did not take the change")]
+    Commit(#[source] CommitError),
     /// The bytes cannot be read or written.
     #[error("media storage")]
     Objects(#[from] object_store::Error),

@@ -22,6 +22,7 @@
 //! [`Media`], and [`MediaId`], which is the only name by which anything is asked for.
 
 mod blobs;
+mod check;
 mod download;
 mod failure;
 mod media_id;
@@ -37,6 +38,7 @@ mod thumbnail;
 mod upload;
 
 pub use blobs::Chunks;
+pub use check::{MediaCheck, MediaFault, MediaFinding};
 pub use download::{Download, DownloadError, FileFacts, Part, Wanted};
 pub use failure::{BodyError, Failure};
 pub use media_id::{InvalidMediaId, MediaId};

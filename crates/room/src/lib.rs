@@ -28,6 +28,7 @@ mod draft;
 mod event;
 mod judge;
 mod receive;
+mod recompute;
 mod resolve;
 mod room;
 mod settle;
@@ -41,5 +42,6 @@ pub use receive::{
     Coming, CreateError, Dropped, Fetch, Numbers, Place, Receipt, ReceiveError, Received, Refused, parse,
     parse_past, verify,
 };
+pub use recompute::state_after_all;
 pub use room::{Room, StoredRoom};
 pub use shelf::{Needs, Nodes, Shelf, Stop};

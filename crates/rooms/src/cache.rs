@@ -16,11 +16,13 @@ struct Generations<K, V> {
     young: BTreeMap<K, (V, usize)>,
     old: BTreeMap<K, (V, usize)>,
     young_bytes: usize,
+    old_bytes: usize,
 }
 
 impl<K: Ord + Clone, V: Clone> Cache<K, V> {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        let generations = Generations { young: BTreeMap::new(), old: BTreeMap::new(), young_bytes: 0 };
+        let generations =
+            Generations { young: BTreeMap::new(), old: BTreeMap::new(), young_bytes: 0, old_bytes: 0 };
         Cache { generations: Mutex::new(generations), bytes_max }
     }
 
@@ -30,6 +32,7 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
             return Some(value.clone());
         }
         let (value, bytes) = generations.old.remove(key)?;
+        generations.old_bytes = generations.old_bytes.saturating_sub(bytes);
         generations.insert(key.clone(), value.clone(), bytes, self.bytes_max);
         Some(value)
     }
@@ -51,11 +54,19 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
         let mut generations = self.lock();
         change();
         for key in keys {
-            generations.old.remove(&key);
+            if let Some((_, bytes)) = generations.old.remove(&key) {
+                generations.old_bytes = generations.old_bytes.saturating_sub(bytes);
+            }
             if let Some((_, bytes)) = generations.young.remove(&key) {
                 generations.young_bytes = generations.young_bytes.saturating_sub(bytes);
             }
         }
+    }
+
+    /// How many bytes the values have.
+    pub(crate) fn bytes(&self) -> usize {
+        let generations = self.lock();
+        generations.young_bytes.saturating_add(generations.old_bytes)
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations<K, V>> {
@@ -65,9 +76,16 @@ impl<K: Ord + Clone, V: Clone> Cache<K, V> {
 
 impl<K: Ord, V> Generations<K, V> {
     fn insert(&mut self, key: K, value: V, bytes: usize, bytes_max: usize) {
+        // What is larger than all that may be held would only drive out everything else.
+        if bytes > bytes_max / 2 {
+            return;
+        }
         if self.young_bytes.saturating_add(bytes) > bytes_max / 2 {
             self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
+        }
+        if let Some((_, replaced)) = self.old.remove(&key) {
+            self.old_bytes = self.old_bytes.saturating_sub(replaced);
         }
         self.young_bytes = self.young_bytes.saturating_add(bytes);
         if let Some((_, replaced)) = self.young.insert(key, (value, bytes)) {
@@ -92,6 +110,10 @@ mod tests {
         let generations = cache.lock();
         let held = generations.young.len() + generations.old.len();
         assert!(held <= 10, "{held}");
+        drop(generations);
+        assert!(cache.bytes() <= 100 && cache.bytes() == held * 10, "{}", cache.bytes());
+        cache.put(99, 99, 51);
+        assert_eq!(cache.get(&99), None, "it is larger than a generation");
     }
 
     #[test]

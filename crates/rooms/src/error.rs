@@ -128,7 +128,7 @@ pub enum ActionError {
     #[error(transparent)]
     Number(#[from] NumberError),
     /// The store cannot be written.
-    #[error(transparent)]
+    #[error("store did not take the change")]
     Commit(#[from] CommitError),
     /// The operating system gives no random bytes.
     #[error("no random bytes")]

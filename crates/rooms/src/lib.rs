@@ -18,11 +18,13 @@
 mod alias;
 mod authorise;
 mod cache;
+pub mod check;
 mod content;
 mod create;
 mod directory;
 mod error;
 mod for_servers;
+mod garbage;
 mod ingest;
 mod limits;
 mod loaded;
@@ -49,6 +51,7 @@ pub use create::{CreateRoom, InitialState, Preset, Visibility};
 pub use directory::{DirectoryFilter, RoomSummary};
 pub use error::ActionError;
 pub use for_servers::{MissingEvents, Nearest, NotShown, ServerView, StateAnswer};
+pub use garbage::{CollectedStates, SentCursor, StateGarbage};
 pub use limits::BATCH_MAX;
 pub use membership::{Entry, MemberAction};
 pub use outside::{
@@ -62,6 +65,6 @@ pub use read::{
 pub use receive::{Delivery, Incoming, Look, PastEvent};
 pub use redact::Redaction;
 pub use remote::{Accepted, AskedTemplate, BadAnswer, JoinAnswer, NotServed, SentInvite, SentMembership};
-pub use rooms::{Outside, Rooms, RoomsSettings};
+pub use rooms::{Outside, Rooms, RoomsMemory, RoomsSettings};
 pub use send::NewEvent;
 pub use upgrade::Upgrade;

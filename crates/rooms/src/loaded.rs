@@ -13,6 +13,7 @@ use freehold_store::tables::rooms::{
 use freehold_store::{EventNumber, Order, ReadError, RoomNumber, Snapshot, TenantNumber, UserNumber};
 
 use crate::error::ActionError;
+use crate::read::ENTRY_BYTES;
 use crate::rooms::Rooms;
 use crate::servers::foreign_servers;
 
@@ -63,6 +64,16 @@ impl Loaded {
         let locals = Locals::load(snapshot, number).await?;
         let foreign_servers = foreign_servers(rooms, snapshot, number).await?;
         Ok(Some(Loaded { machine, shelf, row, locals, foreign_servers }))
+    }
+
+    /// How many bytes it takes in memory, roughly and at most: as if all of the state had been read.
+    pub(crate) fn bytes(&self) -> usize {
+        const ROOM: usize = 4 * 1024;
+        const LOCAL: usize = 56;
+        const EVENT: usize = 2 * 1024;
+        let entries = self.machine.state().len().saturating_mul(ENTRY_BYTES);
+        let locals = self.locals.0.len().saturating_mul(LOCAL);
+        ROOM.saturating_add(entries).saturating_add(locals).saturating_add(self.shelf.events_len() * EVENT)
     }
 
     /// Takes off the shelf what is not needed soon, and everything if it holds much.

@@ -10,6 +10,7 @@ use freehold_store::tables::rooms::TENANT_ROOMS;
 use freehold_store::{Clock, Interner, Places, ReadError, RoomNumber, Snapshot, Store, Tenant};
 use ruma_common::{OwnedRoomId, RoomId, ServerName};
 
+use crate::garbage::NodeWrites;
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
 use crate::read::{Caches, Reader};
@@ -41,11 +42,27 @@ pub struct RoomsSettings {
     pub open_rooms_max: usize,
     /// How many bytes of what was read are kept in memory, roughly.
     pub cache_bytes: usize,
+    /// How many bytes the rooms that lie open take at most, roughly; those to which somebody writes now stay open beyond it.
+    pub open_rooms_bytes: usize,
+}
+
+/// How much memory rooms take, in bytes, roughly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoomsMemory {
+    /// What was read; at most [`RoomsSettings::cache_bytes`].
+    pub cache: usize,
+    /// The rooms that lie open; at most [`RoomsSettings::open_rooms_bytes`], and those to which somebody writes.
+    pub open_rooms: usize,
 }
 
 impl Default for RoomsSettings {
     fn default() -> Self {
-        RoomsSettings { default_version: RoomVersion::V12, open_rooms_max: 512, cache_bytes: 16 << 20 }
+        RoomsSettings {
+            default_version: RoomVersion::V12,
+            open_rooms_max: 512,
+            cache_bytes: 16 << 20,
+            open_rooms_bytes: 16 << 20,
+        }
     }
 }
 
@@ -59,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) places: Places<RoomNumber>,
     /// What users of other servers are called.
     pub(crate) profiles: RemoteProfiles,
+    pub(crate) node_writes: NodeWrites,
     cells: Mutex<Cells>,
     turns: Mutex<BTreeMap<OwnedRoomId, Turn>>,
     last_create_ts: AtomicI64,
@@ -72,8 +90,17 @@ pub(crate) type Turn = Arc<async_lock::Mutex<()>>;
 
 #[derive(Default)]
 struct Cells {
-    by_room: BTreeMap<RoomNumber, (Cell, u64)>,
+    by_room: BTreeMap<RoomNumber, OpenRoom>,
     used: u64,
+    /// How many bytes the rooms take together.
+    bytes: usize,
+}
+
+struct OpenRoom {
+    cell: Cell,
+    /// When it was last used: the greatest was used last.
+    used: u64,
+    bytes: usize,
 }
 
 impl Rooms {
@@ -88,6 +115,7 @@ impl Rooms {
             caches,
             places: Places::new(&TENANT_ROOMS),
             profiles: remote_profiles(),
+            node_writes: NodeWrites::default(),
             cells: Mutex::default(),
             turns: Mutex::default(),
             last_create_ts: AtomicI64::new(0),
@@ -125,24 +153,32 @@ impl Rooms {
         self.cells().by_room.len()
     }
 
+    /// How much memory rooms take.
+    pub fn memory(&self) -> RoomsMemory {
+        RoomsMemory { cache: self.0.caches.bytes(), open_rooms: self.cells().bytes }
+    }
+
     /// The place of the one writer of a room.
     pub(crate) fn cell(&self, room: RoomNumber) -> Cell {
         let mut cells = self.cells();
-        cells.used += 1;
-        let used = cells.used;
-        let (cell, last_used) = cells.by_room.entry(room).or_insert_with(|| (Cell::default(), used));
-        *last_used = used;
-        let cell = Arc::clone(cell);
-        cells.close_some(self.0.settings.open_rooms_max);
+        let cell = Arc::clone(&cells.used_now(room, Cell::default()).cell);
+        cells.close_some(&self.0.settings);
         cell
     }
 
     /// Puts the place of a new room where others find it.
     pub(crate) fn put_cell(&self, room: RoomNumber, cell: Cell) {
         let mut cells = self.cells();
-        cells.used += 1;
-        let used = cells.used;
-        cells.by_room.insert(room, (cell, used));
+        let open = cells.used_now(room, Arc::clone(&cell));
+        open.cell = cell;
+    }
+
+    /// Notes how many bytes a room takes that lies open.
+    pub(crate) fn note_bytes(&self, room: RoomNumber, bytes: usize) {
+        let mut cells = self.cells();
+        let Some(open) = cells.by_room.get_mut(&room) else { return };
+        let before = std::mem::replace(&mut open.bytes, bytes);
+        cells.bytes = cells.bytes.saturating_sub(before).saturating_add(bytes);
     }
 
     /// Where those wait who ask other servers about a room.
@@ -172,20 +208,37 @@ impl Rooms {
 }
 
 impl Cells {
-    /// Closes rooms that nobody writes to, those used longest ago first, when too many lie open.
-    fn close_some(&mut self, most: usize) {
-        if self.by_room.len() <= most {
+    /// The entry of a room, which is used now.
+    fn used_now(&mut self, room: RoomNumber, new: Cell) -> &mut OpenRoom {
+        self.used += 1;
+        let used = self.used;
+        let open = self.by_room.entry(room).or_insert_with(|| OpenRoom { cell: new, used, bytes: 0 });
+        open.used = used;
+        open
+    }
+
+    /// Closes rooms that nobody writes to, those used longest ago first, when too many lie open or they take too much.
+    fn close_some(&mut self, settings: &RoomsSettings) {
+        let most = settings.open_rooms_max;
+        let are_too_many = self.by_room.len() > most;
+        if !are_too_many && self.bytes <= settings.open_rooms_bytes {
             return;
         }
         let mut idle: Vec<(u64, RoomNumber)> = self
             .by_room
             .iter()
-            .filter(|(_, (cell, _))| Arc::strong_count(cell) == 1)
-            .map(|(room, (_, used))| (*used, *room))
+            .filter(|(_, open)| Arc::strong_count(&open.cell) == 1)
+            .map(|(room, open)| (open.used, *room))
             .collect();
         idle.sort_unstable();
-        for (_, room) in idle.iter().take(most / 4 + 1) {
-            self.by_room.remove(room);
+        // Some more than needed, so that this is not done for each room.
+        let surplus = if are_too_many { most / 4 + 1 } else { 0 };
+        for (place, (_, room)) in idle.into_iter().enumerate() {
+            if place >= surplus && self.bytes <= settings.open_rooms_bytes / 4 * 3 {
+                break;
+            }
+            let closed = self.by_room.remove(&room).map_or(0, |open| open.bytes);
+            self.bytes = self.bytes.saturating_sub(closed);
         }
     }
 }

@@ -11,6 +11,7 @@ use freehold_room::{
     Shelf,
 };
 use freehold_signing::SignedPdu;
+use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{CurrentStateRow, EventRow};
 use freehold_store::{
     Actor, Batch, DeviceNumber, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant,
@@ -122,6 +123,7 @@ impl Work {
         let snapshot = rooms.0.store.snapshot()?;
         if guard.is_none() {
             *guard = Loaded::load(rooms, &snapshot, number).await?;
+            rooms.note_bytes(number, guard.as_ref().map_or(0, Loaded::bytes));
         }
         let Some(loaded) = guard.as_mut() else {
             return Err(unknown());
@@ -345,7 +347,8 @@ impl Work {
     /// [`ActionError::Commit`]; nothing has changed.
     pub(crate) async fn commit(self) -> Result<(), ActionError> {
         let (written, batch) = self.written().await?;
-        let store = written.rooms.0.store.clone();
+        let (rooms, store) = (written.rooms.clone(), written.rooms.0.store.clone());
+        let _writing = rooms.0.node_writes.begin(written.nodes.iter().copied()).await;
         let done = store.commit(batch).await;
         written.finish(done.as_ref().ok());
         Ok(done.map(|_| ())?)
@@ -359,7 +362,10 @@ impl Work {
         let (written, mut batch) = self.written().await?;
         let (other, others) = other.written().await?;
         batch.append(others);
-        let store = written.rooms.0.store.clone();
+        let (rooms, store) = (written.rooms.clone(), written.rooms.0.store.clone());
+        // One turn for both: whoever waits to be alone lets nobody have a second one.
+        let nodes = written.nodes.iter().chain(&other.nodes).copied();
+        let _writing = rooms.0.node_writes.begin(nodes).await;
         let done = store.commit(batch).await;
         written.finish(done.as_ref().ok());
         other.finish(done.as_ref().ok());
@@ -369,6 +375,8 @@ impl Work {
     /// The change as a batch. The snapshot that it was made from is no longer held.
     async fn written(mut self) -> Result<(Written, Batch), ActionError> {
         let row = self.write().await?;
+        let nodes = self.staged.iter().flat_map(|receipt| receipt.nodes.iter().map(|(id, _)| *id));
+        let nodes: Vec<NodeId> = nodes.collect();
         // If nobody waits for the commit to its end, the next writer reads the room anew.
         *self.guard = None;
         let mut changed: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
@@ -391,6 +399,7 @@ impl Work {
             is_redaction,
             guard: self.guard,
             new_cell: self.new_cell,
+            nodes,
         };
         Ok((written, self.batch))
     }
@@ -408,6 +417,8 @@ struct Written {
     is_redaction: bool,
     guard: async_lock::MutexGuardArc<Option<Loaded>>,
     new_cell: Option<Cell>,
+    /// The nodes of states in the batch.
+    nodes: Vec<NodeId>,
 }
 
 impl Written {
@@ -425,10 +436,12 @@ impl Written {
         let Written { machine, shelf, locals, foreign_servers, .. } = self;
         let mut loaded = Loaded { machine, shelf, row, locals, foreign_servers };
         loaded.trim();
+        let bytes = loaded.bytes();
         *self.guard = Some(loaded);
         if let Some(cell) = self.new_cell {
             self.rooms.put_cell(self.number, cell);
         }
+        self.rooms.note_bytes(self.number, bytes);
     }
 }
 

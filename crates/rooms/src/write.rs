@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use freehold_canonical_json::{RawValue, member};
+use freehold_event::Pdu;
 use freehold_room::{Event, Standing};
 use freehold_state_map::Change;
 use freehold_store::tables::rooms::{
-    CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, MEMBERSHIPS, Membership,
-    MembershipRow, PENDING, RELATIONS, ROOMS, RelationRow, RoomRow, SENT, STATE_HISTORY, STATE_NODES,
-    TIMELINE,
+    CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS,
+    Membership, MembershipRow, PENDING, RELATIONS, ROOMS, RelationRow, RoomRow, SENT, STATE_HISTORY,
+    STATE_NODES, TIMELINE,
 };
 use freehold_store::{
     EventNumber, Position, RoomNumber, StateKeyNumber, Tenant, TimelineIndex, UserNumber, Writes,
@@ -249,6 +250,9 @@ impl Work {
         let user = self.user(&user_id).await?;
         let key = (user, self.number);
         let known = self.snapshot.get(&MEMBERSHIPS, &key).await?;
+        if let Some(known) = &known {
+            self.batch.delete(&MEMBER_CHANGES, &(self.number, known.since, user));
+        }
         let row = MembershipRow {
             membership: said.membership,
             tenant: tenant.number(),
@@ -382,6 +386,7 @@ impl Positioned {
         }
         for (key, row) in last {
             writes.put(&MEMBERSHIPS, &key, &row);
+            writes.put(&MEMBER_CHANGES, &(room, position, key.0), &());
         }
     }
 }
@@ -396,10 +401,15 @@ fn is_member(event: &Event) -> bool {
 
 /// The membership that an event gives.
 pub(crate) fn membership_of(event: &Event) -> Option<Membership> {
-    if !is_member(event) || event.pdu.state_key().is_none() {
+    membership_in(&event.pdu)
+}
+
+/// The membership that the text of an event gives.
+pub(crate) fn membership_in(pdu: &Pdu) -> Option<Membership> {
+    if pdu.event_type() != "m.room.member" || pdu.state_key().is_none() {
         return None;
     }
-    match freehold_event_auth::Membership::of_content(event.pdu.content()) {
+    match freehold_event_auth::Membership::of_content(pdu.content()) {
         freehold_event_auth::Membership::Join => Some(Membership::Join),
         freehold_event_auth::Membership::Invite => Some(Membership::Invite),
         freehold_event_auth::Membership::Leave => Some(Membership::Leave),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::codec;
 use crate::map::StateMap;
 use crate::node::{Body, Branch, LEAF_MAX, read};
-use crate::store::{LoadError, NodeId, NodeStore, StoreError};
+use crate::store::{Corruption, LoadError, NodeId, NodeStore, StoreError};
 
 /// A store that garbage can be collected in.
 pub trait SweepStore: NodeStore {
@@ -106,6 +106,28 @@ impl Reachable {
     }
 }
 
+/// The nodes that a node's bytes name: those below it.
+///
+/// # Errors
+/// The bytes are no node.
+pub fn children(bytes: &[u8]) -> Result<Vec<NodeId>, Corruption> {
+    Ok(match codec::decode(bytes)? {
+        Body::Leaf(_) => Vec::new(),
+        Body::Branch(branch) => branch.children.iter().flatten().map(|child| child.id()).collect(),
+    })
+}
+
+/// How many entries are below a node, by its bytes: always fewer than below a node that names it.
+///
+/// # Errors
+/// The bytes are no node.
+pub fn entries_below(bytes: &[u8]) -> Result<usize, Corruption> {
+    Ok(match codec::decode(bytes)? {
+        Body::Leaf(items) => items.len(),
+        Body::Branch(branch) => branch.summary().len,
+    })
+}
+
 /// Forgets every node that none of `roots` reaches.
 ///
 /// Nothing is forgotten unless all roots could be marked. Parents go before their children, so that
@@ -139,10 +161,8 @@ pub fn collect_garbage(
 /// Number of entries below a node; a parent always has more than its child. What cannot be decoded goes first.
 fn len_of(id: NodeId, store: &impl NodeStore) -> Result<usize, LoadError> {
     let bytes = store.get(&id).map_err(|source| LoadError::Store { id, source })?;
-    Ok(match bytes.as_deref().map(codec::decode) {
-        Some(Ok(Body::Leaf(items))) => items.len(),
-        Some(Ok(Body::Branch(branch))) => branch.summary().len,
-        Some(Err(_)) => usize::MAX,
+    Ok(match bytes.as_deref().map(entries_below) {
+        Some(below) => below.unwrap_or(usize::MAX),
         None => 0,
     })
 }

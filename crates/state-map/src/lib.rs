@@ -66,7 +66,7 @@ mod store;
 mod walk;
 
 pub use diff::{Change, Differences};
-pub use gc::{Reachable, SweepError, SweepStore, Swept, collect_garbage};
+pub use gc::{Reachable, SweepError, SweepStore, Swept, children, collect_garbage, entries_below};
 pub use map::{Entry, StateMap};
 pub use save::Saved;
 pub use store::{Corruption, LoadError, MemoryStore, NoStore, NodeId, NodeStore, StoreError};

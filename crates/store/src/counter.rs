@@ -69,6 +69,6 @@ pub enum CounterError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The numbers could not be set aside.
-    #[error(transparent)]
+    #[error("store did not take the change")]
     Commit(#[from] CommitError),
 }

@@ -169,6 +169,28 @@ impl Snapshot {
         self.scan(table, range, order, limit).await
     }
 
+    /// Up to `limit` rows of a table, after the row of a key; from the first row on without one.
+    ///
+    /// # Errors
+    /// [`ReadError`], also when a row is damaged.
+    pub async fn scan_after<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        after: Option<&K>,
+        limit: usize,
+    ) -> Result<Vec<(K, V)>, ReadError> {
+        let mut start = after.map(encoded).unwrap_or_default();
+        if after.is_some() {
+            start.push(0);
+        }
+        self.scan(table, ScanRange { start, end: None }, Order::Ascending, limit).await
+    }
+
+    /// Which keys of any table have rows, in the order of `keys`.
+    pub(crate) async fn are_present(&self, table: TableId, keys: &[Bytes]) -> Result<Vec<bool>, ReadError> {
+        Ok(self.engine.get_many(table, keys).await?.iter().map(Option::is_some).collect())
+    }
+
     /// Up to `limit` rows of any table, as bytes, from `start` on.
     pub(crate) async fn scan_bytes(
         &self,

@@ -59,7 +59,7 @@ pub enum ReceiptError {
     #[error(transparent)]
     Room(#[from] Unreadable),
     /// The store cannot write.
-    #[error(transparent)]
+    #[error("store did not take the change")]
     Commit(#[from] CommitError),
 }
 

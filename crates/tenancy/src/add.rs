@@ -204,6 +204,6 @@ pub enum AddError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// The store cannot be written.
-    #[error(transparent)]
+    #[error("store did not take the change")]
     Commit(#[from] CommitError),
 }

@@ -292,7 +292,7 @@ pub enum TenancyError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The store cannot be written.
-    #[error(transparent)]
+    #[error("store did not take the change")]
     Commit(#[from] CommitError),
 }
 

@@ -90,8 +90,14 @@ pub(crate) enum Topic {
         /// The directory of the backup
         directory: PathBuf,
     },
-    /// Read everything, and look whether it is in order
-    Fsck,
+    /// Say how the process is: what its caches take
+    Status,
+    /// Read everything, compute anew what follows from the events, and look whether it is in order
+    Fsck {
+        /// Read the bytes of all media, too
+        #[arg(long)]
+        media: bool,
+    },
 }
 
 /// How to run the server.
@@ -304,7 +310,8 @@ impl Topic {
             Topic::Backup { directory } => {
                 absolute(&directory).map(|directory| Command::Backup { directory })
             }
-            Topic::Fsck => Ok(Command::Fsck {}),
+            Topic::Status => Ok(Command::Status {}),
+            Topic::Fsck { media } => Ok(Command::Fsck { media }),
         }
     }
 }

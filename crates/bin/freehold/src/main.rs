@@ -13,6 +13,7 @@ mod data;
 mod gate;
 mod listen;
 mod log;
+mod memory;
 mod metrics;
 mod neighbours;
 mod objects;
@@ -25,6 +26,7 @@ mod routes;
 mod serve;
 mod stop;
 mod sweeps;
+mod upkeep;
 
 use std::process::ExitCode;
 

@@ -9,8 +9,11 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use freehold_admin_api::MemoryUse;
 use freehold_store::TenantNumber;
 use freehold_tenancy::{Found, Tenancy};
+
+use crate::memory::Memory;
 
 /// Counts what happens. A clone counts together with the original.
 #[derive(Clone, Debug, Default)]
@@ -131,13 +134,14 @@ impl Metrics {
     }
 
     /// Everything, in the text format of Prometheus.
-    pub(crate) fn text(&self, tenancy: &Tenancy) -> String {
+    pub(crate) fn text(&self, tenancy: &Tenancy, memory: &Memory) -> String {
         let mut text = String::new();
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a string does not fail.
         let _ = counts.write(&mut text, tenancy);
         drop(counts);
         let _ = write_process(&mut text, tenancy);
+        let _ = write_memory(&mut text, memory);
         text
     }
 }
@@ -195,12 +199,28 @@ fn write_process(text: &mut String, tenancy: &Tenancy) -> std::fmt::Result {
     Ok(())
 }
 
+fn write_memory(text: &mut String, memory: &Memory) -> std::fmt::Result {
+    let uses = memory.uses();
+    head(text, "freehold_memory_bytes", "gauge", "What each part holds of the memory for caches.")?;
+    for MemoryUse { subsystem, held, .. } in &uses {
+        writeln!(text, "freehold_memory_bytes{{subsystem=\"{subsystem}\"}} {held}")?;
+    }
+    head(text, "freehold_memory_bound_bytes", "gauge", "How much of it each part may hold.")?;
+    for MemoryUse { subsystem, most, .. } in &uses {
+        if let Some(most) = most {
+            writeln!(text, "freehold_memory_bound_bytes{{subsystem=\"{subsystem}\"}} {most}")?;
+        }
+    }
+    head(text, "freehold_memory_budget_bytes", "gauge", "How much memory all caches together may hold.")?;
+    writeln!(text, "freehold_memory_budget_bytes {}", memory.budget)
+}
+
 fn head(text: &mut String, name: &str, kind: &str, about: &str) -> std::fmt::Result {
     writeln!(text, "# HELP {name} {about}\n# TYPE {name} {kind}")
 }
 
 /// Resident memory, where the system tells it.
-fn resident_bytes() -> Option<u64> {
+pub(crate) fn resident_bytes() -> Option<u64> {
     #[expect(clippy::disallowed_methods, reason = "the program looks at itself")]
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

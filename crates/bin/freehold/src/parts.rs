@@ -26,6 +26,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, Rate, RateLimits, StoragePlace};
 use crate::data::Data;
 use crate::gate::InService;
+use crate::memory::{Memory, Shares};
 use crate::metrics::Metrics;
 use crate::neighbours::outbound;
 use crate::objects::objects;
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) reach: Reach,
     pub(crate) outbound: Outbound,
     pub(crate) metrics: Metrics,
+    pub(crate) memory: Memory,
     limits: Limits,
     federation_limits: federation_api::Limits,
     transactions: federation_api::Transactions,
@@ -59,7 +61,8 @@ impl Parts {
     /// Opens what the data directory holds and puts the parts together.
     pub(crate) async fn open(config: &Config, data: &Data) -> Result<Self, Failure> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store = store(config, data).await?;
+        let shares = Shares::of(config.memory.0);
+        let (engine, store) = store(config, data).await?;
         let tenancy = tenancy(config, data, store.clone(), clock.clone()).await?;
         let interner = Interner::new(&store);
         let reach = Reach::open(config, &store, (&tenancy, &clock)).await?;
@@ -70,15 +73,7 @@ impl Parts {
             TenantsAsServers { tenancy: tenancy.clone(), client: reach.client.clone(), rooms: rooms.clone() };
         let encryption = encryption(&store, servers, &clock);
         let outbound = outbound(&reach, (&store, &rooms), &tenancy, &clock).await?;
-        let accounts = Accounts::new(AccountParts {
-            store: store.clone(),
-            interner,
-            clock: clock.clone(),
-            policies: Arc::new(AccountPolicies(tenancy.clone())),
-            device_keys: Arc::new(KeysOfDevices(encryption.clone())),
-            member_events: Arc::new(MemberEventsInRooms { rooms: rooms.clone(), store: store.clone() }),
-            settings: AccountSettings::default(),
-        });
+        let accounts = accounts((&store, interner), &tenancy, (&encryption, &rooms), &shares);
         let news = freehold_sync::Outside {
             accounts: Arc::new(NewsOfAccounts(accounts.clone())),
             devices: Arc::new(NewsOfDevices(encryption.clone())),
@@ -92,8 +87,12 @@ impl Parts {
             (outside.clone(), reach.doctor(&tenancy)),
             clock.clone(),
             (store.clone(), data.path().to_owned()),
+            media.clone(),
         );
-        let (metrics, limits) = (Metrics::default(), limits(&config.rate_limits));
+        let bodies = client_api::Bodies::new(usize::try_from(shares.bodies).unwrap_or(usize::MAX));
+        let memory = memory(config, engine, (&rooms, &accounts), (&bodies, &tenancy));
+        let desk = desk.with_status(Arc::new(memory.clone()));
+        let (metrics, limits) = (Metrics::default(), limits(&config.rate_limits).with_bodies(bodies));
         let in_flight = client_api::InFlight::default();
         Ok(Parts {
             tenancy,
@@ -109,6 +108,7 @@ impl Parts {
             reach,
             outbound,
             metrics,
+            memory,
             limits,
             federation_limits: federation_limits(&config.rate_limits),
             transactions: federation_api::Transactions::new(store, clock.clone()),
@@ -165,6 +165,51 @@ fn federation_limits(limits: &RateLimits) -> federation_api::Limits {
     })
 }
 
+async fn store(config: &Config, data: &Data) -> Result<(Arc<FjallEngine>, Store), Failure> {
+    let engine = Arc::new(engine(config, data)?);
+    let opened = Store::open(engine.clone()).await;
+    Ok((engine, opened.map_err(|error| Failure::of("cannot open the store", error))?))
+}
+
+fn accounts(
+    (store, interner): (&Store, Interner),
+    tenancy: &Tenancy,
+    (encryption, rooms): (&Encryption, &Rooms),
+    shares: &Shares,
+) -> Accounts {
+    Accounts::new(AccountParts {
+        store: store.clone(),
+        interner,
+        clock: Arc::new(SystemClock),
+        policies: Arc::new(AccountPolicies(tenancy.clone())),
+        device_keys: Arc::new(KeysOfDevices(encryption.clone())),
+        member_events: Arc::new(MemberEventsInRooms { rooms: rooms.clone(), store: store.clone() }),
+        settings: account_settings(shares),
+    })
+}
+
+fn memory(
+    config: &Config,
+    engine: Arc<FjallEngine>,
+    (rooms, accounts): (&Rooms, &Accounts),
+    (bodies, tenancy): (&client_api::Bodies, &Tenancy),
+) -> Memory {
+    Memory {
+        budget: config.memory.0,
+        engine,
+        rooms: rooms.clone(),
+        accounts: accounts.clone(),
+        bodies: bodies.clone(),
+        tenancy: tenancy.clone(),
+    }
+}
+
+fn account_settings(shares: &Shares) -> AccountSettings {
+    let mut settings = AccountSettings::default();
+    settings.limits.sessions_in_memory = shares.sessions_max();
+    settings
+}
+
 fn limits(limits: &RateLimits) -> Limits {
     let rate = |rate: Rate| {
         limits.enabled.then_some(client_api::Rate { per_second: rate.per_second, burst: rate.burst })
@@ -176,31 +221,20 @@ fn limits(limits: &RateLimits) -> Limits {
     })
 }
 
-/// With smaller buffers most of the work would be sorting; with larger ones a start after a crash would take long.
-const WRITE_BUFFER_BYTES_MIN: u64 = 1 << 20;
-const WRITE_BUFFER_BYTES_MAX: u64 = 16 << 20;
-/// So many rooms can always be written to without being read anew each time.
-const OPEN_ROOMS_MIN: usize = 64;
-/// What a room that lies open for writing takes, roughly.
-const OPEN_ROOM_BYTES: usize = 32 << 10;
-
 /// The engine in which everything is kept.
 pub(crate) fn engine(config: &Config, data: &Data) -> Result<FjallEngine, Failure> {
-    // A quarter for what was read of files, and a quarter for changes that are not in files yet, of which the engine holds
-    // up to four buffers. Rooms have the third, and what else services remember the last.
-    let write_buffer_bytes = (config.memory.0 / 16).clamp(WRITE_BUFFER_BYTES_MIN, WRITE_BUFFER_BYTES_MAX);
-    let settings = Settings { cache_bytes: config.memory.0 / 4, write_buffer_bytes, ..Settings::default() };
+    let shares = Shares::of(config.memory.0);
+    let settings = Settings {
+        cache_bytes: shares.blocks,
+        write_buffer_bytes: shares.write_buffer(),
+        ..Settings::default()
+    };
     let directory = match &config.storage {
         Some(StoragePlace::Directory(directory)) => directory.clone(),
         None => data.path().join("store"),
     };
     let engine = FjallEngine::open(directory, settings);
     engine.map_err(|error| Failure::of("cannot open the store", error))
-}
-
-async fn store(config: &Config, data: &Data) -> Result<Store, Failure> {
-    let opened = Store::open(Arc::new(engine(config, data)?)).await;
-    opened.map_err(|error| Failure::of("cannot open the store", error))
 }
 
 async fn tenancy(
@@ -249,9 +283,13 @@ fn rooms(
         remote: Arc::new(Remote::new(reach.client.clone(), reach.keyring.clone())),
         clock: clock.clone(),
     };
-    let bytes = usize::try_from(config.memory.0 / 8).unwrap_or(usize::MAX);
-    let open_rooms_max = (bytes / OPEN_ROOM_BYTES).max(OPEN_ROOMS_MIN);
-    let settings = RoomsSettings { cache_bytes: bytes, open_rooms_max, ..RoomsSettings::default() };
+    let shares = Shares::of(config.memory.0);
+    let bytes = |share: u64| usize::try_from(share).unwrap_or(usize::MAX);
+    let settings = RoomsSettings {
+        cache_bytes: bytes(shares.rooms_read),
+        open_rooms_bytes: bytes(shares.open_rooms),
+        ..RoomsSettings::default()
+    };
     Rooms::new(store.clone(), interner.clone(), outside, settings)
 }
 

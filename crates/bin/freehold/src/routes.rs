@@ -85,7 +85,7 @@ async fn health(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
 }
 
 async fn metrics(State(parts): State<Parts>) -> Response {
-    let text = parts.metrics.text(&parts.tenancy);
+    let text = parts.metrics.text(&parts.tenancy, &parts.memory);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

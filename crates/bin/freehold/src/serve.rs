@@ -16,7 +16,7 @@ use crate::listen::{
 };
 use crate::parts::Parts;
 use crate::stop::{Hangups, Stop};
-use crate::{bootstrap, log, neighbours, proofs, routes, sweeps};
+use crate::{bootstrap, log, neighbours, proofs, routes, sweeps, upkeep};
 
 /// Threads that run requests. Password hashes and files have threads of their own.
 const WORKERS: usize = 2;
@@ -69,6 +69,7 @@ async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
     tell_systemd(NotifyState::Ready);
     let mut running = JoinSet::new();
     running.spawn(background(parts.accounts.clone(), stop.clone()));
+    running.spawn(upkeep::run(parts.clone(), stop.clone()));
     running.spawn(proofs::run(parts.tenancy.clone(), parts.outside.clone(), stop.clone()));
     running.spawn(sweeps::run(parts.media.clone(), parts.clock.clone(), stop.clone()));
     running.spawn(neighbours::run(parts.outbound.clone(), parts.ingest.clone(), stop.clone()));

@@ -33,14 +33,13 @@ async fn get_file(
     Body(request): Body<get_content::v3::Request>,
 ) -> Result<Response<HttpBody>, ApiError> {
     let asked = Asked { allow_remote: request.allow_remote, timeout: request.timeout_ms };
-    asked.check(&media, &tenant, (&request.server_name, &request.media_id)).await?;
     let file = File {
         server_name: request.server_name,
         media_id: request.media_id,
         timeout: Duration::ZERO,
         filename: None,
     };
-    download::answer(&media, &tenant, &file, &headers).await
+    asked.file(&media, &tenant, (&file, &headers)).await
 }
 
 async fn get_file_as(
@@ -50,14 +49,13 @@ async fn get_file_as(
     Body(request): Body<get_content_as_filename::v3::Request>,
 ) -> Result<Response<HttpBody>, ApiError> {
     let asked = Asked { allow_remote: request.allow_remote, timeout: request.timeout_ms };
-    asked.check(&media, &tenant, (&request.server_name, &request.media_id)).await?;
     let file = File {
         server_name: request.server_name,
         media_id: request.media_id,
         timeout: Duration::ZERO,
         filename: Some(request.filename),
     };
-    download::answer(&media, &tenant, &file, &headers).await
+    asked.file(&media, &tenant, (&file, &headers)).await
 }
 
 async fn get_thumbnail(
@@ -93,6 +91,17 @@ struct Asked {
 }
 
 impl Asked {
+    /// The file, if the tenant gives it to everybody.
+    async fn file(
+        &self,
+        media: &Media,
+        tenant: &Tenant,
+        (file, headers): (&File, &HeaderMap),
+    ) -> Result<Response<HttpBody>, ApiError> {
+        self.check(media, tenant, (&file.server_name, &file.media_id)).await?;
+        download::answer(media, tenant, file, headers).await
+    }
+
     /// Refuses what the tenant does not give to everybody as if it were not there.
     async fn check(
         &self,

@@ -9,6 +9,7 @@
 mod account_settings;
 mod accounts;
 mod encryption;
+mod faults;
 mod framework;
 mod isolation;
 mod ledger;

@@ -55,6 +55,13 @@ impl Server {
         ground.server(Arc::new(TokenIsUser(ground.clone())), accounts, limits)
     }
 
+    /// A server without rate limits over an engine.
+    pub(crate) fn over(engine: Arc<dyn freehold_store::Engine>) -> Self {
+        let ground = Ground::over(engine);
+        let accounts = ground.accounts(AccountPolicy::default());
+        ground.server(Arc::new(TokenIsUser(ground.clone())), accounts, LimitsSettings::OFF)
+    }
+
     /// A server whose sessions are those of its accounts; both tenants have this policy.
     pub(crate) fn with_accounts(policy: AccountPolicy) -> Self {
         let ground = Ground::new();
@@ -152,9 +159,13 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
+        Ground::over(Arc::new(MemoryEngine::new()))
+    }
+
+    fn over(engine: Arc<dyn freehold_store::Engine>) -> Self {
         // A test that fails shows why the server did.
         let _ = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::ERROR).try_init();
-        let store = now(Store::open(Arc::new(MemoryEngine::new()))).unwrap();
+        let store = now(Store::open(engine)).unwrap();
         Ground { interner: Interner::new(&store), store }
     }
 

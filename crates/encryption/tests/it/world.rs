@@ -7,7 +7,9 @@ use freehold_encryption::{Encryption, KeyOfDevice, KeysUpload, Limits, Servers};
 use freehold_signing::SigningKey;
 use freehold_store::tables::accounts::{DEVICE_NUMBERS, DEVICES, DeviceRow};
 use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
-use freehold_store::tables::rooms::{LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY};
+use freehold_store::tables::rooms::{
+    LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY,
+};
 use freehold_store::{
     Actor, Batch, BoxFuture, CommitError, DeviceNumber, Engine, EngineError, EngineSnapshot, EventNumber,
     MemoryEngine, Order, Position, RoomNumber, Snapshot, Store, Tenant, TenantNumber, UserNumber,
@@ -130,7 +132,12 @@ impl World {
         let place = (room, tenant, user);
         batch.put(&LOCAL_MEMBERS, &place, &membership);
         batch.touch(room);
+        let before = self.snapshot().get(&MEMBERSHIPS, &(user, room)).await.unwrap();
+        if let Some(before) = before {
+            batch.delete(&MEMBER_CHANGES, &(room, before.since, user));
+        }
         batch.at_position(move |since, writes| {
+            writes.put(&MEMBER_CHANGES, &(room, since, user), &());
             let row = MembershipRow {
                 membership,
                 tenant,

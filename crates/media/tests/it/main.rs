@@ -5,6 +5,7 @@
     reason = "a test that cannot go on fails, also outside the functions that are marked as tests"
 )]
 
+mod check;
 mod downloads;
 mod ownership;
 mod thumbnails;

@@ -27,6 +27,7 @@ use ruma_common::{OwnedRoomId, RoomId};
 
 pub use client_event::ClientFormat;
 pub use event::StoredEvent;
+pub(crate) use state::ENTRY_BYTES;
 pub use state::{RoomState, StateChange};
 pub use timeline::Between;
 pub(crate) use visibility::HistoryVisibility;
@@ -113,6 +114,11 @@ impl Caches {
             rooms: Cache::new(bytes_max / 8),
             changed_at: AtomicU64::new(0),
         }
+    }
+
+    /// How many bytes all of them hold.
+    pub(crate) fn bytes(&self) -> usize {
+        self.events.bytes() + self.states.bytes() + self.state_keys.bytes() + self.rooms.bytes()
     }
 
     /// Forgets events that were changed at a position: redacted, or outliers before.

@@ -209,8 +209,9 @@ impl Reader {
             return Ok(RoomState { reader, map });
         }
         let map = self.with_nodes(|nodes| StateMap::open(root, nodes)).await?;
-        // What is read of the map later stays in it: it is taken for ten leaves.
-        self.caches().states.put(root, map.clone(), STATE_BYTES);
+        // What is read of the map later stays in it: all of it may be.
+        let bytes = STATE_BYTES.saturating_add(map.len().saturating_mul(ENTRY_BYTES));
+        self.caches().states.put(root, map.clone(), bytes);
         Ok(RoomState { reader, map })
     }
 
@@ -255,7 +256,10 @@ impl Reader {
     }
 }
 
-const STATE_BYTES: usize = 8 * 1024;
+/// What a state takes beside its entries.
+const STATE_BYTES: usize = 1024;
+/// What an entry of a state takes in memory, with its part of the nodes above it.
+pub(crate) const ENTRY_BYTES: usize = 40;
 
 /// Nodes that were read.
 struct Held(BTreeMap<NodeId, Vec<u8>>);

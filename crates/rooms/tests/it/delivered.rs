@@ -8,6 +8,7 @@ use freehold_rooms::{Delivery, Incoming};
 use freehold_testkit::Rng;
 
 use crate::elsewhere::{Elsewhere, ids};
+use crate::garbage::assert_in_order;
 use crate::hosted::World;
 
 const HOST: [&str; 1] = ["host.example"];
@@ -47,6 +48,7 @@ async fn a_room_is_the_same_in_whatever_order_its_events_come() {
         Rng::new(seed).shuffle(&mut order);
         deliver_all(&world, &elsewhere, &order).await;
         elsewhere.assert_state(&world, &format!("{version}, seed {seed}")).await;
+        assert_in_order(&world.store).await;
     }
 }
 
@@ -90,6 +92,7 @@ async fn holes_are_crossed_with_the_state_that_others_give_and_filled_later() {
             // Everything that is not rejected is where others can be told of it.
             let number = world.number(&elsewhere.room_id).await;
             assert_eq!(world.reader().missing_prev_events(number, 10).await.unwrap(), [], "{about}");
+            assert_in_order(&world.store).await;
         }
     }
     assert!(crossed > 5, "{crossed}");
@@ -142,6 +145,7 @@ async fn history_comes_before_what_is_here_and_changes_nothing() {
         for (id, answer) in shuffled.iter().zip(elsewhere.deliver_past(&world, &shuffled).await) {
             assert!(!matches!(answer, Incoming::Kept(_)), "{id}: {answer:?}");
         }
+        assert_in_order(&world.store).await;
     }
 }
 

@@ -7,10 +7,12 @@
 )]
 
 mod changes;
+mod check;
 mod delivered;
 mod elsewhere;
 mod entering;
 mod for_servers;
+mod garbage;
 mod going_out;
 #[allow(dead_code, reason = "the program that measures uses it too")]
 mod hosted;
@@ -18,6 +20,7 @@ mod hostile;
 mod inviting;
 mod many;
 mod members;
+mod memory;
 mod network;
 mod outside;
 mod policies;

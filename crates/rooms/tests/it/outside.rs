@@ -14,13 +14,13 @@ use crate::hosted::{World, about, entry, message, raw};
 const ALICE: &str = "@alice:one.example";
 const BOB: &str = "@bob:two.example";
 const CAROL: &str = "@carol:three.example";
-const SERVERS: [&str; 3] = ["one.example", "two.example", "three.example"];
+pub(crate) const SERVERS: [&str; 3] = ["one.example", "two.example", "three.example"];
 
 /// The keys that the tenants publish.
-struct Published(BTreeMap<String, VerifyingKey>);
+pub(crate) struct Published(BTreeMap<String, VerifyingKey>);
 
 impl Published {
-    fn of(world: &World) -> Self {
+    pub(crate) fn of(world: &World) -> Self {
         let key_id = KeyId::parse("ed25519:1").unwrap();
         let key = |server: &str| {
             let tenant = world.hosted.tenant(&ServerName::parse(server).unwrap()).unwrap();
@@ -38,7 +38,7 @@ impl KeySource for Published {
 }
 
 /// People of three tenants do all sorts of things in a room.
-async fn lively_room(world: &World, version: &str) -> OwnedRoomId {
+pub(crate) async fn lively_room(world: &World, version: &str) -> OwnedRoomId {
     let (alice, bob, carol) = (world.actor(ALICE).await, world.actor(BOB).await, world.actor(CAROL).await);
     let room = world.public_room(&alice, version).await;
     world.join(&bob, &room).await;
@@ -197,7 +197,7 @@ async fn a_redaction_waits_for_what_it_redacts() {
 }
 
 /// An event of a server that has seen the room up to `after`.
-async fn foreign(
+pub(crate) async fn foreign(
     world: &World,
     after: &freehold_event::Pdu,
     (sender, event_type, state_key): (&str, &str, Option<&str>),

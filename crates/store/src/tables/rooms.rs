@@ -54,6 +54,10 @@ pub const OUTGOING: Table<(TenantNumber, Position, u16), OutgoingRow> = Table::n
 pub const MISSING_PREVS: Table<(RoomNumber, OwnedEventId, EventNumber), ()> =
     Table::new(TableId(27), "missing_prevs");
 
+/// The users of tenants in a room by when their membership last changed: one row for each row of [`LOCAL_MEMBERS`] whose
+/// membership the room's own events gave.
+pub const MEMBER_CHANGES: Table<(RoomNumber, Position, UserNumber), ()> =
+    Table::new(TableId(38), "member_changes");
 /// The rooms that users of a tenant created.
 pub const TENANT_ROOMS: Table<(TenantNumber, RoomNumber), ()> = Table::new(TableId(39), "tenant_rooms");
 /// Invites and knocks of users of tenants in rooms that nobody here is in.

@@ -74,7 +74,8 @@ settings! {
         /// The file with the key under which the tenants' signing keys are sealed; without one, `master.key` in the
         /// data directory, made at the first start.
         master_key: Option<PathBuf> = None, example "\"/run/credentials/freehold.service/master.key\"";
-        /// How much memory all caches together may take. Some hundred people are served well with the default.
+        /// How much memory all caches together may take; `freehold status` says what they do. Some hundred people are served
+        /// well with the default.
         memory: Size = Size(32 << 20), default "\"32 MiB\"";
         /// For how many days a tenant that was removed can come back.
         grace_days: u32 = 30, default "30";

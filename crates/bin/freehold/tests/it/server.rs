@@ -83,9 +83,19 @@ impl Server {
     }
 
     /// Asks it to stop, waits, and says whether it stopped in order.
-    pub(crate) fn stop(mut self) -> bool {
+    pub(crate) fn stop(self) -> bool {
+        self.ask_to_stop();
+        self.wait()
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
         Command::new("kill").arg(pid).status().unwrap();
+    }
+
+    /// Waits until it ends, and says whether it did so in order.
+    pub(crate) fn wait(mut self) -> bool {
         self.child.wait().unwrap().success()
     }
 

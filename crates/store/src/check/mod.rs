@@ -1,8 +1,15 @@
-//! Whether everything in a store can be read, and identifiers and numbers belong to each other one to one.
+//! Whether everything in a store can be read, identifiers and numbers belong to each other one to one, and what rows
+//! refer to is there.
 //!
 //! What rows mean to each other beyond that is checked by those who write them.
 
+mod references;
+mod targets;
+
+pub use references::check_references;
+
 use crate::interner::{Identifier, Numbered};
+use crate::key::Key;
 use crate::number::{EventNumber, RoomNumber, StateKeyNumber, UserNumber};
 use crate::store::{ReadError, Snapshot};
 use crate::table::{AnyTable, RowDamage, TableId};
@@ -41,6 +48,48 @@ pub enum Finding {
     /// The number of an identifier does not lead back to it, or an identifier not back to its number.
     #[error("identifier and number do not belong to each other")]
     NotInjective,
+    /// It refers to a row that is not there.
+    #[error("refers to a row that is not in `{table}`")]
+    Dangling {
+        /// The name of the other table.
+        table: &'static str,
+    },
+    /// It is not under the key under which its content belongs.
+    #[error("{0}")]
+    Misfiled(&'static str),
+}
+
+/// Which room and which event the row of a key is about, as far as the key says it.
+pub fn about(table: &str, key: &[u8]) -> (Option<RoomNumber>, Option<EventNumber>) {
+    const ROOM_FIRST: [&str; 12] = [
+        "rooms",
+        "timeline",
+        "current_state",
+        "local_members",
+        "room_aliases",
+        "state_history",
+        "receipts",
+        "receipt_changes",
+        "room_ids",
+        "room_servers",
+        "missing_prevs",
+        "member_changes",
+    ];
+    const EVENT_FIRST: [&str; 4] = ["events", "event_json", "relations", "event_ids"];
+    let mut rest = key;
+    match table {
+        table if ROOM_FIRST.contains(&table) => (RoomNumber::decode(&mut rest).ok(), None),
+        table if EVENT_FIRST.contains(&table) => (None, EventNumber::decode(&mut rest).ok()),
+        "memberships" => {
+            let user = UserNumber::decode(&mut rest);
+            (user.and_then(|_| RoomNumber::decode(&mut rest)).ok(), None)
+        }
+        "sent" => {
+            let device = crate::number::DeviceNumber::decode(&mut rest);
+            (device.and_then(|_| RoomNumber::decode(&mut rest)).ok(), None)
+        }
+        _ => (None, None),
+    }
 }
 
 impl TableReport {

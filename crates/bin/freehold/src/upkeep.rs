@@ -1,0 +1,146 @@
+//! What is forgotten without anybody asking, a little at a time.
+
+use std::time::Duration;
+
+use freehold_accounts::Accounts;
+use freehold_encryption::{Encryption, TransactionCursor};
+use freehold_rooms::{Rooms, SentCursor};
+use freehold_store::Clock;
+
+use crate::parts::Parts;
+use crate::stop::Stop;
+
+/// How often something is done, and how long the pause between two steps is: each step looks at some hundred rows, so at most a
+/// few milliseconds of each second go to this.
+const ROUND: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(200);
+/// How many steps of each kind are done in a round; what is left is done in the next ones.
+const STEPS: usize = 64;
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// For how long a device may repeat a request that sent an event.
+const SENT_REMEMBERED_MS: i64 = 2 * DAY_MS;
+/// How many redactions wait for what they redact, in all rooms together.
+const WAITING_REDACTIONS_MAX: usize = 10_000;
+/// How often the states of rooms are looked through.
+const STATES_EVERY_MS: i64 = 7 * DAY_MS;
+/// How many nodes of states are remembered while garbage is looked for: 40 bytes each.
+const NODES_MAX: usize = 1_000_000;
+
+/// Forgets what is old until it is time to stop. The first rounds come late, so that no start is slower for it.
+pub(crate) async fn run(parts: Parts, stop: Stop) {
+    let mut upkeep = Upkeep::of(&parts);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(ROUND) => {}
+            () = stop.asked() => return,
+        }
+        tokio::select! {
+            () = upkeep.round() => {}
+            () = stop.asked() => return,
+        }
+    }
+}
+
+struct Upkeep {
+    rooms: Rooms,
+    accounts: Accounts,
+    encryption: Encryption,
+    clock: std::sync::Arc<dyn Clock>,
+    sent: SentCursor,
+    transactions: TransactionCursor,
+    /// When the states of rooms are looked through again, in milliseconds since the Unix epoch.
+    states_due_ts: i64,
+}
+
+impl Upkeep {
+    fn of(parts: &Parts) -> Self {
+        let now_ts = parts.clock.now_ts();
+        Upkeep {
+            rooms: parts.rooms.clone(),
+            accounts: parts.accounts.clone(),
+            encryption: parts.encryption.clone(),
+            clock: parts.clock.clone(),
+            sent: SentCursor::default(),
+            transactions: TransactionCursor::default(),
+            states_due_ts: now_ts + DAY_MS,
+        }
+    }
+
+    /// One round. What fails is logged and tried again in the next one.
+    async fn round(&mut self) {
+        self.sent().await;
+        self.transactions().await;
+        self.waiting_redactions().await;
+        warn("expired tokens", self.accounts.remove_expired_tokens().await);
+        let now_ts = self.clock.now_ts();
+        if self.states_due_ts <= now_ts {
+            self.states_due_ts = now_ts + STATES_EVERY_MS;
+            self.states().await;
+        }
+    }
+
+    async fn sent(&mut self) {
+        let before_ts = self.clock.now_ts() - SENT_REMEMBERED_MS;
+        for _ in 0..STEPS {
+            match self.rooms.forget_sent(before_ts, std::mem::take(&mut self.sent)).await {
+                Ok(Some(next)) => self.sent = next,
+                Ok(None) => return,
+                Err(error) => return warn("transaction ids", Err(error)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn transactions(&mut self) {
+        for _ in 0..STEPS {
+            match self.encryption.forget_transactions(std::mem::take(&mut self.transactions)).await {
+                Ok(Some(next)) => self.transactions = next,
+                Ok(None) => return,
+                Err(error) => return warn("transaction ids of to-device messages", Err(error)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn waiting_redactions(&self) {
+        for _ in 0..STEPS {
+            match self.rooms.forget_waiting_redactions(WAITING_REDACTIONS_MAX).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return warn("redactions that wait", Err(error)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn states(&self) {
+        let begun = self.rooms.state_garbage(NODES_MAX).await;
+        let mut search = match begun {
+            Ok(Some(search)) => search,
+            Ok(None) => return,
+            Err(error) => return warn("states", Err(error)),
+        };
+        loop {
+            match search.step().await {
+                Ok(Some(collected)) => {
+                    return tracing::info!(
+                        live = collected.live,
+                        forgotten = collected.forgotten,
+                        given_up = collected.given_up,
+                        "states that nobody needs were looked for"
+                    );
+                }
+                Ok(None) => {}
+                Err(error) => return warn("states", Err(error)),
+            }
+            tokio::time::sleep(PAUSE / 10).await;
+        }
+    }
+}
+
+fn warn<E: std::error::Error>(what: &str, done: Result<(), E>) {
+    if let Err(error) = done {
+        tracing::warn!(what, %error, "what is old was not forgotten");
+    }
+}

@@ -1,0 +1,10 @@
+//! What no room needs any more, forgotten in steps of bounded size while the server works.
+
+mod sent;
+mod states;
+mod waiting;
+mod writes;
+
+pub use sent::SentCursor;
+pub use states::{CollectedStates, StateGarbage};
+pub(crate) use writes::NodeWrites;
