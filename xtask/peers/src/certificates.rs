@@ -1,4 +1,4 @@
-//! A certificate authority for one run, and certificates for servers on 127.0.0.1.
+//! A certificate authority for one run, and certificates for servers on loopback.
 
 use std::path::{Path, PathBuf};
 
@@ -43,9 +43,9 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// A certificate for a server on 127.0.0.1, with its key, as files named after the server.
-    pub(crate) fn issue(&self, server: &str) -> Result<ServerCertificate> {
-        let (certificate, key) = self.sign()?;
+    /// A certificate for a server at a loopback address, with its key, as files named after the server.
+    pub(crate) fn issue(&self, server: &str, host: &str) -> Result<ServerCertificate> {
+        let (certificate, key) = self.sign(host)?;
         let files = ServerCertificate {
             certificate: self.folder.join(format!("{server}.pem")),
             private_key: self.folder.join(format!("{server}.key")),
@@ -55,11 +55,11 @@ impl Authority {
         Ok(files)
     }
 
-    /// A certificate for a server on 127.0.0.1, with its key, for use in this process.
-    pub(crate) fn sign(&self) -> Result<(rcgen::Certificate, KeyPair)> {
+    /// A certificate for a server at a loopback address, with its key, for use in this process.
+    pub(crate) fn sign(&self, host: &str) -> Result<(rcgen::Certificate, KeyPair)> {
         let mut parameters =
-            CertificateParams::new(vec!["127.0.0.1".to_owned()]).context("parameters of a server")?;
-        parameters.distinguished_name.push(DnType::CommonName, "127.0.0.1");
+            CertificateParams::new(vec![host.to_owned()]).context("parameters of a server")?;
+        parameters.distinguished_name.push(DnType::CommonName, host);
         parameters.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().context("key of a server")?;
         let certificate = parameters.signed_by(&key, &self.issuer).context("certificate of a server")?;

@@ -61,7 +61,7 @@ impl Freehold {
     ) -> Result<Self> {
         let folder = folder.join("freehold");
         std::fs::create_dir_all(&folder).context("folder of our server")?;
-        let tenants = (0..tenants).map(|_| Tenant::prepare()).collect::<Result<Vec<_>>>()?;
+        let tenants = (0..tenants).map(Tenant::prepare).collect::<Result<Vec<_>>>()?;
         std::fs::write(folder.join("freehold.toml"), configuration(&tenants, authority)?)
             .context("write our server's configuration")?;
         std::fs::write(folder.join("tenants.toml"), declared(&tenants)).context("declare our tenants")?;
@@ -146,10 +146,12 @@ impl Drop for Freehold {
 }
 
 impl Tenant {
-    fn prepare() -> Result<Self> {
+    /// Each tenant has a host of its own, as tenants do.
+    fn prepare(number: usize) -> Result<Self> {
         let (client_port, federation_port) = (free_port()?, free_port()?);
-        let link = Link::to_port(federation_port)?;
-        let server_name = format!("127.0.0.1:{}", link.port());
+        let host = format!("127.0.0.{}", number + 2);
+        let link = Link::to_port(&host, federation_port)?;
+        let server_name = format!("{host}:{}", link.port());
         let client_url = format!("http://127.0.0.1:{client_port}");
         Ok(Self { server_name, client_url, client_port, federation_port, link })
     }
@@ -162,7 +164,8 @@ fn configuration(tenants: &[Tenant], authority: &Authority) -> Result<String> {
         authority.file()
     );
     for tenant in tenants {
-        let certificate = authority.issue(&format!("tenant-{}", tenant.federation_port))?;
+        let host = tenant.server_name.split(':').next().unwrap_or_default();
+        let certificate = authority.issue(&format!("tenant-{}", tenant.federation_port), host)?;
         text.push_str(&format!(
             "[[listener]]\naddress = \"127.0.0.1:{}\"\ndefault_tenant = \"{}\"\n\
              [[listener]]\naddress = \"127.0.0.1:{}\"\ndefault_tenant = \"{}\"\n\

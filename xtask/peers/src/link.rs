@@ -25,9 +25,9 @@ struct Wire {
 }
 
 impl Link {
-    /// Listens on a free port of 127.0.0.1 and forwards to a port of the same address.
-    pub(crate) fn to_port(target: u16) -> Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("listen for a link")?;
+    /// Listens on a free port of a loopback address and forwards to a port of 127.0.0.1.
+    pub(crate) fn to_port(host: &str, target: u16) -> Result<Self> {
+        let listener = TcpListener::bind((host, 0)).context("listen for a link")?;
         let port = listener.local_addr().context("address of a link")?.port();
         let wire = Arc::new(Wire::default());
         let accepting = Arc::clone(&wire);
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_cut_link_answers_nothing_until_it_is_healed() {
-        let link = Link::to_port(echo_server()).unwrap();
+        let link = Link::to_port("127.0.0.1", echo_server()).unwrap();
         assert!(answers(&link));
         link.cut();
         assert!(!answers(&link));
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn cutting_ends_connections_that_are_open() {
-        let link = Link::to_port(echo_server()).unwrap();
+        let link = Link::to_port("127.0.0.1", echo_server()).unwrap();
         let mut stream = TcpStream::connect(("127.0.0.1", link.port())).unwrap();
         stream.write_all(b"ping").unwrap();
         stream.read_exact(&mut [0; 4]).unwrap();

@@ -40,7 +40,7 @@ impl Reserved {
 
     /// Answers requests for the key document and acknowledges transactions, for the rest of the process's life.
     pub(crate) fn serve(self, authority: &Authority, key_document: String) -> Result<()> {
-        let (certificate, key) = authority.sign()?;
+        let (certificate, key) = authority.sign("127.0.0.1")?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let configuration = ServerConfig::builder()
             .with_no_client_auth()

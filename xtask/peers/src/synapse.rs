@@ -56,9 +56,9 @@ impl Synapse {
         let folder = setting.folder.join(name);
         std::fs::create_dir_all(&folder).context("folder of a server")?;
         let (client_port, federation_port) = (free_port()?, free_port()?);
-        let link = Link::to_port(federation_port)?;
+        let link = Link::to_port("127.0.0.1", federation_port)?;
         let server_name = format!("127.0.0.1:{}", link.port());
-        let certificate = setting.authority.issue(name)?;
+        let certificate = setting.authority.issue(name, "127.0.0.1")?;
         let addresses =
             [("server_name", json!(server_name)), ("listeners", listeners(client_port, federation_port))];
         let configuration = configuration(addresses, &folder, &certificate, &setting.authority.file());
