@@ -14,6 +14,7 @@ mod commands;
 mod deploy;
 mod doctor;
 mod fsck;
+mod federation;
 mod media;
 mod memory;
 mod policies;

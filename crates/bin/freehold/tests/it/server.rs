@@ -125,6 +125,17 @@ impl Server {
         ))
     }
 
+    pub(crate) fn send(
+        &self,
+        (method, host, path): (&str, &str, &str),
+        (token, body): (&str, &str),
+    ) -> Answer {
+        let length = body.len();
+        self.ask(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))
+    }
+
     fn ask(&self, request: &str) -> Answer {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
