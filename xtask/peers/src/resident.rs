@@ -104,6 +104,11 @@ impl<'a> Resident<'a> {
         Ok(graph)
     }
 
+    /// Joins a room, so that the peer answers.
+    pub(crate) fn enter(&self, room_id: &str, version: &'static RoomVersion) -> Result<()> {
+        self.join(room_id, version, &mut Graph::default())
+    }
+
     /// The ids of the state before an event, as the peer tells it, in order.
     pub(crate) fn state_before(&self, room_id: &str, event_id: &str) -> Result<Vec<String>> {
         let path =

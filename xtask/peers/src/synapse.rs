@@ -153,6 +153,8 @@ fn configuration(
         "form_secret": "for one run",
         "enable_registration": true,
         "enable_registration_without_verification": true,
+        // Each sync shows what is, not what was shown a minute ago.
+        "caches": {"sync_response_cache_duration": "0s"},
         "presence": {"enabled": false},
         "federation": {
             "destination_min_retry_interval": "1s",

@@ -35,6 +35,9 @@ fn late_tenant(ours: &Freehold, theirs: &Synapse, client: &Client) -> Result<()>
     until("the first tenant to read it", || first.sees(&room, &early))?;
     // It finds the room through the Synapse, as any server would.
     second.join(&room, server_of(third.id())?)?;
+    until("the Synapse to know of the second tenant", || {
+        third.membership(&room, second.id()).is_some_and(|membership| membership == "join")
+    })?;
     if second.sees(&room, &early) {
         return Err(Failure::new("the second tenant reads what was said before it came"));
     }
