@@ -13,6 +13,7 @@ use freehold_sync::SyncService;
 use crate::authenticated::Authenticate;
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
+use crate::older_events::OlderEvents;
 use crate::tenant_of_host::TenantsByHost;
 
 /// The services behind the routes. Handlers take single ones of them as `State`.
@@ -32,6 +33,8 @@ pub struct Services {
     pub limits: Limits,
     /// All rooms.
     pub rooms: Rooms,
+    /// What of them is not here.
+    pub older_events: Arc<dyn OlderEvents>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// The content repository.

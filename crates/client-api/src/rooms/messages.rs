@@ -17,26 +17,46 @@ use ruma_common::api::error::ErrorCode;
 use super::view::{Page, View};
 use crate::authenticated::Authenticated;
 use crate::error::ApiError;
+use crate::older_events::OlderEvents;
 use crate::reply::Reply;
 use crate::request::Body;
 
 /// How many events an answer holds at most.
 pub(crate) const LIMIT_MAX: usize = 500;
 
+/// How often older events are fetched for one answer: some of what comes may not be for the user.
+const FETCHES_MAX: usize = 4;
+
 /// `GET /rooms/{roomId}/messages`.
 pub(crate) async fn messages(
     State(rooms): State<Rooms>,
+    State(older): State<Arc<dyn OlderEvents>>,
     user: Authenticated,
     Body(request): Body<Request>,
 ) -> Result<Reply<Response>, ApiError> {
-    let view = View::open(&rooms, &user, request.room_id).await?;
+    let mut view = View::open(&rooms, &user, request.room_id.clone()).await?;
     let from = request.from.as_deref().map(|token| parsed("from", token)).transpose()?;
     let to = request.to.as_deref().map(|token| parsed("to", token)).transpose()?;
     let (order, between) = part(request.dir, (from, to), view.end());
-    let page = match rooms_pass(&request.filter, &view) {
-        true => view.page(between, order, bounded(request.limit), &request.filter).await?,
-        false => Page { events: Vec::new(), last: None, is_end: true },
-    };
+    let mut page = Page { events: Vec::new(), last: None, is_end: true };
+    if rooms_pass(&request.filter, &view) {
+        let limit = bounded(request.limit);
+        page = view.page(between, order, limit, &request.filter).await?;
+        for _ in 0..FETCHES_MAX {
+            let is_short = order == Order::Descending && page.is_end && page.events.len() < limit;
+            if !is_short
+                || !view.has_older_events().await?
+                || !older.fetch(&user.actor.tenant, &request.room_id).await
+            {
+                break;
+            }
+            view = View::open(&rooms, &user, request.room_id.clone()).await?;
+            page = view.page(between, order, limit, &request.filter).await?;
+        }
+        // Who has reached the end of what is here may ask for what could not be had now.
+        page.is_end &=
+            order == Order::Ascending || page.events.is_empty() || !view.has_older_events().await?;
+    }
     let start = from.unwrap_or_else(|| start_of(between, order));
     let mut response = Response::new();
     response.start = start.to_string();

@@ -72,6 +72,11 @@ impl View {
         if view.is_joined() { Ok(view) } else { Err(not_in_room()) }
     }
 
+    /// Whether the room has a history before what is here, of which the user may see some.
+    pub(crate) async fn has_older_events(&self) -> Result<bool, ApiError> {
+        Ok(self.is_joined() && !self.reader.missing_prev_events(self.room, 1).await?.is_empty())
+    }
+
     /// Whether the user is joined now.
     pub(crate) fn is_joined(&self) -> bool {
         self.membership.membership == Membership::Join

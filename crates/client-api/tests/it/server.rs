@@ -181,6 +181,7 @@ impl Ground {
             sync: self.sync(rooms.clone()),
             in_flight: freehold_client_api::InFlight::default(),
             rooms,
+            older_events: Arc::new(freehold_client_api::NoOlderEvents),
             clock: Arc::new(NOW_TS),
         };
         Server { router: router(services) }
