@@ -14,6 +14,7 @@ use crate::authenticated::Authenticate;
 use crate::in_flight::InFlight;
 use crate::limits::Limits;
 use crate::older_events::OlderEvents;
+use crate::other_directories::OtherDirectories;
 use crate::tenant_of_host::TenantsByHost;
 
 /// The services behind the routes. Handlers take single ones of them as `State`.
@@ -35,6 +36,8 @@ pub struct Services {
     pub rooms: Rooms,
     /// What of them is not here.
     pub older_events: Arc<dyn OlderEvents>,
+    /// What other servers list.
+    pub other_directories: Arc<dyn OtherDirectories>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// The content repository.

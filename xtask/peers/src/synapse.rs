@@ -156,6 +156,7 @@ fn configuration(
         // Each sync shows what is, not what was shown a minute ago.
         "caches": {"sync_response_cache_duration": "0s"},
         "presence": {"enabled": false},
+        "allow_public_rooms_over_federation": true,
         "federation": {
             "destination_min_retry_interval": "1s",
             "destination_retry_multiplier": 1,

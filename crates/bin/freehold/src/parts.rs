@@ -17,9 +17,9 @@ use freehold_sync::SyncService;
 use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
-    AccountPolicies, EventsIntoRooms, EventsOfOthers, IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins,
-    KeysOfTenants, MediaPolicies, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, NotaryTenants,
-    ProfilesOfAccounts, TenantsAsServers, ToldServers,
+    AccountPolicies, DirectoriesOfOthers, EventsIntoRooms, EventsOfOthers, IdentitiesOfTenants,
+    KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies, MemberEventsInRooms, NewsOfAccounts,
+    NewsOfDevices, NotaryTenants, ProfilesOfAccounts, TenantsAsServers, ToldServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -129,6 +129,10 @@ impl Parts {
             in_flight: self.in_flight.clone(),
             rooms: self.rooms.clone(),
             older_events: Arc::new(EventsOfOthers(self.ingest.clone())),
+            other_directories: Arc::new(DirectoriesOfOthers {
+                tenancy: self.tenancy.clone(),
+                client: self.reach.client.clone(),
+            }),
             clock: self.clock.clone(),
         })
     }

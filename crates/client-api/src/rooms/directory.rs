@@ -1,5 +1,7 @@
 //! The [published room directory](https://spec.matrix.org/v1.19/client-server-api/#published-room-directory) of a tenant.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use freehold_rooms::{DirectoryFilter, RoomSummary, Rooms, Visibility};
 use freehold_store::Tenant;
@@ -12,9 +14,13 @@ use ruma_common::ServerName;
 use ruma_common::api::error::ErrorCode;
 use ruma_common::directory::{Filter, PublicRoomsChunk, PublicRoomsChunkInit, RoomNetwork, RoomTypeFilter};
 
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
 use super::error::in_room;
 use crate::authenticated::Authenticated;
 use crate::error::ApiError;
+use crate::other_directories::OtherDirectories;
 use crate::reply::Reply;
 use crate::request::Body;
 use crate::tenant_of_host::TenantOfHost;
@@ -43,32 +49,49 @@ macro_rules! response {
     }};
 }
 
-/// `GET /publicRooms`.
+/// Which directory, and which part of it.
+struct Asked<'a> {
+    tenant: &'a Tenant,
+    server: Option<&'a ServerName>,
+    filter: DirectoryFilter,
+    since: Option<&'a str>,
+    limit: Option<UInt>,
+}
+
+/// `GET /publicRooms`. For who is not logged in no other server is asked.
 pub(crate) async fn public_rooms(
     State(rooms): State<Rooms>,
+    State(others): State<Arc<dyn OtherDirectories>>,
     TenantOfHost(tenant): TenantOfHost,
+    user: Result<Authenticated, ApiError>,
     Body(request): Body<get_public_rooms::v3::Request>,
 ) -> Result<Reply<get_public_rooms::v3::Response>, ApiError> {
-    check_server(&tenant, request.server.as_deref())?;
-    let filter = DirectoryFilter::default();
-    let page = page(&rooms, &tenant, &filter, (request.since.as_deref(), request.limit)).await?;
+    let server = request.server.as_deref().filter(|server| *server != tenant.server_name());
+    if server.is_some() {
+        user?;
+    }
+    let (since, limit) = (request.since.as_deref(), request.limit);
+    let asked = Asked { tenant: &tenant, server, filter: DirectoryFilter::default(), since, limit };
+    let page = asked.answer(&rooms, &*others).await?;
     response!(get_public_rooms::v3::Response::new(Vec::new()), page)
 }
 
 /// `POST /publicRooms`.
 pub(crate) async fn public_rooms_filtered(
     State(rooms): State<Rooms>,
+    State(others): State<Arc<dyn OtherDirectories>>,
     user: Authenticated,
     Body(request): Body<get_public_rooms_filtered::v3::Request>,
 ) -> Result<Reply<get_public_rooms_filtered::v3::Response>, ApiError> {
     let tenant = &user.actor.tenant;
-    check_server(tenant, request.server.as_deref())?;
     if let RoomNetwork::ThirdParty(id) = request.room_network {
         let message = format!("`third_party_instance_id`: there is no network `{id}`");
         return Err(ApiError::new(ErrorCode::InvalidParam, message));
     }
-    let filter = wanted(request.filter);
-    let page = page(&rooms, tenant, &filter, (request.since.as_deref(), request.limit)).await?;
+    let server = request.server.as_deref().filter(|server| *server != tenant.server_name());
+    let (since, limit) = (request.since.as_deref(), request.limit);
+    let asked = Asked { tenant, server, filter: wanted(request.filter), since, limit };
+    let page = asked.answer(&rooms, &*others).await?;
     response!(get_public_rooms_filtered::v3::Response::new(), page)
 }
 
@@ -109,15 +132,57 @@ pub(crate) async fn set_visibility(
     }
 }
 
-/// Directories of others are asked for over the federation, also those of neighbours in this process, so that nobody
-/// can tell neighbours from others.
-fn check_server(tenant: &Tenant, server: Option<&ServerName>) -> Result<(), ApiError> {
-    match server {
-        Some(server) if server != tenant.server_name() => {
-            Err(ApiError::new(ErrorCode::ConnectionFailed, format!("`server`: {server} cannot be reached")))
+impl Asked<'_> {
+    async fn answer(&self, rooms: &Rooms, others: &dyn OtherDirectories) -> Result<Page, ApiError> {
+        let part = (self.since, self.limit);
+        let Some(server) = self.server else {
+            return page(rooms, self.tenant, &self.filter, part).await;
+        };
+        if let Some(neighbour) = others.neighbour(self.tenant, server) {
+            return page(rooms, &neighbour, &self.filter, part).await;
         }
-        _ => Ok(()),
+        let unreachable =
+            || ApiError::new(ErrorCode::ConnectionFailed, format!("`server`: {server} cannot be reached"));
+        let answer = others.public_rooms(self.tenant, server, self.body()).await.ok_or_else(unreachable)?;
+        let listed: Listing = serde_json::from_str(&answer).map_err(|_| unreachable())?;
+        Ok(Page {
+            total: listed.total_room_count_estimate.unwrap_or_else(|| count(listed.chunk.len() as u64)),
+            chunk: listed.chunk,
+            next_batch: listed.next_batch,
+            prev_batch: listed.prev_batch,
+        })
     }
+
+    /// The body of the request to another server.
+    fn body(&self) -> String {
+        let mut body = Map::new();
+        if let Some(limit) = self.limit {
+            body.insert("limit".to_owned(), u64::from(limit).min(LIMIT_MAX as u64).into());
+        }
+        if let Some(since) = self.since {
+            body.insert("since".to_owned(), since.into());
+        }
+        let mut filter = Map::new();
+        if let Some(term) = &self.filter.search_term {
+            filter.insert("generic_search_term".to_owned(), term.as_str().into());
+        }
+        if !self.filter.room_types.is_empty() {
+            filter.insert("room_types".to_owned(), self.filter.room_types.clone().into());
+        }
+        if !filter.is_empty() {
+            body.insert("filter".to_owned(), filter.into());
+        }
+        Value::from(body).to_string()
+    }
+}
+
+/// A part of another server's directory.
+#[derive(Deserialize)]
+struct Listing {
+    chunk: Vec<PublicRoomsChunk>,
+    next_batch: Option<String>,
+    prev_batch: Option<String>,
+    total_room_count_estimate: Option<UInt>,
 }
 
 fn wanted(filter: Filter) -> DirectoryFilter {

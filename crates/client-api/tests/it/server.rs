@@ -182,6 +182,7 @@ impl Ground {
             in_flight: freehold_client_api::InFlight::default(),
             rooms,
             older_events: Arc::new(freehold_client_api::NoOlderEvents),
+            other_directories: Arc::new(freehold_client_api::NoOtherDirectories),
             clock: Arc::new(NOW_TS),
         };
         Server { router: router(services) }
