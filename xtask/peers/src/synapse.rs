@@ -157,6 +157,7 @@ fn configuration(
         "caches": {"sync_response_cache_duration": "0s"},
         "presence": {"enabled": false},
         "allow_public_rooms_over_federation": true,
+        "room_list_publication_rules": [{"action": "allow"}],
         "federation": {
             "destination_min_retry_interval": "1s",
             "destination_retry_multiplier": 1,
