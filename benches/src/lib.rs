@@ -9,11 +9,13 @@
 
 mod auth;
 mod canonical;
+pub mod federation;
 mod inbound;
 mod keyring;
 mod measure;
 mod pdus;
 mod resolve;
+pub mod rows;
 mod ruma_event;
 mod state_map;
 mod table;

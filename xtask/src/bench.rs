@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// Only rows whose name contains this text
     #[arg(long)]
     only: Option<String>,
-    /// For `server`: a Python in whose environment Synapse is already installed
+    /// For `server` and `federation`: a Python in whose environment Synapse is already installed
     #[arg(long)]
     python: Option<PathBuf>,
 }
@@ -30,6 +30,8 @@ enum Table {
     Protocol,
     /// The server against Synapse, on the same load over HTTP
     Server,
+    /// Between servers: events that come in and go out, against raw signatures and Synapse
+    Federation,
 }
 
 /// The package of what is run here.
@@ -45,12 +47,13 @@ pub(crate) fn run(options: &Options) -> Outcome {
     match options.table {
         Table::Protocol => protocol(options),
         Table::Server => server(options),
+        Table::Federation => federation(options),
     }
 }
 
 /// What continuous integration runs: every row once, ours alone where a peer is a server.
 pub(crate) fn smoke() -> Outcome {
-    for table in [Table::Protocol, Table::Server] {
+    for table in [Table::Protocol, Table::Server, Table::Federation] {
         run(&Options { table, smoke: true, only: None, python: None })?;
     }
     Ok(())
@@ -93,6 +96,37 @@ fn server(options: &Options) -> Outcome {
         None => eprintln!("without PostgreSQL: {POSTGRES} has no server (Debian: package postgresql)"),
     }
     call(&mut load)
+}
+
+fn federation(options: &Options) -> Outcome {
+    let folder = target_folder().join("bench/federation");
+    let mut federation = program(PROGRAMS, "federation");
+    federation.arg("--folder").arg(&folder);
+    federation.arg("--json").arg(target_folder().join("bench-federation.json"));
+    if let Some(only) = &options.only {
+        federation.args(["--only", only]);
+    }
+    if options.smoke {
+        federation.arg("--smoke");
+        return call(&mut federation);
+    }
+    match beside_synapse(options) {
+        Ok((freehold, peers, python)) => {
+            federation.arg("--freehold").arg(freehold).arg("--peers").arg(peers);
+            federation.arg("--python").arg(python);
+        }
+        Err(reason) => eprintln!("without Synapse: {reason}"),
+    }
+    call(&mut federation)
+}
+
+/// Our server, the program that drives real servers, and a Python with Synapse.
+fn beside_synapse(options: &Options) -> Result<(PathBuf, PathBuf, PathBuf), String> {
+    let python = synapse_python(options)?;
+    let packages = ["--package", "freehold-server", "--package", "freehold-peers"];
+    call(cargo(&["build", "--release", "--locked"]).args(packages))?;
+    let programs = target_folder().join("release");
+    Ok((programs.join("freehold"), programs.join("freehold-peers"), python))
 }
 
 fn synapse_python(options: &Options) -> Result<PathBuf, String> {

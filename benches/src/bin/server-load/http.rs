@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub(crate) use freehold_benches::rows::Outcome;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -11,9 +12,6 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-
-/// What goes wrong, as a sentence.
-pub(crate) type Outcome<T> = Result<T, String>;
 
 /// No request takes longer.
 const REQUEST_SECONDS_MAX: u64 = 90;

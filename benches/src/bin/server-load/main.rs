@@ -17,13 +17,13 @@ mod process;
 mod report;
 mod state;
 mod synapse;
-mod table;
 mod tenants;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use freehold_benches::rows as table;
 
 use crate::conditions::Conditions;
 use crate::http::Outcome;

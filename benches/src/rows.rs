@@ -1,14 +1,17 @@
-//! The table: what was measured, what must be reached, and whether it is.
+//! The table of programs that measure whole servers: what was measured, what must be reached, and whether it is.
 
 use serde_json::{Value, json};
 
-use crate::http::Outcome;
+/// What goes wrong, as a sentence.
+pub type Outcome<T> = Result<T, String>;
 
 /// What must be reached.
 #[derive(Clone, Copy)]
-pub(crate) enum Target {
+pub enum Target {
     /// The figure is at most this much.
     AtMost(f64),
+    /// The figure is at least this much.
+    AtLeast(f64),
     /// The figure is at least this many times as large as the peer's.
     TimesAtLeast(f64),
     /// The figure is at most this many times as large as the peer's.
@@ -19,28 +22,39 @@ pub(crate) enum Target {
 
 /// What a figure is.
 #[derive(Clone, Copy)]
-pub(crate) enum Unit {
+pub enum Unit {
+    /// Bytes, shown in megabytes.
     Bytes,
+    /// Seconds.
     Seconds,
+    /// So many in a second.
     PerSecond,
+    /// A ratio.
     Times,
+    /// A part of a whole, from 0 to 1.
+    Share,
+    /// A number of things.
     Count,
 }
 
 /// A row before its verdict.
-pub(crate) struct Row<'a> {
-    pub(crate) what: &'a str,
-    pub(crate) unit: Unit,
-    pub(crate) ours: Outcome<f64>,
+pub struct Row<'a> {
+    /// What is measured.
+    pub what: &'a str,
+    /// In what it is measured.
+    pub unit: Unit,
+    /// What we reached, or why it could not be measured.
+    pub ours: Outcome<f64>,
     /// Each peer's figure; what counts is the last that there is.
-    pub(crate) peers: Vec<Outcome<f64>>,
-    pub(crate) target: Target,
+    pub peers: Vec<Outcome<f64>>,
+    /// What must be reached.
+    pub target: Target,
     /// What is known of why the target is not reached, if it is not.
-    pub(crate) reason: String,
+    pub reason: String,
 }
 
 /// The rows so far.
-pub(crate) struct Table {
+pub struct Table {
     rows: Vec<Value>,
     lines: Vec<String>,
     peers: Vec<&'static str>,
@@ -48,11 +62,13 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) fn new(peers: Vec<&'static str>, is_smoke: bool) -> Self {
+    /// A table without rows, with a column for each of some peers. With `is_smoke` no verdict is given.
+    pub fn new(peers: Vec<&'static str>, is_smoke: bool) -> Self {
         Table { rows: Vec::new(), lines: Vec::new(), peers, is_smoke }
     }
 
-    pub(crate) fn add(&mut self, row: &Row<'_>) {
+    /// Adds a row with its verdict.
+    pub fn add(&mut self, row: &Row<'_>) {
         let peer = row.peers.iter().rev().find_map(|peer| peer.as_ref().ok().copied());
         let ours = row.ours.as_ref().ok().copied();
         let ratio = ours.zip(peer).map(|(ours, peer)| ours / peer);
@@ -79,8 +95,13 @@ impl Table {
         }));
     }
 
+    /// The row that was added last, as it is printed.
+    pub fn last_line(&self) -> Option<&str> {
+        self.lines.last().map(String::as_str)
+    }
+
     /// The table as it is printed.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut head = vec!["what", "ours"];
         head.extend(&self.peers);
         head.extend(["ours ÷ peer", "target", "verdict"]);
@@ -89,7 +110,7 @@ impl Table {
     }
 
     /// How many rows there are of each verdict.
-    pub(crate) fn summary(&self) -> String {
+    pub fn summary(&self) -> String {
         let count = |word| self.count(word);
         format!(
             "{} rows: {} PASS, {} short of the target, {} failed",
@@ -101,12 +122,13 @@ impl Table {
     }
 
     /// How many verdicts begin with a word.
-    pub(crate) fn count(&self, word: &str) -> usize {
+    pub fn count(&self, word: &str) -> usize {
         let verdicts = self.rows.iter().filter_map(|row| row.get("verdict").and_then(Value::as_str));
         verdicts.filter(|verdict| verdict.starts_with(word)).count()
     }
 
-    pub(crate) fn rows(&self) -> &[Value] {
+    /// The rows as JSON.
+    pub fn rows(&self) -> &[Value] {
         &self.rows
     }
 }
@@ -114,6 +136,7 @@ impl Table {
 fn verdict(row: &Row<'_>, ours: f64, ratio: Option<f64>) -> String {
     let (reached, wanted, is_enough) = match (row.target, ratio) {
         (Target::AtMost(most), _) => (ours, most, ours <= most),
+        (Target::AtLeast(least), _) => (ours, least, ours >= least),
         (Target::TimesAtLeast(least), Some(ratio)) => (ratio, least, ratio >= least),
         (Target::TimesAtMost(most), Some(ratio)) => (ratio, most, ratio <= most),
         (Target::None, _) => return "–".into(),
@@ -129,6 +152,7 @@ fn verdict(row: &Row<'_>, ours: f64, ratio: Option<f64>) -> String {
 fn wanted(row: &Row<'_>) -> String {
     match row.target {
         Target::AtMost(most) => format!("≤ {}", shown(row.unit, most)),
+        Target::AtLeast(least) => format!("≥ {}", shown(row.unit, least)),
         Target::TimesAtLeast(least) => format!("≥ {least} ×"),
         Target::TimesAtMost(most) if most < 1.0 => format!("≤ 1/{:.0}", 1.0 / most),
         Target::TimesAtMost(most) => format!("≤ {most} ×"),
@@ -141,13 +165,14 @@ fn times(ratio: f64) -> String {
 }
 
 /// A figure for people.
-pub(crate) fn shown(unit: Unit, figure: f64) -> String {
+pub fn shown(unit: Unit, figure: f64) -> String {
     match unit {
         Unit::Bytes => format!("{:.2} MB", figure / 1e6),
         Unit::Seconds if figure < 1e-3 => format!("{:.0} µs", figure * 1e6),
         Unit::Seconds => format!("{:.2} ms", figure * 1e3),
         Unit::PerSecond => format!("{figure:.1}/s"),
         Unit::Times => format!("{figure:.3} ×"),
+        Unit::Share => format!("{:.2} %", figure * 100.0),
         Unit::Count => format!("{figure:.0}"),
     }
 }
