@@ -124,6 +124,20 @@ pub enum SoftFailure {
     },
 }
 
+/// Checks 4 and 5 once more, of an event that was checked when it came: what is kept of it is held against what should have come
+/// of them. It opens no door: only [`AuthorizedPdu::check`] makes an event an authorised one.
+///
+/// # Errors
+///
+/// As those of [`AuthorizedPdu::check`].
+pub fn recheck<Id: Clone + PartialEq>(
+    pdu: &Pdu,
+    named: &NamedAuthEvents<'_, Id>,
+    state_before: &impl AuthState,
+) -> Result<(), Refusal> {
+    refusal(pdu, named, state_before).map_or(Ok(()), Err)
+}
+
 fn refusal<Id: Clone + PartialEq>(
     pdu: &Pdu,
     named: &NamedAuthEvents<'_, Id>,

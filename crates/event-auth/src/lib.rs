@@ -113,7 +113,7 @@ mod selection;
 mod state;
 mod third_party_invite;
 
-pub use authorized::{AuthorizedPdu, Refusal, SoftFailure, UnauthorizedPdu};
+pub use authorized::{AuthorizedPdu, Refusal, SoftFailure, UnauthorizedPdu, recheck};
 pub use check::{Content, check, check_read};
 pub use denial::Denial;
 pub use level::{NamedLevel, Power};

@@ -42,6 +42,6 @@ pub use receive::{
     Coming, CreateError, Dropped, Fetch, Numbers, Place, Receipt, ReceiveError, Received, Refused, parse,
     parse_past, verify,
 };
-pub use recompute::state_after_all;
+pub use recompute::{nodes_beside, rechecked, state_after_all};
 pub use room::{Room, StoredRoom};
 pub use shelf::{Needs, Nodes, Shelf, Stop};

@@ -37,6 +37,7 @@ mod read;
 mod receive;
 mod redact;
 mod remote;
+mod repair;
 mod rooms;
 mod send;
 mod servers;
@@ -65,6 +66,7 @@ pub use read::{
 pub use receive::{Delivery, Incoming, Look, PastEvent};
 pub use redact::Redaction;
 pub use remote::{Accepted, AskedTemplate, BadAnswer, JoinAnswer, NotServed, SentInvite, SentMembership};
+pub use repair::{Fetched, RepairNote, RepairPlan};
 pub use rooms::{Outside, Rooms, RoomsMemory, RoomsSettings};
 pub use send::NewEvent;
 pub use upgrade::Upgrade;

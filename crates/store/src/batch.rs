@@ -84,7 +84,7 @@ impl Batch {
         self.expect(table.id, encoded(key), Expected::AbsentOrEqual(value::encoded(row)));
     }
 
-    fn expect(&mut self, table: TableId, key: Bytes, expected: Expected) {
+    pub(crate) fn expect(&mut self, table: TableId, key: Bytes, expected: Expected) {
         self.checks.push(Check { table, key, expected });
     }
 
@@ -141,6 +141,11 @@ impl Batch {
     /// Sets a row of any table, as bytes.
     pub(crate) fn put_bytes(&mut self, table: TableId, key: Bytes, value: Bytes) {
         self.writes.operations.push(Operation::Put { table, key, value });
+    }
+
+    /// Removes a row of any table.
+    pub(crate) fn delete_bytes(&mut self, table: TableId, key: Bytes) {
+        self.writes.operations.push(Operation::Delete { table, key });
     }
 
     /// Adds a call for the moment when the batch is durable and snapshots show it. It is made even if nobody waits for

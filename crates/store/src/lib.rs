@@ -62,6 +62,7 @@ mod memory;
 mod migration;
 mod number;
 mod outgoing;
+mod overlay;
 mod pending;
 mod places;
 mod recent;
@@ -89,6 +90,7 @@ pub use number::{
     DeviceNumber, EventNumber, Position, RoomNumber, StateKeyNumber, TenantNumber, TimelineIndex, UserNumber,
 };
 pub use outgoing::{Outgoing, PutOut};
+pub use overlay::Overlay;
 pub use places::{Place, Places};
 pub use store::{OpenError, ReadError, Snapshot, Store};
 pub use table::{AnyTable, RowDamage, Table, TableId};

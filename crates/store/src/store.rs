@@ -186,6 +186,16 @@ impl Snapshot {
         self.scan(table, ScanRange { start, end: None }, Order::Ascending, limit).await
     }
 
+    /// What the engine shows.
+    pub(crate) fn engine(&self) -> &dyn EngineSnapshot {
+        &*self.engine
+    }
+
+    /// The row of a key of any table, as bytes.
+    pub(crate) async fn bytes_of(&self, table: TableId, key: &Bytes) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.engine.get_many(table, std::slice::from_ref(key)).await?.pop().flatten())
+    }
+
     /// Which keys of any table have rows, in the order of `keys`.
     pub(crate) async fn are_present(&self, table: TableId, keys: &[Bytes]) -> Result<Vec<bool>, ReadError> {
         Ok(self.engine.get_many(table, keys).await?.iter().map(Option::is_some).collect())

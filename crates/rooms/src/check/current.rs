@@ -9,7 +9,7 @@ use super::{Checking, RoomFault};
 
 impl Checking<'_> {
     /// The current state is the resolution of the states after the forward extremities, and the newest of its history.
-    pub(super) async fn current_state(&mut self, room: RoomNumber, row: &RoomRow) -> Result<(), ReadError> {
+    pub(crate) async fn current_state(&mut self, room: RoomNumber, row: &RoomRow) -> Result<(), ReadError> {
         let Some(current) = self.snapshot.get(&CURRENT_STATE, &room).await? else { return Ok(()) };
         match self.computed(&current.forward_extremities, row).await? {
             Computed::State(state) if state.root_id() != NodeId::from_bytes(current.state) => {

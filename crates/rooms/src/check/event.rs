@@ -12,7 +12,7 @@ use crate::write::membership_in;
 
 impl Checking<'_> {
     /// Text, hash, form of signatures, and what the row says of it. Gives how many `prev_events` the text names, if it can be read.
-    pub(super) async fn event(
+    pub(crate) async fn event(
         &mut self,
         (number, event_id): (EventNumber, OwnedEventId),
         row: &EventRow,

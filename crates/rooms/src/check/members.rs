@@ -24,7 +24,7 @@ struct Members {
 
 impl Checking<'_> {
     /// The counts and the rows of members are what the state says.
-    pub(super) async fn members(
+    pub(crate) async fn members(
         &mut self,
         room: RoomNumber,
         current: &CurrentStateRow,

@@ -18,7 +18,7 @@ use freehold_store::{EventNumber, Key, ReadError, RoomNumber, Snapshot, Table, T
 use ruma_common::{OwnedServerName, OwnedUserId};
 
 /// How many rows are read at a time.
-const PAGE: usize = 256;
+pub(crate) const PAGE: usize = 256;
 /// How many findings are listed; the others are counted.
 const LISTED: usize = 1_000;
 
@@ -157,7 +157,7 @@ pub enum RoomFault {
 /// # Errors
 /// [`ReadError`] when the engine fails, or a row cannot be read at all: [`freehold_store::check::check_rows`] names those.
 pub async fn check_rooms(snapshot: &Snapshot) -> Result<RoomsCheck, ReadError> {
-    let mut check = Checking { snapshot, tenants: tenants(snapshot).await?, found: RoomsCheck::default() };
+    let mut check = Checking::of(snapshot).await?;
     let mut rows = Rows::of(&EVENTS);
     while let Some(page) = rows.next(snapshot).await? {
         check.events(&page).await?;
@@ -172,15 +172,28 @@ pub async fn check_rooms(snapshot: &Snapshot) -> Result<RoomsCheck, ReadError> {
 }
 
 /// A check under way.
-struct Checking<'s> {
+pub(crate) struct Checking<'s> {
     snapshot: &'s Snapshot,
     /// The tenants, and which of them are in service.
-    tenants: BTreeMap<OwnedServerName, (TenantNumber, bool)>,
-    found: RoomsCheck,
+    pub(crate) tenants: BTreeMap<OwnedServerName, (TenantNumber, bool)>,
+    pub(crate) found: RoomsCheck,
+}
+
+impl<'s> Checking<'s> {
+    /// A check of what a snapshot shows.
+    pub(crate) async fn of(snapshot: &'s Snapshot) -> Result<Self, ReadError> {
+        Ok(Checking { snapshot, tenants: tenants(snapshot).await?, found: RoomsCheck::default() })
+    }
+
+    /// Takes what was found so far.
+    pub(crate) fn take_findings(&mut self) -> Vec<RoomFinding> {
+        std::mem::take(&mut self.found.findings)
+    }
 }
 
 impl Checking<'_> {
-    async fn events(&mut self, page: &[(EventNumber, EventRow)]) -> Result<(), ReadError> {
+    /// Checks some events.
+    pub(crate) async fn events(&mut self, page: &[(EventNumber, EventRow)]) -> Result<(), ReadError> {
         let numbers: Vec<EventNumber> = page.iter().map(|(number, _)| *number).collect();
         let ids = self.snapshot.get_many(&EVENT_IDS, &numbers).await?;
         for ((number, row), event_id) in page.iter().zip(ids) {
@@ -198,7 +211,7 @@ impl Checking<'_> {
         Ok(())
     }
 
-    async fn room(&mut self, number: RoomNumber, row: &RoomRow) -> Result<(), ReadError> {
+    pub(crate) async fn room(&mut self, number: RoomNumber, row: &RoomRow) -> Result<(), ReadError> {
         self.found.rooms += 1;
         self.current_state(number, row).await?;
         self.timeline(number).await
@@ -232,17 +245,17 @@ async fn tenants(snapshot: &Snapshot) -> Result<BTreeMap<OwnedServerName, (Tenan
 }
 
 /// The rows of a table, a page at a time.
-struct Rows<'t, K, V> {
+pub(crate) struct Rows<'t, K, V> {
     table: &'t Table<K, V>,
     after: Option<K>,
 }
 
 impl<'t, K: Key + Clone, V: Value> Rows<'t, K, V> {
-    fn of(table: &'t Table<K, V>) -> Self {
+    pub(crate) fn of(table: &'t Table<K, V>) -> Self {
         Rows { table, after: None }
     }
 
-    async fn next(&mut self, snapshot: &Snapshot) -> Result<Option<Vec<(K, V)>>, ReadError> {
+    pub(crate) async fn next(&mut self, snapshot: &Snapshot) -> Result<Option<Vec<(K, V)>>, ReadError> {
         let rows = snapshot.scan_after(self.table, self.after.as_ref(), PAGE).await?;
         self.after = rows.last().map(|(key, _)| key.clone());
         Ok((!rows.is_empty()).then_some(rows))

@@ -13,7 +13,7 @@ use crate::ActionError;
 use crate::loaded::fulfil;
 
 /// What came of computing a state.
-pub(super) enum Computed {
+pub(crate) enum Computed {
     /// The state.
     State(StateMap),
     /// It was given by other servers: nothing here says what it must be.
@@ -24,7 +24,7 @@ pub(super) enum Computed {
 
 impl Checking<'_> {
     /// The state before an event is the state after its `prev_events`.
-    pub(super) async fn state_before(
+    pub(crate) async fn state_before(
         &mut self,
         number: EventNumber,
         row: &EventRow,
@@ -52,7 +52,7 @@ impl Checking<'_> {
     }
 
     /// The state after some events together.
-    pub(super) async fn computed(
+    pub(crate) async fn computed(
         &self,
         events: &[EventNumber],
         room: &RoomRow,
@@ -92,7 +92,7 @@ impl Checking<'_> {
     }
 
     /// The entries of a state, or why they cannot be read.
-    pub(super) async fn entries(
+    pub(crate) async fn entries(
         &self,
         root: [u8; NodeId::LEN],
     ) -> Result<Result<Vec<(u64, EventNumber)>, String>, ReadError> {

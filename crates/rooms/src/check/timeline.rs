@@ -9,7 +9,7 @@ use super::{Checking, PAGE, RoomFault};
 impl Checking<'_> {
     /// Each entry is what the row of its event says, what was made here stands after what it follows, and the room knows which
     /// is the last.
-    pub(super) async fn timeline(&mut self, room: RoomNumber) -> Result<(), ReadError> {
+    pub(crate) async fn timeline(&mut self, room: RoomNumber) -> Result<(), ReadError> {
         let mut from = TimelineIndex(i64::MIN);
         let mut last = None;
         loop {

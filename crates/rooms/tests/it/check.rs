@@ -18,7 +18,7 @@ use crate::outside::{Published, SERVERS, foreign, lively_room};
 const BOB: &str = "@bob:two.example";
 
 /// Rooms of several versions, one of them with forks that were resolved.
-async fn world() -> (World, OwnedRoomId) {
+pub(crate) async fn world() -> (World, OwnedRoomId) {
     let world = World::new(&SERVERS).await;
     register_tenants(&world).await;
     for version in ["1", "6", "10"] {
@@ -50,7 +50,7 @@ async fn register_tenants(world: &World) {
 }
 
 /// A room whose history forked, with different states on both sides, and came together again.
-async fn forked_room(world: &World) -> OwnedRoomId {
+pub(crate) async fn forked_room(world: &World) -> OwnedRoomId {
     let (alice, bob) = (world.actor("@alice:one.example").await, world.actor(BOB).await);
     let keys = Published::of(world);
     let room = world.public_room(&alice, "12").await;
@@ -72,7 +72,7 @@ async fn forked_room(world: &World) -> OwnedRoomId {
     room
 }
 
-async fn checked(world: &World) -> RoomsCheck {
+pub(crate) async fn checked(world: &World) -> RoomsCheck {
     check_rooms(&world.store.snapshot().unwrap()).await.unwrap()
 }
 
@@ -97,22 +97,22 @@ async fn rooms_of_all_kinds_are_in_order() {
 }
 
 /// What a mutation changes, and what must be said of it.
-type Mutation = (&'static str, fn(&mut Damage, &Found), fn(&RoomFault) -> bool);
+pub(crate) type Mutation = (&'static str, fn(&mut Damage, &Found), fn(&RoomFault) -> bool);
 
 /// The room that is damaged, and some of its rows.
-struct Found {
-    room: RoomNumber,
-    rows: Vec<(EventNumber, EventRow)>,
-    timeline: Vec<(TimelineIndex, EventNumber)>,
-    bob: freehold_store::UserNumber,
-    roots: Vec<[u8; 20]>,
-    current: freehold_store::tables::rooms::CurrentStateRow,
-    texts: Vec<String>,
-    tenant: freehold_store::TenantNumber,
+pub(crate) struct Found {
+    pub(crate) room: RoomNumber,
+    pub(crate) rows: Vec<(EventNumber, EventRow)>,
+    pub(crate) timeline: Vec<(TimelineIndex, EventNumber)>,
+    pub(crate) bob: freehold_store::UserNumber,
+    pub(crate) roots: Vec<[u8; 20]>,
+    pub(crate) current: freehold_store::tables::rooms::CurrentStateRow,
+    pub(crate) texts: Vec<String>,
+    pub(crate) tenant: freehold_store::TenantNumber,
 }
 
 impl Found {
-    async fn of(world: &World, room_id: &OwnedRoomId) -> Self {
+    pub(crate) async fn of(world: &World, room_id: &OwnedRoomId) -> Self {
         let snapshot = world.store.snapshot().unwrap();
         let room = world.number(room_id).await;
         let all = snapshot.scan_prefix(&EVENTS, &(), Order::Ascending, usize::MAX).await.unwrap();
@@ -135,7 +135,7 @@ impl Found {
     }
 
     /// The last event that was accepted.
-    fn last(&self) -> (EventNumber, EventRow) {
+    pub(crate) fn last(&self) -> (EventNumber, EventRow) {
         let (_, number) = self.timeline[self.timeline.len() - 1];
         self.rows.iter().find(|(one, _)| *one == number).unwrap().clone()
     }
@@ -155,14 +155,14 @@ impl Found {
 type Undo = Box<dyn FnOnce(&mut Batch)>;
 
 /// Changes that can be taken back.
-struct Damage {
-    batch: Batch,
+pub(crate) struct Damage {
+    pub(crate) batch: Batch,
     undo: Vec<Undo>,
     snapshot: freehold_store::Snapshot,
 }
 
 impl Damage {
-    fn put<K: Key + Clone + 'static, V: Value + 'static>(
+    pub(crate) fn put<K: Key + Clone + 'static, V: Value + 'static>(
         &mut self,
         table: &'static Table<K, V>,
         key: K,
@@ -179,7 +179,11 @@ impl Damage {
         }));
     }
 
-    fn event(&mut self, (number, row): (EventNumber, EventRow), change: impl FnOnce(&mut EventRow)) {
+    pub(crate) fn event(
+        &mut self,
+        (number, row): (EventNumber, EventRow),
+        change: impl FnOnce(&mut EventRow),
+    ) {
         let mut row = row;
         change(&mut row);
         self.put(&EVENTS, number, Some(&row));
@@ -192,8 +196,15 @@ impl Damage {
     }
 }
 
+impl Damage {
+    /// Nothing is damaged yet.
+    pub(crate) fn new(world: &World) -> Self {
+        Damage { batch: Batch::new(), undo: Vec::new(), snapshot: world.store.snapshot().unwrap() }
+    }
+}
+
 /// The engine in memory is ready at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match std::pin::pin!(future).poll(&mut context) {
         std::task::Poll::Ready(value) => value,
@@ -201,7 +212,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-const MUTATIONS: &[Mutation] = &[
+pub(crate) const MUTATIONS: &[Mutation] = &[
     (
         "text that is no JSON",
         |damage, found| damage.put(&EVENT_JSON, found.last().0, Some(&"{".to_owned())),

@@ -24,6 +24,7 @@ mod memory;
 mod network;
 mod outside;
 mod policies;
+mod repair;
 mod servers;
 mod talking;
 mod together;
