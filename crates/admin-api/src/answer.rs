@@ -82,6 +82,13 @@ pub enum Answer {
         /// Those that were used, and those that can be.
         invitations: Vec<InvitationFacts>,
     },
+    /// Messages were forgotten.
+    Forgotten {
+        /// How many.
+        messages_forgotten: usize,
+        /// Whether what was forgotten, now and before, is in no file of the store any more.
+        files_erased: bool,
+    },
     /// Tokens or invitations were taken back.
     Removed {
         /// How many.
@@ -197,6 +204,13 @@ impl fmt::Display for Answer {
             }
             Answer::Invitation { invitation } => invitation.fmt(f),
             Answer::Invitations { invitations } => entry::list(f, invitations, "there are no invitations"),
+            Answer::Forgotten { messages_forgotten, files_erased } => {
+                let files = if *files_erased { "no file" } else { "files" };
+                write!(
+                    f,
+                    "{messages_forgotten} messages forgotten; what was forgotten is in {files} of the store"
+                )
+            }
             Answer::Removed { removed } => write!(f, "{removed} removed"),
         }
     }

@@ -183,6 +183,9 @@ pub enum Command {
         #[serde(default)]
         media: bool,
     },
+    /// Takes messages from the store and its files that nobody keeps any longer.
+    #[serde(rename = "forget")]
+    Forget {},
 }
 
 fn page() -> usize {
@@ -227,6 +230,7 @@ impl Command {
             | Command::Doctor { .. }
             | Command::Backup { .. }
             | Command::Status {}
+            | Command::Forget {}
             | Command::Fsck { .. } => None,
         }
     }

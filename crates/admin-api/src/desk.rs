@@ -6,6 +6,7 @@ use std::sync::Arc;
 use freehold_accounts::Accounts;
 use freehold_federation::Doctor;
 use freehold_media::Media;
+use freehold_rooms::Rooms;
 use freehold_store::{Clock, Store, Tenant, TenantNumber};
 use freehold_tenancy::{Change, NewTenant, Outside, Tenancy, TenantState};
 use ruma_common::{OwnedServerName, ServerName};
@@ -32,6 +33,7 @@ pub struct Desk {
     store: Store,
     data: PathBuf,
     media: Media,
+    rooms: Rooms,
     status: Option<Arc<dyn Status>>,
 }
 
@@ -39,16 +41,16 @@ pub struct Desk {
 const LIMIT_MAX: usize = 100_000;
 
 impl Desk {
-    /// A desk over the tenants of a process and their accounts, and the store, data directory and media in which everything
+    /// A desk over the tenants of a process and their accounts, and the store, data directory, media and rooms in which everything
     /// is kept. Proofs of control are looked for `outside`, and other servers by the doctor.
     pub fn new(
         (tenancy, accounts): (Tenancy, Accounts),
         (outside, doctor): (Arc<dyn Outside>, Doctor),
         clock: Arc<dyn Clock>,
         (store, data): (Store, PathBuf),
-        media: Media,
+        (media, rooms): (Media, Rooms),
     ) -> Self {
-        Desk { tenancy, accounts, outside, doctor, clock, store, data, media, status: None }
+        Desk { tenancy, accounts, outside, doctor, clock, store, data, media, rooms, status: None }
     }
 
     /// The same desk, which can also say how the process is.
@@ -116,6 +118,7 @@ impl Desk {
                 Ok(Answer::Status(self.status.as_ref().map(|status| status.status()).unwrap_or_default()))
             }
             Command::Fsck { media } => self.check(media).await,
+            Command::Forget {} => self.forget().await,
         }
     }
 
@@ -128,6 +131,17 @@ impl Desk {
         let depth = if media { Depth::WithMedia } else { Depth::Store };
         let checked = fsck::check(&self.store, &self.media, depth).await;
         checked.map(Answer::Check).map_err(Refusal::internal)
+    }
+
+    /// Goes through all messages at once, where upkeep takes its time.
+    async fn forget(&self) -> Result<Answer, Refusal> {
+        let mut messages_forgotten = 0;
+        let mut round = self.rooms.message_garbage();
+        while let Some(forgotten) = round.step().await.map_err(Refusal::internal)? {
+            messages_forgotten += forgotten;
+        }
+        let files_erased = self.rooms.erase_forgotten().await.map_err(Refusal::internal)?;
+        Ok(Answer::Forgotten { messages_forgotten, files_erased })
     }
 
     async fn tokens(&self) -> Result<Answer, Refusal> {

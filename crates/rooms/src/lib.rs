@@ -52,14 +52,14 @@ pub use create::{CreateRoom, InitialState, Preset, Visibility};
 pub use directory::{DirectoryFilter, RoomSummary};
 pub use error::ActionError;
 pub use for_servers::{MissingEvents, Nearest, NotShown, ServerView, StateAnswer};
-pub use garbage::{CollectedStates, SentCursor, StateGarbage};
+pub use garbage::{CollectedStates, MessageGarbage, SentCursor, StateGarbage};
 pub use limits::BATCH_MAX;
 pub use membership::{Entry, MemberAction};
 pub use outside::{
     AnswerBody, Identities, MakeMembership, Members, NoProfiles, NoRemoteServers, NobodyAsked, OwnStep,
     Profiles, RemoteServers, ResolvedAlias, SendInvite, SendMembership, SigningError, Template, Unanswered,
 };
-pub use policy::RoomPolicy;
+pub use policy::{Retention, RoomPolicy};
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
 };

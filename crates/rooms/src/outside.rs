@@ -5,11 +5,11 @@ use std::error::Error;
 
 use freehold_keyring::Purpose;
 use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, Signer, VerifyingKey, WantedKey};
-use freehold_store::{BoxFuture, Tenant};
+use freehold_store::{BoxFuture, Tenant, TenantNumber};
 use ruma_common::{EventId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value};
 
-use crate::policy::RoomPolicy;
+use crate::policy::{Retention, RoomPolicy};
 
 /// Who is hosted here, on which terms, and signs.
 pub trait Identities: Send + Sync {
@@ -39,6 +39,17 @@ pub trait Identities: Send + Sync {
     /// What a tenant has settled about rooms; where nobody says anything, everything is allowed.
     fn policy<'a>(&'a self, _tenant: &'a Tenant) -> BoxFuture<'a, RoomPolicy> {
         Box::pin(std::future::ready(RoomPolicy::default()))
+    }
+
+    /// For how long a tenant keeps messages, whether it is in service or not; `None` when it has departed, and nobody of it is
+    /// shown anything any more. Whoever cannot say it says that they are kept for ever: what is gone does not come back.
+    fn retention(&self, _tenant: TenantNumber) -> BoxFuture<'_, Option<Retention>> {
+        Box::pin(std::future::ready(Some(Retention::FOREVER)))
+    }
+
+    /// Whether there is a tenant that does not keep messages for ever.
+    fn some_forget(&self) -> bool {
+        false
     }
 
     /// Whether a tenant and a server speak with each other: neither the policy of the one nor, if it is hosted here, that

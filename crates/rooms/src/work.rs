@@ -12,7 +12,7 @@ use freehold_room::{
 };
 use freehold_signing::SignedPdu;
 use freehold_state_map::NodeId;
-use freehold_store::tables::rooms::{CurrentStateRow, EventRow};
+use freehold_store::tables::rooms::{CurrentStateRow, EventRow, FORGOTTEN};
 use freehold_store::{
     Actor, Batch, DeviceNumber, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant,
     TenantNumber, TimelineIndex,
@@ -382,6 +382,8 @@ impl Work {
         let mut changed: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
         let is_redaction = !changed.is_empty();
         changed.extend(&self.beside.settled);
+        // They came anew, and whole.
+        self.beside.settled.iter().for_each(|event| self.batch.delete(&FORGOTTEN, event));
         changed.extend(&self.beside.shown_now);
         if !changed.is_empty() {
             // Also when nobody waits for the answer any more.

@@ -11,7 +11,7 @@ use crate::committer::Committer;
 use crate::journal::{self, Found, Place};
 use crate::settings::{Memory, Settings};
 use crate::snapshot::FjallSnapshot;
-use crate::sorter::Sorter;
+use crate::sorter::{Eraser, Sorter};
 use crate::tree::Tree;
 use crate::writer::{Writer, new_segment};
 
@@ -25,6 +25,7 @@ const FORMAT: &[u8] = b"freehold store 1\n";
 pub struct FjallEngine {
     committer: Committer,
     tree: Arc<Tree>,
+    eraser: Option<Eraser>,
     _lock: File,
 }
 
@@ -47,9 +48,10 @@ impl FjallEngine {
         let sorter = Sorter::start(tree.clone())?;
         tree.seal();
         replayed.into_iter().for_each(|segment| sorter.take(Some(segment)));
+        let eraser = sorter.eraser();
         let mut writer = Writer { folder, settings, tree: tree.clone(), segment, sorter, broken: None };
         let committer = Committer::start(move |batches| writer.commit(batches))?;
-        Ok(FjallEngine { committer, tree, _lock: lock })
+        Ok(FjallEngine { committer, tree, eraser, _lock: lock })
     }
 
     /// How much memory it uses now.
@@ -65,6 +67,19 @@ impl Engine for FjallEngine {
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>> {
         Box::pin(self.committer.commit(batch))
+    }
+
+    /// Everything up to 512 MiB of files is written anew: with more, what was overwritten goes as files are merged.
+    fn erase_overwritten(&self) -> BoxFuture<'_, Result<bool, EngineError>> {
+        Box::pin(async {
+            // What is in memory and in the journal becomes files first.
+            self.tree.ask_to_seal();
+            self.committer.commit(Batch::new()).await.map_err(|error| EngineError(error.to_string()))?;
+            match &self.eraser {
+                Some(eraser) => eraser.erase_overwritten().await,
+                None => Ok(false),
+            }
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! The tree: rows sorted in memory and in files, of every version that somebody still reads.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use freehold_store::{Bytes, EngineError, Operation, Position, TableId};
-use lsm_tree::compaction::Leveled;
+use lsm_tree::compaction::{Leveled, MoveDown};
 use lsm_tree::config::{BlockSizePolicy, CompressionPolicy};
 use lsm_tree::{
     AbstractTree, AnyTree, Cache, CompressionType, Config, DescriptorTable, SequenceNumberCounter,
@@ -18,6 +19,12 @@ const POSITION: &[u8] = b"position";
 /// How large a sorted file is at most, in bytes.
 const FILE_BYTES: u64 = 16 << 20;
 
+/// The level of files below which there is none. The tree always has seven.
+const LAST_LEVEL: u8 = 6;
+
+/// How many bytes of files are written anew at once at most: it takes seconds, in which nothing else is sorted.
+const REWRITTEN_MAX: u64 = 512 << 20;
+
 /// The tree. Only one thread writes; any may read what it showed.
 pub(crate) struct Tree {
     tree: AnyTree,
@@ -26,6 +33,8 @@ pub(crate) struct Tree {
     readers: Mutex<Readers>,
     /// Held while what is shown changes, so that a position and its rows are seen together.
     showing: Mutex<Showing>,
+    /// Whether the table in memory is to be sealed though it is not full.
+    seal_soon: AtomicBool,
 }
 
 /// Whether a group has its sequence number and is not in memory yet.
@@ -60,7 +69,8 @@ impl Tree {
             .map_err(engine_error)?;
         let newest = Arc::new(Shown { tree: tree.clone(), instant: 0, position: Position(0) });
         let readers = Mutex::new(Readers { newest, held: Vec::new() });
-        let opened = Tree { tree, sequence, visible, readers, showing: Mutex::new(Showing::Everything) };
+        let (showing, seal_soon) = (Mutex::new(Showing::Everything), AtomicBool::new(false));
+        let opened = Tree { tree, sequence, visible, readers, showing, seal_soon };
         opened.pass(opened.sorted().unwrap_or(0));
         Ok(opened)
     }
@@ -146,6 +156,16 @@ impl Tree {
         self.tree.l0_run_count()
     }
 
+    /// Has the thread that writes seal the table in memory with the next group, full or not.
+    pub(crate) fn ask_to_seal(&self) {
+        self.seal_soon.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that was asked since this was.
+    pub(crate) fn is_to_be_sealed(&self) -> bool {
+        self.seal_soon.swap(false, Ordering::SeqCst)
+    }
+
     /// Begins a new table in memory; the old one waits to be sorted. Called by the thread that writes.
     pub(crate) fn seal(&self) {
         self.tree.rotate_memtable();
@@ -156,12 +176,39 @@ impl Tree {
         let flushing = self.tree.get_flush_lock();
         self.tree.flush(&flushing, self.unread()).map_err(engine_error)?;
         drop(flushing);
-        // Whoever reads from now on does not hold the table in memory. With a group under way, that comes with it.
+        self.show_anew();
+        Ok(())
+    }
+
+    /// Whoever reads from now on holds nothing that was before. With a group under way, that comes with it.
+    fn show_anew(&self) {
         let showing = lock(&self.showing);
         if *showing == Showing::Everything {
             self.show(self.shown().position);
         }
-        Ok(())
+    }
+
+    /// Writes all files anew without what was overwritten, and removes the old ones. `false` when some of it may still be there:
+    /// somebody reads it, or there is too much.
+    pub(crate) fn erase_overwritten(&self) -> Result<bool, EngineError> {
+        let begun = self.shown().instant;
+        if self.tree.disk_space() > REWRITTEN_MAX || self.readers().oldest() < begun {
+            return Ok(false);
+        }
+        self.tree.major_compact(FILE_BYTES, self.unread()).map_err(engine_error)?;
+        // Files stay as long as there are only newer lists of files than what somebody may read: that makes two more lists.
+        let mut before = begun;
+        for _ in 0..2 {
+            self.show_anew();
+            let now = self.readers().oldest();
+            if now <= before {
+                return Ok(false);
+            }
+            before = now;
+            let same = Arc::new(MoveDown(LAST_LEVEL, LAST_LEVEL));
+            self.tree.compact(same, self.unread()).map_err(engine_error)?;
+        }
+        Ok(true)
     }
 
     /// Merges some files, if that is due.

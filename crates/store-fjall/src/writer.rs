@@ -120,7 +120,8 @@ impl Writer {
     /// the old one grows on.
     fn seal_if_full(&mut self) {
         let full = self.settings.write_buffer_bytes;
-        if self.tree.unsealed_bytes() < full && self.segment.bytes() < full {
+        let is_full = self.tree.unsealed_bytes() >= full || self.segment.bytes() >= full;
+        if !is_full && !self.tree.is_to_be_sealed() {
             return;
         }
         let Ok(next) = new_segment(&self.folder, self.segment.number + 1, &self.settings) else { return };

@@ -134,3 +134,65 @@ fn the_room_of_overwritten_rows_is_used_again() {
     }
     assert_eq!(rows(&*engine.snapshot().unwrap()), 5);
 }
+
+/// Whether any file of a store holds these bytes.
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    let found =
+        |path: PathBuf| fs::read(path).is_ok_and(|text| text.windows(bytes.len()).any(|part| part == bytes));
+    files(folder).into_iter().any(|(path, _)| found(path))
+}
+
+/// Bytes that no compression makes shorter or tears apart.
+fn secret(seed: u64) -> String {
+    let mut state = seed;
+    let letters = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + u8::try_from(state >> 59).unwrap() % 26)
+    });
+    letters.take(24).collect()
+}
+
+fn put(engine: &FjallEngine, user: u64, text: &str) {
+    let mut batch = Batch::new();
+    batch.put(&NAMES, &UserNumber(user), &text.to_owned());
+    wait(engine.commit(batch)).unwrap();
+}
+
+#[test]
+fn what_was_overwritten_is_in_no_file_after_it_was_erased() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path());
+    // In files of several ages, and in the journal.
+    let secrets: Vec<String> = (0..4).map(|place| secret(place + 1)).collect();
+    for (place, text) in (0..).zip(&secrets) {
+        put(&engine, place * 1_000, text);
+        if place < 3 {
+            (0..60).for_each(|user| put(&engine, place * 1_000 + user + 1, &secret(user + 99).repeat(200)));
+        }
+    }
+    for text in &secrets {
+        assert!(holds(folder.path(), text.as_bytes()), "{text}");
+    }
+    put(&engine, 0, "gone");
+    put(&engine, 1_000, "gone");
+    put(&engine, 2_000, "gone");
+    let mut batch = Batch::new();
+    batch.delete(&NAMES, &UserNumber(3_000));
+    wait(engine.commit(batch)).unwrap();
+    let before = rows(&*engine.snapshot().unwrap());
+    let held = engine.snapshot().unwrap();
+    put(&engine, 9_000, "after the snapshot");
+    assert!(!wait(engine.erase_overwritten()).unwrap(), "somebody may still read it");
+    drop(held);
+    assert!(wait(engine.erase_overwritten()).unwrap());
+    for text in &secrets {
+        assert!(!holds(folder.path(), text.as_bytes()), "{text}");
+    }
+    assert_eq!(rows(&*engine.snapshot().unwrap()), before + 1);
+    // Again, with nothing to do; and what is there can be read by the next one.
+    assert!(wait(engine.erase_overwritten()).unwrap());
+    drop(engine);
+    let engine = open(folder.path());
+    assert_eq!(rows(&*engine.snapshot().unwrap()), before + 1);
+    put(&engine, 0, "goes on");
+}

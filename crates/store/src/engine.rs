@@ -30,6 +30,17 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Commits one batch: checks its conditions, gives it a position, makes it durable.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>>;
+
+    /// Takes from the engine's files what was overwritten or deleted before. `false` when some of it may still be there: because
+    /// somebody holds a snapshot that shows it, or because there is too much to rewrite at once.
+    ///
+    /// An engine that keeps nothing of what was overwritten has nothing to do.
+    ///
+    /// # Errors
+    /// The engine's own failure; nothing that is shown was lost.
+    fn erase_overwritten(&self) -> BoxFuture<'_, Result<bool, EngineError>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
 }
 
 /// What was durable at one moment.

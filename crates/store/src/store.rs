@@ -82,6 +82,15 @@ impl Store {
         self.recent.between(since, to)
     }
 
+    /// Takes from the engine's files what was overwritten or deleted before; `false` when some of it may still be there
+    /// ([`Engine::erase_overwritten`]). Whoever asks holds no snapshot.
+    ///
+    /// # Errors
+    /// [`EngineError`]; nothing that is shown was lost.
+    pub async fn erase_overwritten(&self) -> Result<bool, EngineError> {
+        self.engine.erase_overwritten().await
+    }
+
     /// What waits to be sent to other servers.
     pub fn outgoing(&self) -> &Outgoing {
         &self.outgoing

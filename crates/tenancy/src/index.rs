@@ -10,7 +10,7 @@ use ruma_common::ServerName;
 
 use crate::federation::Federation;
 use crate::hostname::Hostname;
-use crate::policy::Policy;
+use crate::policy::{Policy, Retention};
 
 /// What is known of a tenant without reading the store.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) hostnames: Box<[Box<str>]>,
     /// Whether a policy of its own lies in the store.
     pub(crate) has_policy: bool,
+    /// Whether it does not keep everything for ever.
+    pub(crate) forgets: bool,
     /// With which servers it speaks, if not with all: asked for other tenants' requests, too.
     pub(crate) federation: Option<Arc<Federation>>,
     /// When control of the domain was last looked at, in minutes since the Unix epoch.
@@ -36,6 +38,7 @@ impl Entry {
             control: row.control,
             hostnames: row.hostnames.iter().map(|name| name.as_str().into()).collect(),
             has_policy: false,
+            forgets: false,
             federation: None,
             checked_minute: 0,
         }
@@ -86,6 +89,7 @@ impl Index {
     pub(crate) fn set_policy(&mut self, number: TenantNumber, policy: &Policy) {
         if let Some(entry) = self.get_mut(number) {
             entry.has_policy = true;
+            entry.forgets = policy.retention != Retention::default();
             entry.federation = policy.limited_federation().map(Arc::new);
         }
     }

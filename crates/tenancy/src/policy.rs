@@ -96,9 +96,12 @@ pub struct Translation {
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// For how long messages are shown to the tenant's users, from their `origin_server_ts` on, in all rooms and whoever
-    /// sent them. State is shown for ever. Rooms are kept once for everybody who is in them: tenants that keep messages
-    /// longer go on to see them.
+    /// sent them. State is shown for ever. Rooms are kept once for everybody who is in them: a message is taken from the store
+    /// when all tenants with users in the room keep it no longer.
     pub messages_ms: Option<u64>,
+    /// Whether messages of rooms that say of themselves how long their messages are to be kept (`max_lifetime` in
+    /// `m.room.retention`, [MSC1763](https://github.com/matrix-org/matrix-spec-proposals/pull/1763)) are kept no longer than that.
+    pub follow_rooms: bool,
 }
 
 /// What becomes of files.

@@ -111,6 +111,7 @@ impl Tenancy {
         if let Some(known) = index.get(number) {
             entry.tenant = known.tenant.clone();
             entry.has_policy = known.has_policy;
+            entry.forgets = known.forgets;
             entry.federation = known.federation.clone();
             entry.checked_minute = known.checked_minute;
         }

@@ -102,6 +102,11 @@ impl Tenancy {
             .unwrap_or_default()
     }
 
+    /// Whether there is a tenant that does not keep everything for ever, in service or not.
+    pub fn some_forget(&self) -> bool {
+        self.index().after(TenantNumber(0)).any(|entry| entry.forgets && entry.state != TenantState::Departed)
+    }
+
     /// How many tenants there are and were.
     pub fn count(&self) -> usize {
         self.index().len()

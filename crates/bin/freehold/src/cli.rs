@@ -41,7 +41,8 @@ data itself. With --url and --token they act on a server elsewhere.
 Exit codes:
   0  done
   1  refused, or failed; the reason is on the standard error
-  2  the command line or the configuration is wrong";
+  2  the command line or the configuration is wrong
+  3  it was looked, and something is not in order: what `tenant check`, `doctor` or `fsck` found is on the standard output";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topic {
@@ -98,6 +99,8 @@ pub(crate) enum Topic {
         #[arg(long)]
         media: bool,
     },
+    /// Take messages from the store and its files at once that nobody keeps any longer
+    Forget,
 }
 
 /// How to run the server.
@@ -312,6 +315,7 @@ impl Topic {
             }
             Topic::Status => Ok(Command::Status {}),
             Topic::Fsck { media } => Ok(Command::Fsck { media }),
+            Topic::Forget => Ok(Command::Forget {}),
         }
     }
 }
@@ -385,6 +389,14 @@ pub(crate) enum Failure {
         /// What came of it.
         cause: String,
     },
+    /// It was looked, and something is wrong.
+    #[error("{doing}: {what}")]
+    Found {
+        /// What was being done.
+        doing: String,
+        /// What is wrong.
+        what: String,
+    },
 }
 
 impl Failure {
@@ -405,6 +417,7 @@ impl Failure {
         match self {
             Failure::Usage(_) | Failure::Config(_) => ExitCode::from(2),
             Failure::Refused(_) | Failure::Failed { .. } => ExitCode::from(1),
+            Failure::Found { .. } => ExitCode::from(3),
         }
     }
 }
@@ -416,16 +429,17 @@ pub(crate) fn print_answer(answer: &Answer, json: bool) {
     print(&format!("{text}\n"));
 }
 
-/// A check that found something wrong fails, after it has said what it found.
+/// Who looked and found something wrong fails, after saying what was found.
 pub(crate) fn damage(answer: &Answer) -> Result<(), Failure> {
+    let found = |doing: &str, what: String| Err(Failure::Found { doing: doing.to_owned(), what });
     match answer {
-        Answer::Check(report) if report.damaged > 0 => {
-            Err(Failure::Failed { doing: "fsck".to_owned(), cause: format!("{} damaged", report.damaged) })
+        Answer::Check(report) if report.damaged > 0 => found("fsck", format!("{} damaged", report.damaged)),
+        Answer::Diagnosis(diagnosis) if !diagnosis.is_healthy() => {
+            found("doctor", "not everybody reaches everybody".to_owned())
         }
-        Answer::Diagnosis(diagnosis) if !diagnosis.is_healthy() => Err(Failure::Failed {
-            doing: "doctor".to_owned(),
-            cause: "not everybody reaches everybody".to_owned(),
-        }),
+        Answer::Report(report) if !report.is_in_order() => {
+            found("tenant check", format!("{} does not publish what it should", report.server_name))
+        }
         _ => Ok(()),
     }
 }

@@ -87,7 +87,7 @@ impl Parts {
             (outside.clone(), reach.doctor(&tenancy)),
             clock.clone(),
             (store.clone(), data.path().to_owned()),
-            media.clone(),
+            (media.clone(), rooms.clone()),
         );
         let bodies = client_api::Bodies::new(usize::try_from(shares.bodies).unwrap_or(usize::MAX));
         let memory = memory(config, engine, (&rooms, &accounts), (&bodies, &tenancy));

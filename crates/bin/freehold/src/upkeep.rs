@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use freehold_accounts::Accounts;
 use freehold_encryption::{Encryption, TransactionCursor};
-use freehold_rooms::{Rooms, SentCursor};
+use freehold_rooms::{MessageGarbage, Rooms, SentCursor};
 use freehold_store::Clock;
 
 use crate::parts::Parts;
@@ -24,6 +24,8 @@ const SENT_REMEMBERED_MS: i64 = 2 * DAY_MS;
 const WAITING_REDACTIONS_MAX: usize = 10_000;
 /// How often the states of rooms are looked through.
 const STATES_EVERY_MS: i64 = 7 * DAY_MS;
+/// How often what was forgotten is taken from the files of the store, too: they are all written anew for it.
+const ERASED_EVERY_MS: i64 = DAY_MS / 24;
 /// How many nodes of states are remembered while garbage is looked for: 40 bytes each.
 const NODES_MAX: usize = 1_000_000;
 
@@ -49,6 +51,9 @@ struct Upkeep {
     clock: std::sync::Arc<dyn Clock>,
     sent: SentCursor,
     transactions: TransactionCursor,
+    messages: MessageGarbage,
+    /// When files are erased again, if there is anything to erase, in milliseconds since the Unix epoch.
+    erasing_due_ts: i64,
     /// When the states of rooms are looked through again, in milliseconds since the Unix epoch.
     states_due_ts: i64,
 }
@@ -63,6 +68,8 @@ impl Upkeep {
             clock: parts.clock.clone(),
             sent: SentCursor::default(),
             transactions: TransactionCursor::default(),
+            messages: parts.rooms.message_garbage(),
+            erasing_due_ts: now_ts,
             states_due_ts: now_ts + DAY_MS,
         }
     }
@@ -72,6 +79,8 @@ impl Upkeep {
         self.sent().await;
         self.transactions().await;
         self.waiting_redactions().await;
+        self.messages().await;
+        self.erase().await;
         warn("expired tokens", self.accounts.remove_expired_tokens().await);
         let now_ts = self.clock.now_ts();
         if self.states_due_ts <= now_ts {
@@ -100,6 +109,36 @@ impl Upkeep {
                 Err(error) => return warn("transaction ids of to-device messages", Err(error)),
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn messages(&mut self) {
+        self.messages.refresh();
+        for _ in 0..STEPS {
+            match self.messages.step().await {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    self.messages = self.rooms.message_garbage();
+                    return;
+                }
+                Err(error) => return warn("messages", Err(error)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn erase(&mut self) {
+        let now_ts = self.clock.now_ts();
+        if now_ts < self.erasing_due_ts {
+            return;
+        }
+        self.erasing_due_ts = now_ts + ERASED_EVERY_MS;
+        match self.rooms.erase_forgotten().await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::info!("contents of messages that were forgotten are still in files of the store")
+            }
+            Err(error) => warn("files", Err(error)),
         }
     }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use freehold_event::Pdu;
-use freehold_store::tables::rooms::{EVENT_JSON, EVENTS, EventRow, RELATIONS, RelationRow, Standing};
+use freehold_store::tables::rooms::{
+    EVENT_JSON, EVENTS, EventRow, FORGOTTEN, RELATIONS, RelationRow, Standing,
+};
 use freehold_store::{EventNumber, Order, RoomNumber, TimelineIndex};
 use ruma_common::EventId;
 
@@ -20,6 +22,8 @@ pub struct StoredEvent {
     pub row: EventRow,
     /// The event.
     pub pdu: Pdu,
+    /// Whether only what a redaction leaves of it is here, because nobody here keeps it any longer.
+    pub is_forgotten: bool,
 }
 
 impl StoredEvent {
@@ -77,12 +81,20 @@ impl Reader {
         for ((number, row), text) in numbers.iter().zip(rows).zip(texts) {
             let (row, text) = row.zip(text).ok_or_else(missing)?;
             let room = self.room(row.room).await?.ok_or_else(missing)?;
-            let event = Arc::new(StoredEvent { number: *number, pdu: parse(&text, room.version)?, row });
+            let pdu = parse(&text, room.version)?;
+            let is_forgotten = self.is_forgotten(*number, &row, &pdu).await?;
+            let event = Arc::new(StoredEvent { number: *number, pdu, row, is_forgotten });
             let is_current = || self.position().0 >= self.caches().changed_at.load(Ordering::SeqCst);
             self.caches().events.put_if(*number, Arc::clone(&event), event.bytes(), is_current);
             events.push(event);
         }
         Ok(events)
+    }
+
+    /// Whether a message was forgotten. It has no content then, which few have that were not.
+    async fn is_forgotten(&self, number: EventNumber, row: &EventRow, pdu: &Pdu) -> Result<bool, Unreadable> {
+        let may_be = row.state_key.is_none() && row.redacted_by.is_none() && pdu.content() == "{}";
+        Ok(may_be && self.snapshot.get(&FORGOTTEN, &number).await?.is_some())
     }
 
     /// An event of a room by its id; `None` when there is none, or it is of another room, or was not accepted.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use freehold_keyring::Purpose;
 use freehold_rooms::{
     CreateRoom, Entry, Identities, MemberAction, NewEvent, NoProfiles, Outside, Reader, RemoteServers,
-    RoomPolicy, Rooms, RoomsSettings, SigningError, StoredEvent, Viewer,
+    Retention, RoomPolicy, Rooms, RoomsSettings, SigningError, StoredEvent, Viewer,
 };
 use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
 use freehold_store::{
@@ -23,12 +23,18 @@ pub(crate) struct Hosted {
     policies: Mutex<BTreeMap<TenantNumber, RoomPolicy>>,
     /// Pairs of servers that do not speak with each other.
     silent: Mutex<Vec<[String; 2]>>,
+    departed: Mutex<Vec<TenantNumber>>,
 }
 
 impl Hosted {
     /// Has a tenant settle something about rooms.
     pub(crate) fn settle(&self, tenant: &Tenant, policy: RoomPolicy) {
         self.policies.lock().unwrap().insert(tenant.number(), policy);
+    }
+
+    /// Has a tenant depart, as far as retention is concerned.
+    pub(crate) fn depart(&self, tenant: &Tenant) {
+        self.departed.lock().unwrap().push(tenant.number());
     }
 
     /// Has two servers speak with each other no more.
@@ -72,6 +78,16 @@ impl Identities for Hosted {
     fn policy<'a>(&'a self, tenant: &'a Tenant) -> BoxFuture<'a, RoomPolicy> {
         let policy = self.policies.lock().unwrap().get(&tenant.number()).cloned().unwrap_or_default();
         Box::pin(std::future::ready(policy))
+    }
+
+    fn retention(&self, tenant: TenantNumber) -> BoxFuture<'_, Option<Retention>> {
+        let policy = self.policies.lock().unwrap().get(&tenant).cloned().unwrap_or_default();
+        let departed = self.departed.lock().unwrap().contains(&tenant);
+        Box::pin(std::future::ready((!departed).then_some(policy.retention)))
+    }
+
+    fn some_forget(&self) -> bool {
+        self.policies.lock().unwrap().values().any(|policy| policy.retention != Retention::FOREVER)
     }
 
     fn speak(&self, tenant: &Tenant, server: &ServerName) -> bool {
@@ -124,6 +140,7 @@ impl World {
             tenants: tenants.collect(),
             policies: Mutex::default(),
             silent: Mutex::default(),
+            departed: Mutex::default(),
         });
         let store = Store::open(engine).await.unwrap();
         let interner = Interner::new(&store);

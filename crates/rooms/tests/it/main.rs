@@ -12,6 +12,7 @@ mod delivered;
 mod elsewhere;
 mod entering;
 mod for_servers;
+mod forgetting;
 mod garbage;
 mod going_out;
 #[allow(dead_code, reason = "the program that measures uses it too")]

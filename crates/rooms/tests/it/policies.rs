@@ -5,6 +5,7 @@ use freehold_rooms::{ActionError, CreateRoom, DirectoryFilter, RoomPolicy, Upgra
 use ruma_common::RoomAliasId;
 use serde_json::json;
 
+use crate::forgetting::KEEPS_NOTHING;
 use crate::hosted::{World, about, entry};
 
 const ALICE: &str = "@alice:one.example";
@@ -116,7 +117,7 @@ async fn messages_are_shown_for_as_long_as_a_tenant_keeps_them_and_state_for_eve
     world.join(&bob, &room).await;
     world.say(&alice, &room, "hello").await;
     let all = world.timeline(&room).await.len();
-    world.hosted.settle(&bob.tenant, RoomPolicy { messages_ms: Some(0), ..RoomPolicy::default() });
+    world.hosted.settle(&bob.tenant, RoomPolicy { retention: KEEPS_NOTHING, ..RoomPolicy::default() });
     assert_eq!(world.visible_bodies(&alice, &room).await, ["hello"]);
     assert!(world.visible_bodies(&bob, &room).await.is_empty());
     let (events, number) = (world.timeline(&room).await, world.number(&room).await);

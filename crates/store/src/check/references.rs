@@ -112,6 +112,7 @@ fn of_rooms() -> Vec<Referring> {
         Referring::new(&rooms::WAITING_REDACTIONS, |(_, event), (), claims| {
             claims.to(&rooms::EVENTS, event);
         }),
+        Referring::new(&rooms::FORGOTTEN, |event, (), claims| claims.to(&rooms::EVENTS, event)),
     ]
 }
 

@@ -36,6 +36,8 @@ pub const ALL: &[AnyTable] = &[
     rooms::ROOM_SERVERS.any(),
     rooms::OUTGOING.any(),
     rooms::MISSING_PREVS.any(),
+    rooms::FORGOTTEN.any(),
+    rooms::UNERASED.any(),
     rooms::MEMBER_CHANGES.any(),
     rooms::TENANT_ROOMS.any(),
     rooms::PENDING.any(),

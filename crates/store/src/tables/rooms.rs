@@ -54,6 +54,11 @@ pub const OUTGOING: Table<(TenantNumber, Position, u16), OutgoingRow> = Table::n
 pub const MISSING_PREVS: Table<(RoomNumber, OwnedEventId, EventNumber), ()> =
     Table::new(TableId(27), "missing_prevs");
 
+/// Messages of which only what a redaction leaves is here, because nobody here keeps them any longer.
+pub const FORGOTTEN: Table<EventNumber, ()> = Table::new(TableId(28), "forgotten");
+/// When messages were last forgotten, in milliseconds since the Unix epoch, if their contents may still lie in files of the engine.
+pub const UNERASED: Table<(), i64> = Table::new(TableId(29), "unerased");
+
 /// The users of tenants in a room by when their membership last changed: one row for each row of [`LOCAL_MEMBERS`] whose
 /// membership the room's own events gave.
 pub const MEMBER_CHANGES: Table<(RoomNumber, Position, UserNumber), ()> =

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use freehold_store::tables::tenancy::Control;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +18,8 @@ pub const CHALLENGE_LABEL: &str = "_freehold-challenge";
 pub struct Report {
     /// The tenant's name.
     pub server_name: String,
+    /// Why control of its domain is believed.
+    pub control: Control,
     /// By what control is proved, if it is.
     pub proved_by: Option<String>,
     /// Whether other servers find their way here.
@@ -25,6 +28,15 @@ pub struct Report {
     pub reached_by_clients: bool,
     /// What was looked at.
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether the domain publishes everything that it should. One for which the operator vouches, and one that is for trying
+    /// out, need publish nothing.
+    pub fn is_in_order(&self) -> bool {
+        let is_seen = self.proved_by.is_some() && self.reached_by_servers && self.reached_by_clients;
+        is_seen || self.control != Control::Proved
+    }
 }
 
 /// Something that was looked at.
@@ -75,6 +87,7 @@ pub async fn examine(facts: &TenantFacts, base: Option<&BaseDomain>, outside: &d
     let proved = findings.iter().find(|finding| finding.verdict == Verdict::Proves);
     Report {
         server_name: facts.tenant.server_name().to_string(),
+        control: facts.row.control,
         proved_by: proved.map(|finding| finding.record.clone()),
         reached_by_servers,
         reached_by_clients,

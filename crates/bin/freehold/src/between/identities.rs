@@ -2,9 +2,9 @@
 
 use freehold_event::RoomVersion;
 use freehold_keyring::{KeyPhase, Purpose};
-use freehold_rooms::{Identities, RoomPolicy, SigningError};
+use freehold_rooms::{Identities, Retention, RoomPolicy, SigningError};
 use freehold_signing::{KeyId, KeyValidity, Signer, VerifyingKey};
-use freehold_store::{BoxFuture, Tenant};
+use freehold_store::{BoxFuture, Tenant, TenantNumber};
 use freehold_tenancy::{Policy, Tenancy, TenantState};
 use ruma_common::ServerName;
 
@@ -13,6 +13,9 @@ pub(crate) struct IdentitiesOfTenants(pub(crate) Tenancy);
 
 /// For how long a key of a tenant of this process may be relied on after it was looked up.
 const KEY_LIFETIME_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// What is shown to users of a tenant of which nobody knows what it has settled.
+const NOTHING_IS_SHOWN: Retention = Retention { messages_ms: Some(0), follows_rooms: true };
 
 impl Identities for IdentitiesOfTenants {
     fn tenant(&self, server_name: &ServerName) -> Option<Tenant> {
@@ -61,10 +64,27 @@ impl Identities for IdentitiesOfTenants {
                 Err(error) => {
                     tracing::error!(%error, tenant = %tenant.server_name(), "policy cannot be read");
                     // Nothing is allowed or shown that a policy might forbid.
-                    RoomPolicy { may_create: false, messages_ms: Some(0), ..RoomPolicy::default() }
+                    RoomPolicy { may_create: false, retention: NOTHING_IS_SHOWN, ..RoomPolicy::default() }
                 }
             }
         })
+    }
+
+    fn retention(&self, tenant: TenantNumber) -> BoxFuture<'_, Option<Retention>> {
+        Box::pin(async move {
+            let tenant = self.0.by_number(tenant)?.tenant;
+            match self.0.policy(&tenant).await {
+                Ok(policy) => Some(retention(&policy)),
+                Err(error) => {
+                    tracing::error!(%error, tenant = %tenant.server_name(), "policy cannot be read");
+                    Some(Retention::FOREVER)
+                }
+            }
+        })
+    }
+
+    fn some_forget(&self) -> bool {
+        self.0.some_forget()
     }
 
     fn speak(&self, tenant: &Tenant, server: &ServerName) -> bool {
@@ -80,6 +100,11 @@ fn room_policy(policy: &Policy) -> RoomPolicy {
         has_directory: wants("directory"),
         rooms_max: policy.quotas.rooms,
         default_version: policy.default_room_version.as_ref().and_then(|id| RoomVersion::find(id.as_str())),
-        messages_ms: policy.retention.messages_ms,
+        retention: retention(policy),
     }
+}
+
+fn retention(policy: &Policy) -> Retention {
+    let freehold_tenancy::Retention { messages_ms, follow_rooms } = policy.retention;
+    Retention { messages_ms, follows_rooms: follow_rooms }
 }

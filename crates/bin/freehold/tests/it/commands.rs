@@ -18,6 +18,7 @@ fn session(folder: &Path) -> Vec<String> {
         &["--json", "tenant", "show", "example.org"],
         &["tenant", "records", "example.org"],
         &["tenant", "vouch", "example.org"],
+        &["forget"],
         &["tenant", "suspend", "example.org"],
         &["tenant", "suspend", "example.org"],
         &["tenant", "policy", "example.org", "--set", "{\"quotas\": {\"users\": 3}}"],
@@ -193,4 +194,22 @@ fn a_damaged_backup_is_not_restored() {
     let output = run(new.path(), &["restore", backup.to_str().unwrap()]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("damaged"), "{output:?}");
+}
+
+#[test]
+fn scripts_learn_from_the_exit_code_whether_a_domain_is_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nothing is below `.invalid`, whoever is asked.
+    printed(folder.path(), &["tenant", "add", "freehold.invalid", "--hostname", "m.freehold.invalid"]);
+    let check = |server_name: &str| {
+        let output = run(folder.path(), &["--json", "tenant", "check", server_name]);
+        let seen = serde_json::from_slice::<Value>(&output.stdout).unwrap_or_default();
+        (output.status.code(), seen["proved_by"].clone(), seen["control"].clone())
+    };
+    assert_eq!(check("freehold.invalid"), (Some(3), Value::Null, "proved".into()));
+    printed(folder.path(), &["tenant", "vouch", "freehold.invalid"]);
+    assert_eq!(check("freehold.invalid"), (Some(0), Value::Null, "vouched".into()));
+    assert_eq!(check("nobody.invalid"), (Some(1), Value::Null, Value::Null));
+    let said = String::from_utf8(run(folder.path(), &["tenant", "--help"]).stdout).unwrap();
+    assert!(said.contains("check"), "{said}");
 }

@@ -44,7 +44,7 @@ fn damage_is_named_with_room_event_and_table() {
     let blobs = walk(&folder.path().join("freehold-data/media/blobs"));
     std::fs::write(&blobs[0], "bytez").unwrap();
     let (code, report) = fsck(folder.path());
-    assert_eq!(code, Some(1), "{report}");
+    assert_eq!(code, Some(3), "{report}");
     let findings = report["findings"].as_array().unwrap();
     let of = |table: &str| findings.iter().find(|finding| finding["table"] == table).unwrap();
     assert_eq!(of("event_json")["room"], room);

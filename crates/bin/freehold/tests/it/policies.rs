@@ -140,6 +140,53 @@ fn a_tenant_shows_messages_for_as_long_as_it_keeps_them() {
     assert!(server.stop());
 }
 
+/// Whether any file below a folder holds these bytes.
+fn holds(folder: &Path, bytes: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
+        true => holds(&path, bytes),
+        false => std::fs::read(&path).is_ok_and(|text| text.windows(bytes.len()).any(|part| part == bytes)),
+    })
+}
+
+#[test]
+fn what_nobody_keeps_any_longer_is_on_the_disk_no_more() {
+    const SECRET: &str = "kq3vzx81mwp7tyd0hb";
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (alice, bob) = (User::register(&server, ALICES, "alice"), User::register(&server, BOBS, "bob"));
+    let room = alice.create(&server, &json!({ "preset": "public_chat" }));
+    let join = format!("join/{room}?server_name={ALICES}");
+    assert_eq!(bob.post(&server, &join, &json!({})).status, 200);
+    let content = json!({ "msgtype": "m.text", "body": SECRET }).to_string();
+    let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/1");
+    assert_eq!(server.put(ALICES, &path, (&alice.token, &content)).status, 200);
+    let forget =
+        || -> Value { serde_json::from_str(&printed(folder.path(), &["--json", "forget"])).unwrap() };
+    let short = json!({ "retention": { "messages_ms": 1 } });
+    settle(folder.path(), ALICES, &short);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(forget(), json!({ "messages_forgotten": 0, "files_erased": true }), "Bob's tenant keeps it");
+    assert!(holds(folder.path(), SECRET.as_bytes()));
+    assert_eq!(bob.heard(&server, &room), [SECRET]);
+    settle(folder.path(), BOBS, &short);
+    std::thread::sleep(std::time::Duration::from_millis(5));
+    assert_eq!(forget(), json!({ "messages_forgotten": 1, "files_erased": true }));
+    assert!(!holds(folder.path(), SECRET.as_bytes()));
+    // On a server that does not run, too; and everything is in order afterwards.
+    alice.say(&server, &room, "later");
+    assert!(server.stop());
+    assert_eq!(forget(), json!({ "messages_forgotten": 1, "files_erased": true }));
+    printed(folder.path(), &["fsck"]);
+    let server = Server::start(folder.path(), &[]);
+    for tenant in [ALICES, BOBS] {
+        settle(folder.path(), tenant, &json!({ "retention": null }));
+    }
+    assert!(bob.heard(&server, &room).is_empty(), "what is gone does not come back");
+    bob.say(&server, &room, "anew");
+    assert_eq!(alice.heard(&server, &room), ["anew"]);
+    assert!(server.stop());
+}
+
 #[test]
 fn a_tenant_sends_as_many_requests_as_it_may() {
     let folder = tempfile::tempdir().unwrap();
