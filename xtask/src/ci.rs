@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("fuzz smoke", || fuzz::smoke().map(passed)),
     ("bench smoke", || bench::smoke().map(passed)),
     ("real servers", real_servers),
+    ("real neighbours", real_neighbours),
     ("real clients", real_clients),
 ];
 
@@ -144,6 +145,13 @@ fn browser() -> Result<Verdict, String> {
 fn real_servers() -> Result<Verdict, String> {
     match peers::availability() {
         Ok(()) => peers::run(&peers::Peer::Synapse(peers::SynapseOptions::default())).map(passed),
+        Err(reason) => Ok(Verdict::Skipped(reason)),
+    }
+}
+
+fn real_neighbours() -> Result<Verdict, String> {
+    match peers::availability() {
+        Ok(()) => peers::run(&peers::Peer::Federation(peers::FederationOptions::smoke())).map(passed),
         Err(reason) => Ok(Verdict::Skipped(reason)),
     }
 }

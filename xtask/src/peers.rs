@@ -31,12 +31,26 @@ pub(crate) struct SynapseOptions {
 /// What our server and a Synapse do together.
 #[derive(clap::Args)]
 pub(crate) struct FederationOptions {
-    /// Room versions, comma separated (default: 6, 10, 11 and 12)
+    /// Room versions, comma separated (default: 6 to 12)
     #[arg(long, value_delimiter = ',')]
     versions: Vec<String>,
     /// How many events a server that comes late pages through
     #[arg(long, default_value_t = 1000)]
     history: usize,
+    /// After how many seconds no further step begins
+    #[arg(long, default_value_t = 1800)]
+    seconds: u64,
+}
+
+impl FederationOptions {
+    /// What is looked at with every change, in a few minutes.
+    pub(crate) fn smoke() -> Self {
+        FederationOptions {
+            versions: ["10", "11", "12"].map(str::to_owned).into(),
+            history: 300,
+            seconds: 210,
+        }
+    }
 }
 
 const SYNAPSE: &str = "matrix-synapse==1.163.2";
@@ -88,11 +102,16 @@ fn synapse(options: &SynapseOptions) -> Outcome {
 
 fn federation(options: &FederationOptions) -> Outcome {
     call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-server"]))?;
-    let named = ["6", "10", "11", "12"].map(str::to_owned);
+    let named = ["6", "7", "8", "9", "10", "11", "12"].map(str::to_owned);
     let versions = if options.versions.is_empty() { &named } else { options.versions.as_slice() };
     let mut command = peers("peers/federation", versions);
     command.arg("federation").arg("--freehold").arg(target_folder().join("release/freehold"));
     command.arg("--history").arg(options.history.to_string());
+    command.arg("--seconds").arg(options.seconds.to_string());
+    match clients::availability() {
+        Ok(()) => drop(command.arg("--clients").arg(clients::folder())),
+        Err(reason) => println!("nobody talks encrypted: {reason}"),
+    }
     call(&mut command)
 }
 

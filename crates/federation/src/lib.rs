@@ -5,6 +5,7 @@
 //! - [`Health`] knows which servers do not answer, and leaves them in peace.
 //! - [`Outbound`] sends what other servers are to have: a queue for each tenant and server.
 //! - [`Remote`] asks what rooms want to know of other servers.
+//! - [`MediaOfServers`] fetches files.
 //! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
 //! - [`Doctor`] says why a server cannot be reached, and why tenants cannot be.
 //! - [`Ingest`] takes the events that others bring, and asks for what is missing.
@@ -31,6 +32,7 @@ mod health;
 mod ingest;
 mod keys;
 pub mod limits;
+mod media;
 mod outbound;
 mod randomness;
 mod remote;
@@ -50,6 +52,7 @@ pub use ingest::{
     TakeError, Taken, TakenEvents, WholeState,
 };
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
+pub use media::{FileBody, FileError, FileForm, FileRequest, MediaOfServers, MultipartError, RemoteFile};
 pub use outbound::{Outbound, OutboundParts, OutboundReport, TenantsByNumber, ToldReceipt};
 pub use randomness::{Randomness, SystemRandomness};
 pub use remote::Remote;

@@ -106,6 +106,21 @@ pub const REFUSED_WAIT_MIN_MS: i64 = 10_000;
 /// The longest wait after a server has refused a transaction.
 pub const REFUSED_WAIT_MAX_MS: i64 = HOUR_MS;
 
+/// How long a file of another server may take once it comes.
+pub const MEDIA_TIME_MS: u64 = 5 * 60_000;
+/// How long the answer to a question for a file may take, beyond the time for which the server waits for an upload.
+pub const MEDIA_ANSWER_TIME_MS: u64 = 30_000;
+/// How many bytes there may be before the first of several parts of a body.
+pub const PREAMBLE_BYTES_MAX: usize = 4 * 1024;
+/// How many bytes the headers of a part may have.
+pub const PART_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How many blanks may follow a boundary.
+pub const PART_PADDING_BYTES_MAX: usize = 128;
+/// How many bytes the description of a file may have.
+pub const MEDIA_DESCRIPTION_BYTES_MAX: usize = 64 * 1024;
+/// How many redirections are followed to where a file lies.
+pub const MEDIA_REDIRECTIONS_MAX: usize = 3;
+
 const MINUTE_MS: i64 = 60 * 1000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 

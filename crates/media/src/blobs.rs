@@ -11,6 +11,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use ruma_common::ServerName;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -39,6 +40,7 @@ pub(crate) struct Blobs {
 pub(crate) const ARRIVALS: &str = "arrivals";
 pub(crate) const BLOBS: &str = "blobs";
 const THUMBNAILS: &str = "thumbnails";
+const OTHERS_THUMBNAILS: &str = "thumbnails-of-others";
 
 impl Blobs {
     pub(crate) fn new(objects: Arc<dyn ObjectStore>, part_bytes: usize) -> Self {
@@ -156,14 +158,9 @@ impl Blobs {
         Ok(())
     }
 
-    /// Removes what was made of a file.
-    pub(crate) async fn remove_thumbnails(
-        &self,
-        tenant: TenantNumber,
-        media_id: &MediaId,
-    ) -> Result<(), Failure> {
-        let below = thumbnails_of(tenant, media_id);
-        let found: Vec<_> = self.objects.list(Some(&below)).try_collect().await?;
+    /// Removes everything in a folder: what was made of a file.
+    pub(crate) async fn remove_below(&self, folder: &Path) -> Result<(), Failure> {
+        let found: Vec<_> = self.objects.list(Some(folder)).try_collect().await?;
         for thumbnail in found {
             self.objects.delete(&thumbnail.location).await?;
         }
@@ -195,6 +192,15 @@ pub(crate) fn hash_at(place: &Path) -> Option<BlobHash> {
 
 pub(crate) fn thumbnails_of(tenant: TenantNumber, media_id: &MediaId) -> Path {
     Path::from_iter([THUMBNAILS, &tenant.to_string(), media_id.as_str()])
+}
+
+/// In a folder of their own: the name of a server may look like a media id.
+pub(crate) fn thumbnails_of_others(
+    tenant: TenantNumber,
+    server_name: &ServerName,
+    media_id: &MediaId,
+) -> Path {
+    Path::from_iter([OTHERS_THUMBNAILS, &tenant.to_string(), server_name.as_str(), media_id.as_str()])
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use freehold_store::tables::media::{BLOBS, BlobHash, BlobRow, MEDIA, MEDIA_USE, MediaContent, MediaUseRow};
+use freehold_store::tables::media::{
+    BLOBS, BlobHash, BlobRow, MEDIA, MEDIA_USE, MediaContent, MediaUseRow, OTHERS_MEDIA, OTHERS_MEDIA_SUM,
+};
 use freehold_store::{ReadError, Snapshot, TenantNumber, UserNumber};
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
@@ -76,6 +78,16 @@ pub enum MediaFault {
         /// How many there are.
         counted: u64,
     },
+    /// What a tenant keeps of other servers is counted wrong.
+    #[error("tenant {tenant}: row says {said:?} of other servers, there is {counted:?}")]
+    OthersSum {
+        /// The tenant.
+        tenant: TenantNumber,
+        /// What the row says.
+        said: MediaUseRow,
+        /// What there is.
+        counted: MediaUseRow,
+    },
     /// What somebody has is counted wrong.
     #[error("tenant {tenant}, user {user:?}: row says {said:?}, there is {counted:?}")]
     Use {
@@ -104,6 +116,7 @@ impl MediaCheck {
 struct Counted {
     references: BTreeMap<BlobHash, u64>,
     uses: BTreeMap<(TenantNumber, Option<UserNumber>), MediaUseRow>,
+    of_others: BTreeMap<TenantNumber, MediaUseRow>,
 }
 
 impl Media {
@@ -114,6 +127,7 @@ impl Media {
     pub async fn check(&self, snapshot: &Snapshot) -> Result<MediaCheck, Failure> {
         let mut check = MediaCheck::default();
         let mut counted = count(snapshot).await?;
+        count_of_others(snapshot, &mut counted).await?;
         let mut after = None;
         loop {
             let page = snapshot.scan_after(&BLOBS, after.as_ref(), PAGE).await?;
@@ -129,6 +143,7 @@ impl Media {
             }
         }
         check_uses(snapshot, counted.uses, &mut check).await?;
+        check_sums(snapshot, counted.of_others, &mut check).await?;
         Ok(check)
     }
 
@@ -189,6 +204,38 @@ async fn count(snapshot: &Snapshot) -> Result<Counted, ReadError> {
             }
         }
     }
+}
+
+async fn count_of_others(snapshot: &Snapshot, counted: &mut Counted) -> Result<(), ReadError> {
+    let mut after = None;
+    loop {
+        let page = snapshot.scan_after(&OTHERS_MEDIA, after.as_ref(), PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        after = Some(last.clone());
+        for ((tenant, ..), row) in page {
+            *counted.references.entry(row.file.blob).or_default() += 1;
+            let sum = counted.of_others.entry(tenant).or_default();
+            *sum = MediaUseRow { files: sum.files + 1, bytes: sum.bytes + row.file.bytes };
+        }
+    }
+}
+
+async fn check_sums(
+    snapshot: &Snapshot,
+    mut counted: BTreeMap<TenantNumber, MediaUseRow>,
+    check: &mut MediaCheck,
+) -> Result<(), ReadError> {
+    for (tenant, said) in snapshot.scan_after(&OTHERS_MEDIA_SUM, None, usize::MAX).await? {
+        let counted = counted.remove(&tenant).unwrap_or_default();
+        if said != counted {
+            check.report("others_media_sum", MediaFault::OthersSum { tenant, said, counted });
+        }
+    }
+    for (tenant, counted) in counted {
+        let said = MediaUseRow::default();
+        check.report("others_media_sum", MediaFault::OthersSum { tenant, said, counted });
+    }
+    Ok(())
 }
 
 async fn check_uses(

@@ -8,9 +8,11 @@ use freehold_store::{ReadError, Tenant};
 use ruma_common::ServerName;
 use tokio::time::timeout;
 
-use crate::blobs::Chunks;
+use crate::blobs::{Chunks, thumbnails_of};
 use crate::failure::Failure;
+use crate::kept::Kept;
 use crate::media_id::MediaId;
+use crate::origins::FetchError;
 use crate::service::Media;
 
 /// What is asked for, by whom.
@@ -67,7 +69,7 @@ impl Media {
     /// # Errors
     /// [`DownloadError`].
     pub async fn download(&self, wanted: Wanted<'_>, part: Part) -> Result<Download, DownloadError> {
-        let (_, row) = self.find(wanted).await?;
+        let row = self.find(wanted).await?.file;
         let range = part.of(row.bytes).ok_or(DownloadError::NoSuchPart { bytes: row.bytes })?;
         let chunks = self.0.blobs.read(&row.blob, range.clone()).await?;
         Ok(Download { facts: FileFacts::of(row), range, chunks })
@@ -79,24 +81,43 @@ impl Media {
     /// # Errors
     /// [`DownloadError`].
     pub async fn is_open(&self, wanted: Wanted<'_>) -> Result<bool, DownloadError> {
-        let frozen_ts = self.0.policies.policy(wanted.tenant).await.frozen_ts;
+        let frozen_ts = self.0.outside.policies.policy(wanted.tenant).await.frozen_ts;
         // Spares who cannot have it the wait, and keeps from them whether it is there.
         if frozen_ts == i64::MIN {
             return Ok(false);
         }
-        Ok(self.find(wanted).await?.1.uploaded_ts < frozen_ts)
+        let found = match self.owner(wanted).await {
+            Some(owner) => self.find_of(&owner, wanted).await?,
+            // What would be fetched now would come too late.
+            None if frozen_ts <= self.0.clock.now_ts() => {
+                self.kept(wanted).await?.ok_or(DownloadError::Unknown)?
+            }
+            None => self.find_elsewhere(wanted).await?,
+        };
+        Ok(found.file.uploaded_ts < frozen_ts)
     }
 
-    /// The tenant that has a file, and the file.
-    pub(crate) async fn find(&self, wanted: Wanted<'_>) -> Result<(Tenant, StoredRow), DownloadError> {
-        let owner = match wanted.tenant.server_name() == wanted.server_name {
+    /// A file, wherever it is.
+    pub(crate) async fn find(&self, wanted: Wanted<'_>) -> Result<Kept, DownloadError> {
+        match self.owner(wanted).await {
+            Some(owner) => self.find_of(&owner, wanted).await,
+            None => self.find_elsewhere(wanted).await,
+        }
+    }
+
+    /// The tenant that has a file; none for those of servers elsewhere, and of tenants that are not spoken with.
+    pub(crate) async fn owner(&self, wanted: Wanted<'_>) -> Option<Tenant> {
+        match wanted.tenant.server_name() == wanted.server_name {
             true => Some(wanted.tenant.clone()),
-            false => self.0.policies.reach(wanted.tenant, wanted.server_name).await,
-        };
-        let owner = owner.ok_or(DownloadError::Unknown)?;
+            false => self.0.outside.policies.reach(wanted.tenant, wanted.server_name).await,
+        }
+    }
+
+    async fn find_of(&self, owner: &Tenant, wanted: Wanted<'_>) -> Result<Kept, DownloadError> {
         let wait = Duration::from_millis(wanted.wait_ms.min(self.0.settings.wait_ms));
-        let row = timeout(wait, self.uploaded(&owner, wanted.media_id)).await;
-        Ok((owner, row.map_err(|_| DownloadError::NotYetUploaded)??))
+        let file = timeout(wait, self.uploaded(owner, wanted.media_id)).await;
+        let file = file.map_err(|_| DownloadError::NotYetUploaded)??;
+        Ok(Kept { file, thumbnails: thumbnails_of(owner.number(), wanted.media_id) })
     }
 
     /// A file, once it is there.
@@ -147,7 +168,7 @@ impl FileFacts {
 /// Why there is no file.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// There is no such file, or its server cannot be reached.
+    /// There is no such file, or its server is not spoken with.
     #[error("media not found")]
     Unknown,
     /// The file is still to come.
@@ -159,6 +180,9 @@ pub enum DownloadError {
         /// How many bytes it has.
         bytes: u64,
     },
+    /// The file is of another server, and was not had from there.
+    #[error(transparent)]
+    Elsewhere(FetchError),
     /// The store failed.
     #[error(transparent)]
     Failure(#[from] Failure),

@@ -12,10 +12,16 @@
 //! its bytes are known or not. Thumbnails are not shared, because how fast one comes would tell that somebody else has the
 //! picture. Bytes go when the last media id that has them is deleted.
 //!
+//! # Files of other servers
+//!
+//! A file of another server is fetched when somebody asks for it, once however many do, and kept. Each tenant keeps its own,
+//! up to a bound of its own, and fetches what its neighbours have fetched already, so that nobody learns from how fast a file
+//! comes what others look at. What was not asked for the longest goes first.
+//!
 //! # What it does not do
 //!
-//! It knows no HTTP and fetches nothing from other servers. Which tenants reach each other and what they may keep is
-//! asked of [`Policies`].
+//! It knows no HTTP. Which tenants reach each other and what they may keep is asked of [`Policies`], and files of other
+//! servers of [`Origins`].
 //!
 //! # Where to start
 //!
@@ -24,8 +30,12 @@
 mod blobs;
 mod check;
 mod download;
+mod elsewhere;
 mod failure;
+mod flights;
+mod kept;
 mod media_id;
+mod origins;
 mod picture;
 mod policies;
 mod quota;
@@ -42,6 +52,7 @@ pub use check::{MediaCheck, MediaFault, MediaFinding};
 pub use download::{Download, DownloadError, FileFacts, Part, Wanted};
 pub use failure::{BodyError, Failure};
 pub use media_id::{InvalidMediaId, MediaId};
+pub use origins::{FetchError, Fetched, Form, Origins, Outside, WantedElsewhere};
 pub use picture::PictureLimits;
 pub use policies::{MediaPolicy, Policies};
 pub use quota::OverQuota;

@@ -71,6 +71,11 @@ fn content_type(format: ImageFormat) -> Option<&'static str> {
     }
 }
 
+/// The type of a picture, by its content, if browsers may show it.
+pub(crate) fn harmless_type(file: &[u8]) -> Option<&'static str> {
+    image::guess_format(file).ok().and_then(content_type)
+}
+
 /// Makes a thumbnail. Takes a while: not for a thread on which others wait.
 pub(crate) fn thumbnail(
     file: &[u8],

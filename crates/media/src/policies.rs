@@ -14,6 +14,10 @@ pub struct MediaPolicy {
     pub user_bytes: Option<u64>,
     /// Most bytes of all files of the tenant.
     pub tenant_bytes: Option<u64>,
+    /// Most bytes of a file that is fetched from another server; never more than the server takes.
+    pub others_file_bytes: Option<u64>,
+    /// Most bytes of all that is kept of other servers; without it, as many as the server keeps for each tenant.
+    pub others_bytes: Option<u64>,
     /// Media uploaded before this time, in milliseconds since the Unix epoch, are given to everybody who asks the deprecated
     /// endpoints: `i64::MAX` for all, `i64::MIN` for none.
     pub frozen_ts: i64,
@@ -27,6 +31,8 @@ impl Default for MediaPolicy {
             file_bytes: None,
             user_bytes: None,
             tenant_bytes: None,
+            others_file_bytes: None,
+            others_bytes: None,
             frozen_ts: i64::MIN,
         }
     }

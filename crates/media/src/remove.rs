@@ -1,9 +1,11 @@
 //! Deleting files.
 
-use freehold_store::tables::media::{BLOBS, BlobRow, MEDIA, MediaContent, PENDING_MEDIA};
+use freehold_store::tables::media::{MEDIA, MediaContent, PENDING_MEDIA};
 use freehold_store::{Batch, Tenant};
 
+use crate::blobs::thumbnails_of;
 use crate::failure::Failure;
+use crate::kept::drop_reference;
 use crate::media_id::MediaId;
 use crate::quota;
 use crate::service::{ATTEMPTS, Media};
@@ -33,17 +35,9 @@ impl Media {
             };
             let _lock = self.0.blobs.lock(&stored.blob).await;
             quota::take(&snapshot, (tenant, row.uploader), stored.bytes, &mut batch).await?;
-            let blob = snapshot.get(&BLOBS, &stored.blob).await?;
-            batch.expect_unchanged(&BLOBS, &stored.blob, blob.as_ref());
-            match blob.filter(|blob| blob.references > 1) {
-                Some(blob) => {
-                    let blob = BlobRow { references: blob.references - 1, ..blob };
-                    batch.put(&BLOBS, &stored.blob, &blob);
-                }
-                None => batch.delete(&BLOBS, &stored.blob),
-            }
+            drop_reference(&snapshot, &stored.blob, &mut batch).await?;
             if self.commit(batch).await? {
-                self.0.blobs.remove_thumbnails(tenant.number(), media_id).await?;
+                self.0.blobs.remove_below(&thumbnails_of(tenant.number(), media_id)).await?;
                 self.remove_unless_kept(&stored.blob).await?;
                 return Ok(true);
             }

@@ -23,7 +23,7 @@ impl Media {
     /// # Errors
     /// [`ReserveError`].
     pub async fn reserve(&self, actor: &Actor) -> Result<Reservation, ReserveError> {
-        if !self.0.policies.policy(&actor.tenant).await.uploads {
+        if !self.0.outside.policies.policy(&actor.tenant).await.uploads {
             return Err(ReserveError::Closed);
         }
         let (tenant, user) = (actor.tenant.number(), actor.user);

@@ -11,9 +11,10 @@ use tokio::sync::Semaphore;
 
 use crate::blobs::Blobs;
 use crate::failure::Failure;
+use crate::flights::Flights;
 use crate::media_id::MediaId;
+use crate::origins::Outside;
 use crate::picture::PictureLimits;
-use crate::policies::Policies;
 
 /// How often a change is tried anew when others change the same thing at the same time.
 pub(crate) const ATTEMPTS: usize = 256;
@@ -25,6 +26,18 @@ pub struct MediaSettings {
     pub file_bytes: u64,
     /// How many bytes of an upload are held in memory at a time. Services that speak S3 want at least 5 MiB.
     pub part_bytes: usize,
+    /// Most bytes of a file that is fetched from another server.
+    pub others_file_bytes: u64,
+    /// Most bytes of a thumbnail that another server makes.
+    pub others_thumbnail_bytes: u64,
+    /// Most bytes of other servers that are kept for each tenant that does not say otherwise.
+    pub others_bytes: u64,
+    /// How many files are fetched from other servers for each tenant at the same time.
+    pub fetches_per_tenant: usize,
+    /// How long the fetching of a file may take once it is there, in milliseconds.
+    pub fetch_ms: u64,
+    /// How long another server may take to answer, beyond the time for which it waits for an upload, in milliseconds.
+    pub answer_ms: u64,
     /// Most media ids of a user that wait for their content.
     pub pending_per_user: usize,
     /// For how long a media id waits, in milliseconds; the specification recommends 24 hours.
@@ -42,6 +55,12 @@ impl Default for MediaSettings {
         MediaSettings {
             file_bytes: 100 * 1024 * 1024,
             part_bytes: 1024 * 1024,
+            others_file_bytes: 100 * 1024 * 1024,
+            others_thumbnail_bytes: 4 * 1024 * 1024,
+            others_bytes: 1024 * 1024 * 1024,
+            fetches_per_tenant: 16,
+            fetch_ms: 5 * 60 * 1000,
+            answer_ms: 30_000,
             pending_per_user: 10,
             pending_ms: 24 * 60 * 60 * 1000,
             wait_ms: 60_000,
@@ -58,24 +77,34 @@ pub struct Media(pub(crate) Arc<Parts>);
 pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
-    pub(crate) policies: Arc<dyn Policies>,
+    pub(crate) outside: Outside,
+    pub(crate) flights: Flights,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: MediaSettings,
     pub(crate) pictures: Arc<Semaphore>,
 }
 
 impl Media {
-    /// The service over a store, with the bytes in `objects`.
+    /// The service over a store, with the bytes in `objects`. Who knows tenants is enough for `outside` where there are no other
+    /// servers.
     pub fn new(
         store: Store,
         objects: Arc<dyn ObjectStore>,
-        policies: Arc<dyn Policies>,
+        outside: impl Into<Outside>,
         clock: Arc<dyn Clock>,
         settings: MediaSettings,
     ) -> Self {
         let pictures = Arc::new(Semaphore::new(settings.pictures_at_once.max(1)));
         let blobs = Blobs::new(objects, settings.part_bytes);
-        Media(Arc::new(Parts { store, blobs, policies, clock, settings, pictures }))
+        Media(Arc::new(Parts {
+            store,
+            blobs,
+            outside: outside.into(),
+            flights: Flights::default(),
+            clock,
+            settings,
+            pictures,
+        }))
     }
 
     /// Bytes in files below a directory, which exists. What is written there is durable before it is answered.
@@ -88,7 +117,7 @@ impl Media {
 
     /// Most bytes of a file of a tenant.
     pub async fn file_bytes_max(&self, tenant: &Tenant) -> u64 {
-        let policy = self.0.policies.policy(tenant).await;
+        let policy = self.0.outside.policies.policy(tenant).await;
         let most = self.0.settings.file_bytes;
         policy.file_bytes.map_or(most, |bytes| bytes.min(most))
     }

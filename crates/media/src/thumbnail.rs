@@ -5,9 +5,11 @@ use freehold_store::tables::media::StoredRow;
 use object_store::path::Path;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::blobs::{Chunks, thumbnails_of};
+use crate::blobs::Chunks;
 use crate::download::{DownloadError, Wanted};
 use crate::failure::Failure;
+use crate::kept::Kept;
+use crate::origins::FetchError;
 use crate::picture::{self, Made, PictureError};
 use crate::service::Media;
 use crate::size::{Animation, Method, ThumbnailSize};
@@ -37,13 +39,32 @@ impl Media {
         if size.width == 0 || size.height == 0 {
             return Err(ThumbnailError::NoSize);
         }
-        let (owner, row) = self.find(wanted).await?;
-        if row.bytes > self.0.settings.pictures.file_bytes {
-            return Err(ThumbnailError::TooLarge);
+        let too_large = match self.find(wanted).await {
+            Ok(found) if found.file.bytes <= self.0.settings.pictures.file_bytes => {
+                return self.thumbnail_of(found, size, animation).await;
+            }
+            Ok(_) => ThumbnailError::TooLarge,
+            Err(DownloadError::Elsewhere(error @ FetchError::TooLarge { .. })) => {
+                DownloadError::Elsewhere(error).into()
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // What is too large for us need not be so for who has it.
+        match self.owner(wanted).await {
+            Some(_) => Err(too_large),
+            None => self.thumbnail_from_elsewhere(wanted, size, animation).await,
         }
+    }
+
+    async fn thumbnail_of(
+        &self,
+        Kept { file: row, thumbnails }: Kept,
+        size: ThumbnailSize,
+        animation: Animation,
+    ) -> Result<Thumbnail, ThumbnailError> {
         // Beyond the largest size that is made, the picture is asked for as large as it is.
         let size = size.made().unwrap_or(ThumbnailSize { width: u32::MAX, height: u32::MAX, ..size });
-        let place = place_of(thumbnails_of(owner.number(), wanted.media_id), size, animation);
+        let place = place_of(thumbnails, size, animation);
         if let Some(kept) = self.0.blobs.thumbnail(&place).await? {
             return self.as_kept(&row, kept).await;
         }

@@ -68,7 +68,7 @@ impl Media {
         names: FileNames,
         body: impl Stream<Item = Result<Bytes, BodyError>> + Send,
     ) -> Result<(), UploadError> {
-        let policy = self.0.policies.policy(&actor.tenant).await;
+        let policy = self.0.outside.policies.policy(&actor.tenant).await;
         if !policy.uploads {
             return Err(UploadError::Closed);
         }
@@ -164,7 +164,12 @@ enum Place {
     Reserved,
 }
 
-async fn add_reference(snapshot: &Snapshot, arrived: &Arrived, batch: &mut Batch) -> Result<(), ReadError> {
+/// One media id more is in front of bytes.
+pub(crate) async fn add_reference(
+    snapshot: &Snapshot,
+    arrived: &Arrived,
+    batch: &mut Batch,
+) -> Result<(), ReadError> {
     let before = snapshot.get(&BLOBS, &arrived.hash).await?;
     let references = before.as_ref().map_or(0, |row| row.references).saturating_add(1);
     batch.expect_unchanged(&BLOBS, &arrived.hash, before.as_ref());
@@ -173,7 +178,7 @@ async fn add_reference(snapshot: &Snapshot, arrived: &Arrived, batch: &mut Batch
 }
 
 impl FileNames {
-    fn bounded(self) -> Self {
+    pub(crate) fn bounded(self) -> Self {
         let bounded = |name: Option<String>| name.filter(|name| name.len() <= NAME_BYTES_MAX);
         FileNames { content_type: bounded(self.content_type), filename: bounded(self.filename) }
     }

@@ -110,6 +110,10 @@ pub struct Retention {
 pub struct Media {
     /// Most bytes of a file; never more than the server takes.
     pub file_bytes: Option<u64>,
+    /// Most bytes of a file that is fetched from another server; never more than the server takes.
+    pub others_file_bytes: Option<u64>,
+    /// Most bytes of all files of other servers that are kept; what was not asked for the longest goes first.
+    pub others_bytes: Option<u64>,
     /// Files uploaded before this time, in milliseconds since the Unix epoch, are given also to who does not authenticate,
     /// as old clients do; without it, none are
     /// (<https://spec.matrix.org/v1.19/client-server-api/#content-repo-client-behaviour>).

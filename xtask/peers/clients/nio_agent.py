@@ -17,11 +17,13 @@ from nio import (
     LoginResponse,
     MatrixRoom,
     MegolmEvent,
+    RoomEncryptedImage,
     RoomMessageText,
     ToDeviceError,
     ToDeviceMessage,
     UnknownToDeviceEvent,
 )
+from nio.crypto import decrypt_attachment
 import nio.crypto.sas
 from nio.crypto.sas import Sas
 
@@ -54,6 +56,7 @@ class Agent:
         self.client = None
         self.syncing = None
         self.seen = []
+        self.pictures = []
         self.undecrypted = []
         self.verified = False
         self.emoji = None
@@ -65,6 +68,7 @@ class Agent:
         if not isinstance(answer, LoginResponse):
             raise RuntimeError(f"login: {answer}")
         self.client.add_event_callback(self.on_text, RoomMessageText)
+        self.client.add_event_callback(self.on_picture, RoomEncryptedImage)
         self.client.add_event_callback(self.on_undecrypted, MegolmEvent)
         self.client.add_to_device_callback(self.on_verification, (
             KeyVerificationStart, KeyVerificationCancel, KeyVerificationKey, KeyVerificationMac, UnknownToDeviceEvent,
@@ -76,6 +80,9 @@ class Agent:
     async def on_text(self, room: MatrixRoom, event):
         self.seen.append({"room_id": room.room_id, "event_id": event.event_id, "sender": event.sender,
                           "body": event.body, "decrypted": bool(event.decrypted)})
+
+    async def on_picture(self, room: MatrixRoom, event):
+        self.pictures.append((room.room_id, event))
 
     async def on_undecrypted(self, room: MatrixRoom, event):
         self.undecrypted.append({"room_id": room.room_id, "event_id": event.event_id})
@@ -159,6 +166,29 @@ class Agent:
         answer = await self.client.download(mxc=mxc)
         self.good(answer)
         return {"data": base64.b64encode(answer.body).decode(), "content_type": answer.content_type}
+
+    async def picture(self, room_id, body):
+        for _ in range(600):
+            for room, event in self.pictures:
+                if room == room_id and event.body == body:
+                    answer = await self.client.download(mxc=event.url)
+                    self.good(answer)
+                    plain = decrypt_attachment(answer.body, event.key["k"], event.hashes["sha256"], event.iv)
+                    return {"data": base64.b64encode(plain).decode()}
+            await asyncio.sleep(0.05)
+        raise RuntimeError(f"never saw the picture; undecrypted: {self.undecrypted}")
+
+    async def send_picture(self, room_id, body, data):
+        import io
+        raw = base64.b64decode(data)
+        answer, keys = await self.client.upload(io.BytesIO(raw), content_type="image/png", filename=body, encrypt=True,
+                                                filesize=len(raw))
+        self.good(answer)
+        file = {"v": keys["v"], "key": keys["key"], "iv": keys["iv"], "hashes": keys["hashes"], "url": answer.content_uri}
+        content = {"msgtype": "m.image", "body": body, "info": {"mimetype": "image/png", "size": len(raw)}, "file": file}
+        answer = await self.client.room_send(room_id, "m.room.message", content, ignore_unverified_devices=True)
+        self.good(answer)
+        return {"event_id": answer.event_id}
 
     async def typing(self, room_id):
         return self.good(await self.client.room_typing(room_id, True, 5000))

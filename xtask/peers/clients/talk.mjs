@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { finish, check, restartServer, step, until } from "./suite.mjs";
 import { logIn, password, register, sdk, startClient, untilMember, untilText, withPassword } from "./people.mjs";
 import { Nio } from "./nio.mjs";
+import { PICTURE, download, open, seal } from "./pictures.mjs";
 import { verifyWithSas } from "./sas.mjs";
 
 const { values } = parseArgs({
@@ -14,6 +15,8 @@ const { values } = parseArgs({
         python: { type: "string" },
         // Whether who runs the suite kills and starts the server when asked to.
         restarts: { type: "boolean", default: false },
+        // Whether the two are servers of their own, which need time to tell each other.
+        across: { type: "boolean", default: false },
         suffix: { type: "string", default: String(Date.now() % 100000) },
     },
 });
@@ -121,22 +124,56 @@ await step("a new device of one restores the keys and reads what was said", asyn
     await device.logout(true);
 });
 
+await step("devices that log in later read what is said from then on", async () => {
+    const device = await logIn(second, ids.two);
+    const agent = new Nio(python);
+    const { device_id } = await agent.login(second, ids.three, password);
+    await agent.do("joined", { room_id: room });
+    // Nobody asks for the devices: their servers tell of them.
+    await until("one to hear of both devices", async () => {
+        const known = await one.getCrypto().getUserDeviceInfo([ids.two, ids.three]);
+        return known.get(ids.two)?.has(device.getDeviceId()) && known.get(ids.three)?.has(device_id);
+    });
+    await one.sendTextMessage(room, "for the new devices, too");
+    await untilText(device, room, "for the new devices, too");
+    await agent.do("read", { room_id: room, body: "for the new devices, too" });
+    await device.sendTextMessage(room, "from a new device");
+    await untilText(one, room, "from a new device");
+    await nio.do("read", { room_id: room, body: "from a new device" });
+    await agent.do("send", { room_id: room, body: "from a new agent" });
+    await untilText(one, room, "from a new agent");
+    await untilText(device, room, "from a new agent");
+    device.stopClient();
+    await device.logout(true);
+    await agent.do("logout");
+    agent.stop();
+    await until("one to hear that a device is gone", async () => {
+        const known = await one.getCrypto().getUserDeviceInfo([ids.two]);
+        return !known.get(ids.two)?.has(device.getDeviceId());
+    });
+}, 120);
+
 await step("pictures go both ways", async () => {
-    const picture = Buffer.from(
-        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJggg==",
-        "base64",
-    );
-    const { content_uri } = await one.uploadContent(picture, { type: "image/png", name: "picture.png" });
+    const { content_uri } = await one.uploadContent(PICTURE, { type: "image/png", name: "picture.png" });
     const fetched = await nio.do("download", { mxc: content_uri });
-    check(fetched.data === picture.toString("base64") && fetched.content_type === "image/png", "nio has the picture");
-    const mine = await nio.do("upload", { data: picture.toString("base64"), content_type: "image/png" });
-    const url = one.mxcUrlToHttp(mine.content_uri, undefined, undefined, undefined, false, true, true);
-    const answer = await fetch(url, { headers: { Authorization: `Bearer ${one.getAccessToken()}` } });
-    check(answer.status === 200, `download: ${answer.status}`);
-    check(Buffer.from(await answer.arrayBuffer()).equals(picture), "js-sdk has the picture");
-    const small = one.mxcUrlToHttp(mine.content_uri, 32, 32, "crop", false, true, true);
-    const thumbnail = await fetch(small, { headers: { Authorization: `Bearer ${one.getAccessToken()}` } });
-    check(thumbnail.status === 200 && thumbnail.headers.get("content-type").startsWith("image/"), "a thumbnail");
+    check(fetched.data === PICTURE.toString("base64") && fetched.content_type === "image/png", "nio has the picture");
+    const mine = await nio.do("upload", { data: PICTURE.toString("base64"), content_type: "image/png" });
+    check((await download(one, mine.content_uri)).bytes.equals(PICTURE), "js-sdk has the picture");
+    const small = await download(one, mine.content_uri, [32, 32, "crop"]);
+    check(small.contentType.startsWith("image/"), "a thumbnail");
+});
+await step("encrypted pictures go both ways", async () => {
+    const sealed = seal(PICTURE);
+    const { content_uri } = await one.uploadContent(sealed.bytes, { type: "application/octet-stream", includeFilename: false });
+    const info = { mimetype: "image/png", size: PICTURE.length, w: 1, h: 1 };
+    await one.sendMessage(room, { msgtype: "m.image", body: "from one.png", info, file: { ...sealed.file, url: content_uri } });
+    const seen = await nio.do("picture", { room_id: room, body: "from one.png" });
+    check(seen.data === PICTURE.toString("base64"), "nio sees the picture");
+    await nio.do("send_picture", { room_id: room, body: "from three.png", data: PICTURE.toString("base64") });
+    const event = await untilText(one, room, "from three.png");
+    const { file } = event.getContent();
+    check(event.isEncrypted() && file, "it was encrypted");
+    check(open((await download(one, file.url)).bytes, file).equals(PICTURE), "js-sdk sees the picture");
 });
 
 const plain = await step("one and two share an unencrypted room", async () => {

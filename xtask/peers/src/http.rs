@@ -25,6 +25,14 @@ pub(crate) struct Call<'a> {
     pub(crate) body: Option<Vec<u8>>,
 }
 
+/// A file, or an error in its place.
+#[derive(Debug)]
+pub(crate) struct Downloaded {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
 impl Client {
     /// A client that trusts one authority, given in PEM.
     pub(crate) fn trusting(authority: &str) -> Result<Self> {
@@ -46,6 +54,35 @@ impl Client {
             return Ok(answer);
         }
         Err(Failure::new(format!("{} {} answered {status}: {answer}", call.method, call.url)))
+    }
+
+    /// Sends bytes of a type to where files are uploaded.
+    pub(crate) fn upload(
+        &self,
+        (method, url): (&str, &str),
+        (authorization, content_type): (&str, &str),
+        bytes: &[u8],
+    ) -> Result<Value> {
+        let request = Request::builder().method(method).uri(url).header("Authorization", authorization);
+        let request = request.header("Content-Type", content_type).body(bytes).context(url)?;
+        let mut response = self.agent.run(request).context(url)?;
+        let text = response.body_mut().read_to_string().context(url)?;
+        match response.status().as_u16() {
+            200 => serde_json::from_str(&text).context(url),
+            status => Err(Failure::new(format!("{method} {url} answered {status}: {text}"))),
+        }
+    }
+
+    /// Fetches a file, whatever it is.
+    pub(crate) fn download(&self, url: &str, authorization: &str) -> Result<Downloaded> {
+        let request = Request::builder().uri(url).header("Authorization", authorization).body(());
+        let mut response = self.agent.run(request.context(url)?).context(url)?;
+        let content_type = response.headers().get("Content-Type").and_then(|value| value.to_str().ok());
+        Ok(Downloaded {
+            status: response.status().as_u16(),
+            content_type: content_type.unwrap_or_default().to_owned(),
+            bytes: response.body_mut().with_config().limit(64 << 20).read_to_vec().context(url)?,
+        })
     }
 
     fn send_for_status(&self, call: &Call<'_>) -> Result<(u16, Value)> {

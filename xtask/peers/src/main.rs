@@ -22,6 +22,7 @@ mod user;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use certificates::Authority;
@@ -66,6 +67,12 @@ enum Task {
         /// How many events a server that comes late pages through
         #[arg(long, default_value_t = 1000)]
         history: usize,
+        /// Where the suite of real clients is installed: then people talk encrypted, too
+        #[arg(long)]
+        clients: Option<PathBuf>,
+        /// After how many seconds no further step begins
+        #[arg(long, default_value_t = 1800)]
+        seconds: u64,
     },
 }
 
@@ -87,12 +94,14 @@ fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(folder).context("folder of the run")?;
     match &arguments.task {
         Task::Rooms { roomlab } => rooms(arguments, roomlab),
-        Task::Federation { freehold, history } => federation::run(&federation::Run {
+        Task::Federation { freehold, history, clients, seconds } => federation::run(&federation::Run {
             python: &arguments.python,
             freehold,
             folder,
             versions: &arguments.versions,
             history: *history,
+            clients: clients.as_deref(),
+            time: Duration::from_secs(*seconds),
         }),
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     failure::{Context, Failure, Result},
     home::Home,
-    http::{Call, Client},
+    http::{Call, Client, Downloaded},
 };
 
 /// How long anything may take to come from one server to another.
@@ -120,26 +120,44 @@ impl User {
         Ok(invites.and_then(|invites| invites.get(room)).cloned())
     }
 
-    /// Uploads a text and gives its `mxc://` URI.
-    pub(crate) fn upload(&self, text: &str) -> Result<String> {
+    /// Uploads a file and gives its `mxc://` URI.
+    pub(crate) fn upload(&self, content_type: &str, bytes: &[u8]) -> Result<String> {
+        let url = format!("{}/_matrix/media/v3/upload?filename=file", self.origin()?);
+        let answer = self.client.upload(("POST", &url), (&self.authorization(), content_type), bytes)?;
+        string(&answer, "content_uri")
+    }
+
+    /// Makes an `mxc://` URI to which something is uploaded later.
+    pub(crate) fn reserve(&self) -> Result<String> {
         let answer = self.client.send(Call {
             method: "POST",
-            url: format!("{}/_matrix/media/v3/upload?filename=note.txt", self.origin()?),
-            authorization: Some(format!("Bearer {}", self.token)),
-            body: Some(text.as_bytes().to_vec()),
+            url: format!("{}/_matrix/media/v1/create", self.origin()?),
+            authorization: Some(self.authorization()),
+            body: Some(b"{}".to_vec()),
         })?;
         string(&answer, "content_uri")
     }
 
+    /// Uploads to a reserved `mxc://` URI.
+    pub(crate) fn fill(&self, uri: &str, bytes: &[u8]) -> Result<()> {
+        let url = format!("{}/_matrix/media/v3/upload/{}", self.origin()?, place_of(uri)?);
+        self.client.upload(("PUT", &url), (&self.authorization(), "text/plain"), bytes).map(drop)
+    }
+
     /// Downloads what an `mxc://` URI names.
-    pub(crate) fn download(&self, uri: &str) -> Result<Value> {
-        let place = uri.strip_prefix("mxc://").context("an mxc URI")?;
-        self.client.send(Call {
-            method: "GET",
-            url: format!("{}/_matrix/client/v1/media/download/{place}", self.origin()?),
-            authorization: Some(format!("Bearer {}", self.token)),
-            body: None,
-        })
+    pub(crate) fn download(&self, uri: &str, query: &str) -> Result<Downloaded> {
+        let url = format!("{}/_matrix/client/v1/media/download/{}{query}", self.origin()?, place_of(uri)?);
+        self.client.download(&url, &self.authorization())
+    }
+
+    /// Downloads a thumbnail of what an `mxc://` URI names.
+    pub(crate) fn thumbnail(&self, uri: &str, query: &str) -> Result<Downloaded> {
+        let url = format!("{}/_matrix/client/v1/media/thumbnail/{}{query}", self.origin()?, place_of(uri)?);
+        self.client.download(&url, &self.authorization())
+    }
+
+    fn authorization(&self) -> String {
+        format!("Bearer {}", self.token)
     }
 
     fn origin(&self) -> Result<&str> {
@@ -169,6 +187,11 @@ impl User {
             body: body.map(|body| body.to_string().into()),
         })
     }
+}
+
+/// Server and media id of an `mxc://` URI.
+fn place_of(uri: &str) -> Result<&str> {
+    uri.strip_prefix("mxc://").context("an mxc URI")
 }
 
 /// The text of a field.

@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "package-lock.json",
     "package.json",
     "people.mjs",
+    "pictures.mjs",
     "sas.mjs",
     "suite.mjs",
     "talk.mjs",
@@ -63,7 +64,7 @@ pub(crate) fn run() -> Outcome {
     outcome
 }
 
-fn folder() -> PathBuf {
+pub(super) fn folder() -> PathBuf {
     target_folder().join("peers/clients")
 }
 

@@ -7,7 +7,7 @@ use freehold_accounts::{AccountParts, AccountSettings, Accounts};
 use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
-use freehold_federation::{ClientFetching, Ingest, IngestParts, Outbound, Remote};
+use freehold_federation::{ClientFetching, Ingest, IngestParts, MediaOfServers, Outbound, Remote};
 use freehold_federation_api as federation_api;
 use freehold_media::Media;
 use freehold_rooms::{Rooms, RoomsSettings};
@@ -17,9 +17,9 @@ use freehold_sync::SyncService;
 use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
-    AccountPolicies, DirectoriesOfOthers, EventsIntoRooms, EventsOfOthers, IdentitiesOfTenants,
-    KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies, MemberEventsInRooms, NewsOfAccounts,
-    NewsOfDevices, NotaryTenants, ProfilesOfAccounts, TenantsAsServers, ToldServers,
+    AccountPolicies, DirectoriesOfOthers, EventsIntoRooms, EventsOfOthers, FilesOfOthers,
+    IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies, MemberEventsInRooms,
+    NewsOfAccounts, NewsOfDevices, NotaryTenants, ProfilesOfAccounts, TenantsAsServers, ToldServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -66,7 +66,7 @@ impl Parts {
         let tenancy = tenancy(config, data, store.clone(), clock.clone()).await?;
         let interner = Interner::new(&store);
         let reach = Reach::open(config, &store, (&tenancy, &clock)).await?;
-        let media = media(config, data, (&store, &tenancy), &clock)?;
+        let media = media(config, data, (&store, &tenancy, &reach), &clock)?;
         let rooms = rooms(config, (&store, &interner), (&tenancy, &reach), &clock);
         let ingest = ingest(&rooms, (&tenancy, &reach), &clock);
         let servers =
@@ -263,12 +263,18 @@ async fn tenancy(
 fn media(
     config: &Config,
     data: &Data,
-    (store, tenancy): (&Store, &Tenancy),
+    (store, tenancy, reach): (&Store, &Tenancy, &Reach),
     clock: &Arc<dyn Clock>,
 ) -> Result<Media, Failure> {
     let (objects, settings) = objects(config, data)?;
-    let policies = Arc::new(MediaPolicies(tenancy.clone()));
-    Ok(Media::new(store.clone(), objects, policies, clock.clone(), settings))
+    let outside = freehold_media::Outside {
+        policies: Arc::new(MediaPolicies(tenancy.clone())),
+        origins: Arc::new(FilesOfOthers {
+            tenancy: tenancy.clone(),
+            servers: MediaOfServers::new(reach.client.clone()),
+        }),
+    };
+    Ok(Media::new(store.clone(), objects, outside, clock.clone(), settings))
 }
 
 fn encryption(store: &Store, servers: TenantsAsServers, clock: &Arc<dyn Clock>) -> Encryption {

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use freehold_media::{
-    DownloadError, Failure, InvalidMediaId, MediaId, ReserveError, ThumbnailError, UploadError,
+    DownloadError, Failure, FetchError, InvalidMediaId, MediaId, ReserveError, ThumbnailError, UploadError,
 };
 use ruma_common::api::error::ErrorCode;
 
@@ -55,7 +55,26 @@ impl From<DownloadError> for ApiError {
                     Err(_) => answer,
                 }
             }
+            DownloadError::Elsewhere(error) => error.into(),
             DownloadError::Failure(failure) => failure.into(),
+        }
+    }
+}
+
+/// The server is asked on behalf of the client: what it does wrong is a gateway's failure.
+impl From<FetchError> for ApiError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Unknown => ApiError::new(ErrorCode::NotFound, error),
+            FetchError::NotYetUploaded => ApiError::new(ErrorCode::NotYetUploaded, error),
+            FetchError::TooLarge { .. } => {
+                ApiError::new(ErrorCode::TooLarge, error).with_status(StatusCode::BAD_GATEWAY)
+            }
+            FetchError::NotReached { .. } => {
+                ApiError::new(ErrorCode::Unknown, error).with_status(StatusCode::BAD_GATEWAY)
+            }
+            FetchError::TooMany { .. } => ApiError::new(ErrorCode::LimitExceeded, error),
+            FetchError::Failure(failure) => ApiError::internal(failure),
         }
     }
 }
@@ -75,4 +94,27 @@ impl From<ThumbnailError> for ApiError {
 /// A media id of a path. One that cannot be is one that is not there.
 pub(super) fn media_id(text: &str) -> Result<MediaId, ApiError> {
     MediaId::parse(text).map_err(|error: InvalidMediaId| ApiError::new(ErrorCode::NotFound, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    #[test]
+    fn what_another_server_does_not_give_is_its_fault() {
+        let reason = || "no answer in time".to_owned();
+        for (error, status) in [
+            (FetchError::Unknown, 404),
+            (FetchError::NotYetUploaded, 504),
+            (FetchError::TooLarge { most: 1 }, 502),
+            (FetchError::NotReached { reason: reason() }, 502),
+            (FetchError::TooMany { most: 1 }, 429),
+        ] {
+            let shown = format!("{error:?}");
+            let answer = ApiError::from(DownloadError::from(error)).into_response();
+            assert_eq!(answer.status().as_u16(), status, "{shown}");
+        }
+    }
 }

@@ -103,8 +103,20 @@ impl Client {
         destination: &ServerName,
         request: Request,
     ) -> Result<Answer, RequestError> {
+        self.stream_unsigned(destination, request).await?.collect().await
+    }
+
+    /// The same, with a body that is read as it comes.
+    ///
+    /// # Errors
+    /// [`RequestError`], also for an answer that is no success.
+    pub async fn stream_unsigned(
+        &self,
+        destination: &ServerName,
+        request: Request,
+    ) -> Result<Streamed, RequestError> {
         self.is_elsewhere(destination)?;
-        self.0.send(destination, request, None).await?.collect().await
+        self.0.send(destination, request, None).await
     }
 
     fn is_elsewhere(&self, destination: &ServerName) -> Result<(), RequestError> {
@@ -167,14 +179,15 @@ impl Inner {
             Ok(reached) => reached,
             Err(_) => Err(RequestError::TooSlow),
         };
-        self.note(destination, &reached);
-        let (head, body) = reached?.into_parts();
-        let left = request.time.saturating_sub(started.elapsed());
-        if head.status.is_success() {
-            let body = body.bounded(request.bytes_max, left);
-            return Ok(Streamed::new(head.status.as_u16(), head.headers, body));
-        }
-        Err(refused(&head, body, left).await)
+        let answered = match reached {
+            Ok(response) => {
+                let left = request.time.saturating_sub(started.elapsed());
+                answered(response, request.bytes_max, left).await
+            }
+            Err(error) => Err(error),
+        };
+        self.note(destination, &answered);
+        answered
     }
 
     async fn reach(
@@ -200,13 +213,17 @@ impl Inner {
     }
 
     /// Has the destination's health know how it went.
-    fn note(&self, destination: &ServerName, reached: &Result<Response<Body>, RequestError>) {
-        match reached {
-            // A proxy that answers for a dead server.
-            Ok(response) if matches!(response.status().as_u16(), 502..=504 | 520..=530) => {
+    fn note(&self, destination: &ServerName, answered: &Result<Streamed, RequestError>) {
+        match answered {
+            // A proxy that answers for a dead server; the server itself would have said why.
+            Err(RequestError::Refused(refusal))
+                if matches!(refusal.status, 502..=504 | 520..=530) && refusal.errcode.is_empty() =>
+            {
                 self.parts.health.failed(destination);
             }
-            Ok(_) => self.parts.health.succeeded(destination),
+            Ok(_) | Err(RequestError::Refused(_) | RequestError::Redirected { .. }) => {
+                self.parts.health.succeeded(destination);
+            }
             Err(
                 RequestError::NotFound(_)
                 | RequestError::TooSlow
@@ -241,6 +258,18 @@ pub(crate) fn message(
         message = message.header(CONTENT_TYPE, "application/json");
     }
     message.body(request.content.clone().unwrap_or_default()).map_err(|_| wrong())
+}
+
+async fn answered(
+    response: Response<Body>,
+    bytes_max: usize,
+    left: Duration,
+) -> Result<Streamed, RequestError> {
+    let (head, body) = response.into_parts();
+    if head.status.is_success() {
+        return Ok(Streamed::new(head.status.as_u16(), head.headers, body.bounded(bytes_max, left)));
+    }
+    Err(refused(&head, body, left).await)
 }
 
 async fn refused(head: &http::response::Parts, body: Body, left: Duration) -> RequestError {

@@ -79,7 +79,7 @@ pub(super) fn unanswered(error: RequestError) -> Unanswered {
 }
 
 /// Whether a server says that it does not have an endpoint.
-pub(super) fn is_unknown_endpoint(error: &RequestError) -> bool {
+pub(crate) fn is_unknown_endpoint(error: &RequestError) -> bool {
     error.refusal().is_some_and(|refusal| {
         matches!(refusal.status, 404 | 405) && matches!(refusal.errcode.as_str(), "" | "M_UNRECOGNIZED")
             || refusal.status == 400 && refusal.errcode == "M_UNRECOGNIZED"

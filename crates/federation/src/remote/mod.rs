@@ -1,7 +1,7 @@
 //! What rooms ask of other servers, asked over the network.
 
-mod answers;
-mod path;
+pub(crate) mod answers;
+pub(crate) mod path;
 mod servers;
 
 pub(crate) use path::path;

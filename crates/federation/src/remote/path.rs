@@ -21,6 +21,11 @@ pub(crate) fn path(start: &str, segments: &[&str], query: &[(&str, &str)]) -> St
     path
 }
 
+/// What others chose, as one segment of any path.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

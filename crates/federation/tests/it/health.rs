@@ -139,4 +139,13 @@ async fn a_proxy_that_answers_for_a_dead_server_is_no_sign_of_life() {
         let _ = ask(&world, "alice.example").await;
         assert_eq!(world.health.is_alive(remote()), alive, "{status}");
     }
+    // A server that waits for an upload in vain, or has a file that is too large, says so by itself.
+    for (status, errcode) in [(504, "M_NOT_YET_UPLOADED"), (502, "M_TOO_LARGE")] {
+        let world = World::new().await;
+        let body = format!(r#"{{"errcode":"{errcode}","error":"no"}}"#);
+        let handler = move |_| freehold_federation::fake::answer(status, body.clone());
+        world.network.host("remote.example", 8448, handler);
+        let _ = ask(&world, "alice.example").await;
+        assert!(world.health.is_alive(remote()), "{errcode}");
+    }
 }

@@ -15,5 +15,6 @@ mod incidents;
 mod ingest;
 mod keys;
 mod loopback;
+mod media;
 mod neighbourhood;
 mod world;

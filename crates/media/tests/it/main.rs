@@ -7,6 +7,7 @@
 
 mod check;
 mod downloads;
+mod elsewhere;
 mod ownership;
 mod thumbnails;
 mod uploads;

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use freehold_media::{
-    BodyError, Download, DownloadError, FileNames, Media, MediaId, MediaPolicy, MediaSettings, Part,
-    Policies, UploadError, Wanted,
+    BodyError, Download, DownloadError, FetchError, Fetched, FileNames, Form, Media, MediaId, MediaPolicy,
+    MediaSettings, Origins, Outside, Part, Policies, UploadError, Wanted, WantedElsewhere,
 };
 use freehold_store::{Actor, BoxFuture, Clock, MemoryEngine, Store, Tenant, TenantNumber, UserNumber};
 use futures_util::stream::{self, BoxStream};
@@ -25,6 +26,7 @@ pub(crate) struct World {
     pub(crate) media: Media,
     pub(crate) objects: Arc<Recorded>,
     pub(crate) policies: Arc<TestPolicies>,
+    pub(crate) origins: Arc<TestOrigins>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) store: Store,
 }
@@ -66,6 +68,83 @@ impl Policies for TestPolicies {
     }
 }
 
+/// Other servers: what they have by media id, and what they were asked for, by whom.
+#[derive(Default)]
+pub(crate) struct TestOrigins(Mutex<OfOthers>);
+
+#[derive(Default)]
+struct OfOthers {
+    files: BTreeMap<String, Result<TheirFile, FetchError>>,
+    asked: Vec<String>,
+    latency: Duration,
+    denied: bool,
+}
+
+/// A file, and after how many bytes it breaks off.
+#[derive(Clone)]
+pub(crate) struct TheirFile {
+    pub(crate) names: FileNames,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) breaks: bool,
+}
+
+impl TestOrigins {
+    pub(crate) fn has(&self, media_id: &str, bytes: &[u8]) {
+        self.gives(
+            media_id,
+            Ok(TheirFile { names: named("image/png", "p.png"), bytes: bytes.to_vec(), breaks: false }),
+        );
+    }
+
+    pub(crate) fn gives(&self, media_id: &str, file: std::result::Result<TheirFile, FetchError>) {
+        self.0.lock().unwrap().files.insert(media_id.to_owned(), file);
+    }
+
+    pub(crate) fn take_their_time(&self, latency: Duration) {
+        self.0.lock().unwrap().latency = latency;
+    }
+
+    pub(crate) fn deny(&self) {
+        self.0.lock().unwrap().denied = true;
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+}
+
+impl Origins for TestOrigins {
+    fn speak(&self, _: &Tenant, _: &ServerName) -> bool {
+        !self.0.lock().unwrap().denied
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        asker: &'a Tenant,
+        wanted: WantedElsewhere<'a>,
+    ) -> BoxFuture<'a, std::result::Result<Fetched, FetchError>> {
+        Box::pin(async move {
+            let form = if wanted.form == Form::Original { "file" } else { "thumbnail" };
+            let (latency, file) = {
+                let mut others = self.0.lock().unwrap();
+                let note = format!("{} {form} {}", asker.server_name(), wanted.media_id);
+                others.asked.push(note);
+                let file = others.files.get(wanted.media_id.as_str());
+                let thumbnail = others.files.get(&format!("{form} of {}", wanted.media_id));
+                (others.latency, thumbnail.or(file).cloned())
+            };
+            tokio::time::sleep(latency).await;
+            let file = file.unwrap_or(Err(FetchError::Unknown))?;
+            let mut pieces: Vec<std::result::Result<Bytes, BodyError>> =
+                file.bytes.chunks(1000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+            if file.breaks {
+                pieces.push(Err("connection reset".into()));
+            }
+            Ok(Fetched { names: file.names, chunks: Box::pin(stream::iter(pieces)) })
+        })
+    }
+}
+
 fn tenant(name: &str) -> Tenant {
     let number = TenantNumber(if name == "one.example" { 1 } else { 2 });
     Tenant::new(number, OwnedServerName::try_from(name).unwrap())
@@ -98,8 +177,10 @@ impl World {
         let (objects, policies) = (Arc::new(Recorded::default()), Arc::new(TestPolicies::default()));
         let clock = Arc::new(TestClock::default());
         clock.set(1_700_000_000_000);
-        let media = Media::new(store.clone(), objects.clone(), policies.clone(), clock.clone(), settings);
-        World { media, objects, policies, clock, store }
+        let origins = Arc::new(TestOrigins::default());
+        let outside = Outside { policies: policies.clone(), origins: origins.clone() };
+        let media = Media::new(store.clone(), objects.clone(), outside, clock.clone(), settings);
+        World { media, objects, policies, origins, clock, store }
     }
 
     pub(crate) async fn upload(&self, actor: &Actor, bytes: &[u8]) -> MediaId {

@@ -202,6 +202,15 @@ fn of_tenants() -> Vec<Referring> {
         Referring::new(&media::PENDING_MEDIA, |(tenant, _, _, media_id), (), claims| {
             claims.to(&media::MEDIA, &(*tenant, media_id.clone()));
         }),
+        Referring::new(&media::OTHERS_MEDIA, |(tenant, server, media_id), row, claims| {
+            to_tenant(*tenant, claims);
+            claims.to(&media::BLOBS, &row.file.blob);
+            let key = (*tenant, row.used_ts, server.clone(), media_id.clone());
+            claims.to(&media::OTHERS_MEDIA_USED, &key);
+        }),
+        Referring::new(&media::OTHERS_MEDIA_USED, |(tenant, _, server, media_id), (), claims| {
+            claims.to(&media::OTHERS_MEDIA, &(*tenant, server.clone(), media_id.clone()));
+        }),
     ]
 }
 

@@ -101,6 +101,9 @@ pub const ALL: &[AnyTable] = &[
     media::BLOBS.any(),
     media::MEDIA_USE.any(),
     media::PENDING_MEDIA.any(),
+    media::OTHERS_MEDIA.any(),
+    media::OTHERS_MEDIA_USED.any(),
+    media::OTHERS_MEDIA_SUM.any(),
 ];
 
 #[cfg(test)]

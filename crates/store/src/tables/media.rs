@@ -1,7 +1,9 @@
 //! Media: what a tenant's users uploaded, over bytes that are kept once.
 //!
-//! The bytes themselves lie outside the store, under their SHA-256. Ownership, quotas and names are each tenant's own.
+//! The bytes themselves lie outside the store, under their SHA-256. Ownership, quotas and names are each tenant's own, and so
+//! is what is kept of other servers.
 
+use ruma_common::OwnedServerName;
 use serde::{Deserialize, Serialize};
 
 use crate::number::{TenantNumber, UserNumber};
@@ -20,6 +22,14 @@ pub const MEDIA_USE: Table<(TenantNumber, Option<UserNumber>), MediaUseRow> =
 /// Media ids that wait for their content, by the time at which they expire.
 pub const PENDING_MEDIA: Table<(TenantNumber, UserNumber, i64, String), ()> =
     Table::new(TableId(143), "pending_media");
+/// What a tenant keeps of other servers, by the server and its media id.
+pub const OTHERS_MEDIA: Table<(TenantNumber, OwnedServerName, String), OthersMediaRow> =
+    Table::new(TableId(144), "others_media");
+/// The same by when it was last asked for, in milliseconds since the Unix epoch.
+pub const OTHERS_MEDIA_USED: Table<(TenantNumber, i64, OwnedServerName, String), ()> =
+    Table::new(TableId(145), "others_media_used");
+/// How much a tenant keeps of other servers.
+pub const OTHERS_MEDIA_SUM: Table<TenantNumber, MediaUseRow> = Table::new(TableId(146), "others_media_sum");
 
 /// A media id of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +69,21 @@ pub struct StoredRow {
     pub filename: Option<String>,
 }
 
+/// A file of another server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OthersMediaRow {
+    /// The file; it counts as uploaded when it was fetched.
+    pub file: StoredRow,
+    /// When it was last asked for, in milliseconds since the Unix epoch.
+    pub used_ts: i64,
+}
+
 /// Bytes that are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlobRow {
     /// How many they are.
     pub bytes: u64,
-    /// How many media ids they are behind.
+    /// How many media ids they are behind, those of other servers for each tenant that keeps them.
     pub references: u64,
 }
 

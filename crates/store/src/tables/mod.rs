@@ -11,7 +11,7 @@
 //! | 60–89 | [`accounts`]: users, devices, tokens, profiles, account data |
 //! | 90–119 | [`encryption`]: device keys, one-time keys, to-device messages, key backup |
 //! | 120–139 | [`receipts`] |
-//! | 140–159 | [`media`]: uploads, bytes, quotas |
+//! | 140–159 | [`media`]: uploads, bytes, quotas, what is kept of other servers |
 //! | 160–179 | [`federation`]: other servers |
 //! | 180–189 | [`outbound`]: what is sent to them |
 

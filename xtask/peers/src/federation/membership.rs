@@ -1,6 +1,6 @@
-//! Who comes in and goes, and what they find: invitations, knocks, aliases, access control lists, upgrades, media.
+//! Who comes in and goes, and what they find: invitations, knocks, aliases, access control lists, upgrades.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Pair, steps::Steps};
 use crate::{
@@ -25,14 +25,13 @@ pub(super) fn run(pair: &Pair<'_>, steps: &mut Steps) {
         Ok(People { host: register(pair.first, "host")?, guest: register(pair.second, "guest")? })
     });
     let Some(people) = registered else { return };
-    let all: [(&str, Step); 9] = [
+    let all: [(&str, Step); 8] = [
         ("an invitation is shown with the room's name, and accepted", invited),
         ("an invitation is refused", refused),
         ("an invitation is taken back", rescinded),
         ("a knock is let in", knocked),
         ("who is in one room may join another without an invitation", restricted),
         ("an alias leads to a room, and the directory lists it", aliased),
-        ("media uploaded there is downloaded here", media),
         ("an access control list shuts a server out", shut_out),
         ("people follow an upgrade", upgraded),
     ];
@@ -144,15 +143,6 @@ fn aliased(pair: &Pair<'_>, people: &People) -> Result<()> {
     }
     people.guest.call("POST", &format!("/join/{alias}"), Some(&json!({})))?;
     people.talk(&room)
-}
-
-fn media(_: &Pair<'_>, people: &People) -> Result<()> {
-    let text = "as good as a picture";
-    let uri = people.host.upload(text)?;
-    match people.guest.download(&uri)? {
-        Value::String(downloaded) if downloaded == text => Ok(()),
-        other => Err(Failure::new(format!("{uri} is downloaded as {other}"))),
-    }
 }
 
 fn shut_out(_: &Pair<'_>, people: &People) -> Result<()> {

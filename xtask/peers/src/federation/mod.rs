@@ -2,12 +2,14 @@
 
 mod agreement;
 mod history;
+mod media;
 mod membership;
 mod outage;
 mod steps;
+mod talk;
 mod tenants;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use crate::{
     certificates::Authority,
@@ -28,6 +30,10 @@ pub(crate) struct Run<'a> {
     pub(crate) versions: &'a [String],
     /// How long the history is that a server that comes late pages through.
     pub(crate) history: usize,
+    /// Where the suite of real clients is installed; without it, nobody talks encrypted.
+    pub(crate) clients: Option<&'a Path>,
+    /// After this time no further step begins.
+    pub(crate) time: Duration,
 }
 
 /// A pair of servers: a room is made on the first, and people of the second come in.
@@ -47,7 +53,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<()> {
     let setting = Setting { python: run.python, folder: run.folder, authority: &authority, client: &client };
     let theirs = Synapse::start(&setting, "synapse")?;
     let mut ours = Freehold::start(run.freehold, run.folder, &authority, &client, 2)?;
-    let mut steps = Steps::default();
+    let mut steps = Steps::within(run.time);
     {
         let tenant = ours.tenant(0)?;
         let (client, authority) = (&client, &authority);
@@ -56,10 +62,14 @@ pub(crate) fn run(run: &Run<'_>) -> Result<()> {
         let inward = Pair { client, authority, first: &theirs, second: tenant, direction: "theirs → ours" };
         for pair in [&outward, &inward] {
             membership::run(pair, &mut steps);
+            media::run(pair, &mut steps);
             history::run(pair, run.history, &mut steps);
             rooms(pair, run.versions, &mut steps);
         }
         tenants::run(&ours, &theirs, client, &mut steps);
+        if let Some(clients) = run.clients {
+            talk::run(clients, (tenant, &theirs), &mut steps);
+        }
     }
     outage::run(&mut ours, &theirs, &client, &mut steps);
     steps.run("our server stops when it is asked to", || ours.stop());

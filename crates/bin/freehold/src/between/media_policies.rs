@@ -35,6 +35,8 @@ fn media_policy(policy: &Policy) -> MediaPolicy {
         file_bytes: policy.media.file_bytes,
         user_bytes: policy.quotas.media_bytes_per_user,
         tenant_bytes: policy.quotas.media_bytes,
+        others_file_bytes: policy.media.others_file_bytes,
+        others_bytes: policy.media.others_bytes,
         frozen_ts: policy.media.open_before_ts.unwrap_or(i64::MIN),
     }
 }

@@ -96,6 +96,37 @@ impl Home {
     }
 }
 
+/// Files of the one server are had on the other, and stay there when the one is gone.
+#[test]
+fn files_are_fetched_from_other_servers_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["one", "other"] {
+        certificate(folder.path(), (name, &["127.0.0.1"]));
+    }
+    let alice = Home::start(folder.path(), "one", "alice");
+    let bob = Home::start(folder.path(), "other", "bob");
+    let upload = |text: &str| {
+        let path = "/_matrix/media/v3/upload?filename=note.txt";
+        let uploaded = alice.server.post(&alice.name, path, (Some(&alice.token), text)).json();
+        uploaded["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap().to_owned()
+    };
+    let (seen, unseen) = (upload("of one server"), upload("not asked for in time"));
+    let get = |file: &str| {
+        bob.server.get_as(&bob.name, &format!("/_matrix/client/v1/media/download/{file}"), &bob.token)
+    };
+    let open = |file: &str| bob.server.get(&bob.name, &format!("/_matrix/media/v3/download/{file}")).status;
+    let answer = get(&seen);
+    assert_eq!((answer.status, &*answer.body), (200, "of one server"));
+    let thumbnail = format!("/_matrix/client/v1/media/thumbnail/{seen}?width=32&height=32");
+    assert_eq!(bob.server.get_as(&bob.name, &thumbnail, &bob.token).status, 400, "it is no picture");
+    let unknown = get(&format!("{}/nothing", alice.name));
+    assert_eq!((unknown.status, &unknown.json()["errcode"]), (404, &json!("M_NOT_FOUND")));
+    assert_eq!(open(&seen), 404, "who does not authenticate has nothing of others");
+    assert!(alice.server.stop());
+    assert_eq!(get(&seen).body, "of one server");
+    assert_eq!(get(&unseen).status, 502);
+}
+
 fn encoded(id: &str) -> String {
     id.replace('!', "%21").replace(':', "%3A")
 }
