@@ -11,6 +11,7 @@ mod examples;
 mod fuzz;
 mod peers;
 mod process;
+mod simulation;
 mod spec_tests;
 mod tidy;
 mod wasm;
@@ -48,6 +49,8 @@ enum Task {
     Api(api::Options),
     /// Fuzz: compare generated rooms, or run the cargo-fuzz targets
     Fuzz(fuzz::Options),
+    /// Run a whole federation in one thread, from many seeds or from one
+    Sim(simulation::Options),
     /// Kill a writing store or the whole server, cut the power, fill the disk, and look at what is left
     Crash(crash::Options),
     /// Print the table of ours against the peers
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Wasm => wasm::run(),
         Task::Api(options) => api::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Sim(options) => simulation::run(&options),
         Task::Crash(options) => crash::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Peers { peer } => peers::run(&peer),

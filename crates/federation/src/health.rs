@@ -180,6 +180,7 @@ impl Health {
         loop {
             let Some((time, changed)) = self.wait_of(server) else { return };
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(time) => {}
                 () = changed => {}
             }

@@ -60,6 +60,7 @@ pub use outside::{
     Profiles, RemoteServers, ResolvedAlias, SendInvite, SendMembership, SigningError, Template, Unanswered,
 };
 pub use policy::{Retention, RoomPolicy};
+pub use random::{Entropy, NoEntropy, SystemEntropy};
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
 };

@@ -13,6 +13,7 @@ use ruma_common::{OwnedRoomId, RoomId, ServerName};
 use crate::garbage::NodeWrites;
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
+use crate::random::{Entropy, SystemEntropy};
 use crate::read::{Caches, Reader};
 use crate::remote::{RemoteProfiles, remote_profiles};
 
@@ -44,6 +45,8 @@ pub struct RoomsSettings {
     pub cache_bytes: usize,
     /// How many bytes the rooms that lie open take at most, roughly; those to which somebody writes now stay open beyond it.
     pub open_rooms_bytes: usize,
+    /// Where identifiers come from that nobody may guess.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// How much memory rooms take, in bytes, roughly.
@@ -62,6 +65,7 @@ impl Default for RoomsSettings {
             open_rooms_max: 512,
             cache_bytes: 16 << 20,
             open_rooms_bytes: 16 << 20,
+            entropy: Arc::new(SystemEntropy),
         }
     }
 }
@@ -83,10 +87,10 @@ pub(crate) struct Inner {
 }
 
 /// Where the one writer of a room stands.
-pub(crate) type Cell = Arc<async_lock::Mutex<Option<Loaded>>>;
+pub(crate) type Cell = Arc<tokio::sync::Mutex<Option<Loaded>>>;
 
 /// Where those wait who ask other servers about a room.
-pub(crate) type Turn = Arc<async_lock::Mutex<()>>;
+pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Default)]
 struct Cells {

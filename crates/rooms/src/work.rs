@@ -68,7 +68,7 @@ pub(crate) struct Work {
     pub(crate) beside: Beside,
     /// The row that is in the store; `None` for a new room.
     pub(crate) row: Option<CurrentStateRow>,
-    guard: async_lock::MutexGuardArc<Option<Loaded>>,
+    guard: tokio::sync::OwnedMutexGuard<Option<Loaded>>,
     /// The place of a new room, to be put where others find it.
     new_cell: Option<Cell>,
 }
@@ -118,7 +118,7 @@ impl Work {
         let unknown = || ActionError::UnknownRoom(room_id.to_owned());
         let snapshot = rooms.0.store.snapshot()?;
         let number = snapshot.number_of(&room_id.to_owned()).await?.ok_or_else(unknown)?;
-        let mut guard = rooms.cell(number).lock_arc().await;
+        let mut guard = rooms.cell(number).lock_owned().await;
         // What is durable now: the writer before us may have committed while we waited.
         let snapshot = rooms.0.store.snapshot()?;
         if guard.is_none() {
@@ -172,9 +172,9 @@ impl Work {
         wanted: Wanted,
     ) -> Result<Self, ActionError> {
         let derives_id = version.rules().authorization.room_create_event_id_as_room_id;
-        let room_id = if derives_id { None } else { Some(new_room_id(tenant)?) };
+        let room_id = if derives_id { None } else { Some(new_room_id(rooms, tenant)?) };
         let ts = wanted.origin_server_ts;
-        let draft = draft(version, tenant, wanted)?;
+        let draft = draft(rooms, (version, tenant), wanted)?;
         let new = Room::draft_create(draft, room_id, version)?;
         let signed = sign::signed(rooms, tenant, new, ts)?;
         let (mut work, event) =
@@ -214,7 +214,7 @@ impl Work {
             staged: Vec::new(),
             beside: Beside::default(),
             row: None,
-            guard: cell.lock_arc().await,
+            guard: Arc::clone(&cell).lock_owned().await,
             new_cell: Some(cell),
         };
         let event = work.stage(receipt, numbers);
@@ -252,7 +252,8 @@ impl Work {
             0 => self.rooms.now_ts(),
             ts => ts,
         };
-        let draft = draft(self.machine.version(), tenant, Wanted { origin_server_ts: ts, ..wanted })?;
+        let place = (self.machine.version(), tenant);
+        let draft = draft(&self.rooms, place, Wanted { origin_server_ts: ts, ..wanted })?;
         let new = loop {
             match self.machine.draft(draft.clone(), &self.shelf) {
                 Ok(new) => break new,
@@ -417,7 +418,7 @@ struct Written {
     foreign_servers: u64,
     row: RowAt,
     is_redaction: bool,
-    guard: async_lock::MutexGuardArc<Option<Loaded>>,
+    guard: tokio::sync::OwnedMutexGuard<Option<Loaded>>,
     new_cell: Option<Cell>,
     /// The nodes of states in the batch.
     nodes: Vec<NodeId>,
@@ -475,8 +476,12 @@ pub(crate) async fn numbers_of(
     Ok(Numbers { event: event.0, state_key })
 }
 
-fn draft(version: &'static RoomVersion, tenant: &Tenant, wanted: Wanted) -> Result<Draft, ActionError> {
-    let event_id = if author_chooses_id(version) { Some(new_event_id(tenant)?) } else { None };
+fn draft(
+    rooms: &Rooms,
+    (version, tenant): (&'static RoomVersion, &Tenant),
+    wanted: Wanted,
+) -> Result<Draft, ActionError> {
+    let event_id = if author_chooses_id(version) { Some(new_event_id(rooms, tenant)?) } else { None };
     Ok(Draft {
         event_id,
         sender: wanted.sender,
@@ -488,8 +493,8 @@ fn draft(version: &'static RoomVersion, tenant: &Tenant, wanted: Wanted) -> Resu
     })
 }
 
-fn new_room_id(tenant: &Tenant) -> Result<OwnedRoomId, ActionError> {
-    let id = format!("!{}:{}", random::opaque()?, tenant.server_name());
+fn new_room_id(rooms: &Rooms, tenant: &Tenant) -> Result<OwnedRoomId, ActionError> {
+    let id = format!("!{}:{}", random::opaque(&*rooms.0.settings.entropy)?, tenant.server_name());
     RoomId::parse(id).map_err(|_| ActionError::damaged("a tenant with a name that fits in no room id"))
 }
 
@@ -498,7 +503,7 @@ pub(crate) fn author_chooses_id(version: &RoomVersion) -> bool {
     version.rules().event_id_format == ruma_common::room_version_rules::EventIdFormatVersion::V1
 }
 
-pub(crate) fn new_event_id(tenant: &Tenant) -> Result<OwnedEventId, ActionError> {
-    let id = format!("${}:{}", random::opaque()?, tenant.server_name());
+pub(crate) fn new_event_id(rooms: &Rooms, tenant: &Tenant) -> Result<OwnedEventId, ActionError> {
+    let id = format!("${}:{}", random::opaque(&*rooms.0.settings.entropy)?, tenant.server_name());
     EventId::parse(id).map_err(|_| ActionError::damaged("a tenant with a name that fits in no event id"))
 }

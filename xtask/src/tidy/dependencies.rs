@@ -35,6 +35,7 @@ const LAYERS: &[(&str, u8)] = &[
 /// Crates of the workshop: no product crate may use them outside its tests.
 const WORKSHOP: &[&str] = &[
     "freehold-testkit",
+    "freehold-simulation",
     "freehold-browser-example",
     "freehold-spec-tests",
     "freehold-benches",

@@ -18,13 +18,13 @@ pub struct Transactions {
     under_way: Arc<Mutex<UnderWay>>,
 }
 
-type UnderWay = BTreeMap<(TenantNumber, OwnedServerName), Arc<async_lock::Mutex<()>>>;
+type UnderWay = BTreeMap<(TenantNumber, OwnedServerName), Arc<tokio::sync::Mutex<()>>>;
 
 /// The turn of a server at a tenant.
 pub(super) struct Turn {
     key: (TenantNumber, OwnedServerName),
     under_way: Arc<Mutex<UnderWay>>,
-    guard: Option<async_lock::MutexGuardArc<()>>,
+    guard: Option<tokio::sync::OwnedMutexGuard<()>>,
 }
 
 impl Transactions {
@@ -38,7 +38,7 @@ impl Transactions {
         let key = (asker.tenant.number(), asker.origin.clone());
         let mut turn = Turn { key: key.clone(), under_way: Arc::clone(&self.under_way), guard: None };
         let lock = Arc::clone(locked(&self.under_way).entry(key).or_default());
-        turn.guard = Some(lock.lock_arc().await);
+        turn.guard = Some(lock.lock_owned().await);
         turn
     }
 

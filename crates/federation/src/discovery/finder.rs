@@ -43,7 +43,7 @@ struct Inner {
     delegations: Cache<OwnedServerName, WellKnownError>,
     targets: Cache<Arc<Target>, DiscoveryError>,
     /// Who is being looked for; everybody else who looks for the same waits.
-    searches: Mutex<BTreeMap<String, Arc<async_lock::Mutex<()>>>>,
+    searches: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// How one plan was carried out.
@@ -122,7 +122,7 @@ impl Discovery {
 
     async fn search(
         &self,
-        search: &async_lock::Mutex<()>,
+        search: &tokio::sync::Mutex<()>,
         server_name: &ServerName,
     ) -> Result<Arc<Target>, DiscoveryError> {
         let _turn = search.lock().await;
@@ -138,7 +138,7 @@ impl Discovery {
         let (this, server_name) = (self.clone(), server_name.to_owned());
         let search = self.0.search(&server_name);
         tokio::spawn(async move {
-            if let Some(_turn) = search.try_lock()
+            if let Ok(_turn) = search.try_lock()
                 && let Err(error) = this.0.find_anew(&server_name).await
             {
                 tracing::debug!(%server_name, %error, "a server is not found any more");
@@ -149,12 +149,12 @@ impl Discovery {
 }
 
 impl Inner {
-    fn search(&self, server_name: &ServerName) -> Arc<async_lock::Mutex<()>> {
+    fn search(&self, server_name: &ServerName) -> Arc<tokio::sync::Mutex<()>> {
         let mut searches = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
         searches.entry(server_name.to_string()).or_default().clone()
     }
 
-    fn end_search(&self, server_name: &ServerName, search: Arc<async_lock::Mutex<()>>) {
+    fn end_search(&self, server_name: &ServerName, search: Arc<tokio::sync::Mutex<()>>) {
         let mut searches = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
         drop(search);
         if searches.get(server_name.as_str()).is_some_and(|search| Arc::strong_count(search) == 1) {

@@ -20,7 +20,7 @@ pub(super) struct Flights(Mutex<Going>);
 
 #[derive(Default)]
 struct Going {
-    rooms: BTreeMap<OwnedRoomId, Arc<async_lock::Mutex<()>>>,
+    rooms: BTreeMap<OwnedRoomId, Arc<tokio::sync::Mutex<()>>>,
     blames: BTreeMap<(OwnedRoomId, OwnedServerName), Blame>,
 }
 
@@ -38,7 +38,7 @@ impl Flights {
         room_id: &RoomId,
         origin: &ServerName,
         now_ts: i64,
-    ) -> Option<Arc<async_lock::Mutex<()>>> {
+    ) -> Option<Arc<tokio::sync::Mutex<()>>> {
         let mut going = self.lock();
         let blame = going.blames.get(&(room_id.to_owned(), origin.to_owned()));
         if blame.is_some_and(|blame| now_ts < blame.until_ts) {

@@ -53,7 +53,7 @@ impl Rooms {
         }
         proto.origin_server_ts = now_ts;
         if author_chooses_id(offer.version) {
-            proto.event_id = Some(new_event_id(&actor.tenant)?);
+            proto.event_id = Some(new_event_id(self, &actor.tenant)?);
         }
         let new = proto.build(offer.version)?;
         let signer =

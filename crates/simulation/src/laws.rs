@@ -1,0 +1,315 @@
+//! What holds at the end of every run, whatever happened in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ledger::{Acknowledged, Told};
+use crate::observe::{Observed, RoomSeen};
+
+/// A law that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The name of the law.
+    pub law: &'static str,
+    /// What was found.
+    pub found: String,
+}
+
+impl Violation {
+    fn new(law: &'static str, found: String) -> Self {
+        Violation { law, found }
+    }
+}
+
+/// The processes that are in a room, with what they hold of it.
+type Members<'o> = BTreeMap<usize, &'o RoomSeen>;
+
+fn members(observed: &Observed) -> BTreeMap<&str, Members<'_>> {
+    let mut rooms: BTreeMap<&str, Members<'_>> = BTreeMap::new();
+    for (place, seen) in &observed.processes {
+        for (room_id, room) in seen.iter().filter(|(_, room)| room.is_joined) {
+            rooms.entry(room_id).or_default().insert(*place, room);
+        }
+    }
+    rooms
+}
+
+/// All honest processes in a room have the same newest events and the same current state.
+pub(crate) fn agreement(observed: &Observed) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (room_id, members) in members(observed) {
+        let mut pairs = members.iter();
+        let Some((first, one)) = pairs.next() else { continue };
+        for (place, other) in pairs {
+            let about = |what: &str, difference: String| {
+                let found = format!("{room_id}: p{first} and p{place} have other {what}: {difference}");
+                Violation::new("agreement", found)
+            };
+            if one.heads != other.heads {
+                violations.push(about("heads", format!("{:?} and {:?}", one.heads, other.heads)));
+            }
+            if one.state != other.state {
+                violations.push(about("states", difference(one, other)));
+            }
+            violations.extend(judged_alike(room_id, (*first, one), (*place, other)));
+        }
+    }
+    violations
+}
+
+fn difference(one: &RoomSeen, other: &RoomSeen) -> String {
+    let keys: BTreeSet<_> = one.state.keys().chain(other.state.keys()).collect();
+    let differing = keys.into_iter().filter(|key| one.state.get(*key) != other.state.get(*key));
+    let shown = differing
+        .map(|key| format!("{} {:?}: {:?} and {:?}", key.0, key.1, one.state.get(key), other.state.get(key)));
+    shown.collect::<Vec<_>>().join("; ")
+}
+
+/// What both processes hold is rejected by both or by none, and redacted by both or by none.
+fn judged_alike(
+    room_id: &str,
+    (first, one): (usize, &RoomSeen),
+    (place, other): (usize, &RoomSeen),
+) -> Vec<Violation> {
+    let both = one.events.iter().filter_map(|(id, seen)| Some((id, seen, other.events.get(id)?)));
+    both.filter_map(|(id, seen, theirs)| {
+        let found = |what: &str, ours: bool, theirs: bool| {
+            let about = &seen.about;
+            let found = format!("{room_id}: {id} ({about}) is {what}: p{first} {ours}, p{place} {theirs}");
+            Some(Violation::new("agreement", found))
+        };
+        if seen.is_rejected != theirs.is_rejected {
+            return found("rejected", seen.is_rejected, theirs.is_rejected);
+        }
+        if seen.is_redacted != theirs.is_redacted {
+            return found("redacted", seen.is_redacted, theirs.is_redacted);
+        }
+        None
+    })
+    .collect()
+}
+
+/// Every honest process in a room holds every event that the newest ones follow, but for those of the time before it
+/// came into the room.
+pub(crate) fn completeness(observed: &Observed) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (room_id, members) in members(observed) {
+        let graph = graph(&members);
+        let heads = members.values().flat_map(|room| room.heads.iter().map(String::as_str));
+        let history = behind(&graph, heads.collect());
+        for (place, room) in &members {
+            let excused = before_entrance(&graph, room);
+            let missing =
+                history.iter().filter(|id| !room.events.contains_key(**id) && !excused.contains(**id));
+            for id in missing.take(SHOWN) {
+                let found = format!("{room_id}: p{place} lacks {id}, which others hold or name");
+                violations.push(Violation::new("completeness", found));
+            }
+        }
+    }
+    violations
+}
+
+/// How many cases of one kind are shown.
+const SHOWN: usize = 4;
+
+/// What every event follows, as far as anybody knows.
+fn graph<'o>(members: &Members<'o>) -> BTreeMap<&'o str, &'o [String]> {
+    let events = members.values().flat_map(|room| room.events.iter());
+    events.map(|(id, event)| (id.as_str(), event.prev_events.as_slice())).collect()
+}
+
+/// Some events and all before them.
+fn behind<'g>(graph: &BTreeMap<&'g str, &'g [String]>, from: Vec<&'g str>) -> BTreeSet<&'g str> {
+    let (mut found, mut next) = (BTreeSet::new(), from);
+    while let Some(id) = next.pop() {
+        if found.insert(id) {
+            next.extend(graph.get(id).into_iter().flat_map(|prev| prev.iter().map(String::as_str)));
+        }
+    }
+    found
+}
+
+/// What is before the joins with which a process came into a room: those that follow something that it does not hold.
+fn before_entrance<'g>(graph: &BTreeMap<&'g str, &'g [String]>, room: &'g RoomSeen) -> BTreeSet<&'g str> {
+    let lacks = |prev: &String| !room.events.contains_key(prev);
+    let entrances =
+        room.events.values().filter(|event| event.is_own_join && event.prev_events.iter().any(lacks));
+    let before = entrances.flat_map(|event| event.prev_events.iter().map(String::as_str));
+    behind(graph, before.collect())
+}
+
+/// What was acknowledged is held where it was acknowledged, and by every honest process in the room, but for those that
+/// came later and for what a user said who was shut out meanwhile.
+pub(crate) fn durability(observed: &Observed, acknowledged: &[Acknowledged]) -> Vec<Violation> {
+    let rooms = members(observed);
+    let mut violations = Vec::new();
+    for event in acknowledged {
+        let lost = |place: usize, why: &str| {
+            let Acknowledged { room_id, event_id, sender, by, .. } = event;
+            let found = format!("{room_id}: {event_id} of {sender}, acknowledged by p{by}: p{place} {why}");
+            Violation::new("durability", found)
+        };
+        // Who lies may lose what he acknowledged.
+        let Some(own) = observed.processes.get(&event.by) else { continue };
+        if own.get(&event.room_id).is_none_or(|room| !room.events.contains_key(&event.event_id)) {
+            violations.push(lost(event.by, "lost it"));
+            continue;
+        }
+        let Some(members) = rooms.get(event.room_id.as_str()) else { continue };
+        let graph = graph(members);
+        for (place, room) in members {
+            let is_there = room.events.contains_key(&event.event_id);
+            if !is_there
+                && !before_entrance(&graph, room).contains(event.event_id.as_str())
+                && !was_shut_out(room, &event.sender)
+            {
+                violations.push(lost(*place, "never got it"));
+            }
+        }
+    }
+    violations
+}
+
+/// Whether somebody else let a user go, or banned them: what they said at that time may count for nothing.
+fn was_shut_out(room: &RoomSeen, user: &str) -> bool {
+    let about = format!("m.room.member {user}");
+    room.events.values().any(|event| event.about == about && event.sender != user)
+}
+
+/// Nothing of a room is told to a server that never had to do with it.
+pub(crate) fn secrecy(
+    told: &[Told],
+    concerned: &BTreeMap<u64, BTreeSet<String>>,
+    hostile: Option<usize>,
+) -> Vec<Violation> {
+    let honest = told.iter().filter(|told| Some(told.by) != hostile);
+    let leaks = honest
+        .filter(|told| concerned.get(&told.mark.room).is_none_or(|servers| !servers.contains(&told.server)));
+    leaks
+        .map(|Told { by, server, mark }| {
+            let found = format!("p{by} told {server} message {} of room {}", mark.message, mark.room);
+            Violation::new("secrecy", found)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Mark;
+    use crate::observe::EventSeen;
+
+    fn event(prev_events: &[&str]) -> EventSeen {
+        EventSeen {
+            sender: "@ann:one.example".to_owned(),
+            about: "m.room.message -".to_owned(),
+            prev_events: prev_events.iter().map(ToString::to_string).collect(),
+            is_rejected: false,
+            is_redacted: false,
+            is_own_join: false,
+        }
+    }
+
+    fn room() -> RoomSeen {
+        let chain = [("$a", vec![]), ("$b", vec!["$a"]), ("$c", vec!["$b"]), ("$d", vec!["$c"])];
+        RoomSeen {
+            is_joined: true,
+            heads: BTreeSet::from(["$d".to_owned()]),
+            state: BTreeMap::from([(("m.room.topic".to_owned(), String::new()), "$b".to_owned())]),
+            events: chain.iter().map(|(id, prev)| ((*id).to_owned(), event(prev))).collect(),
+        }
+    }
+
+    /// Two processes that hold the same, but for what is done to the second.
+    fn observed(change: impl FnOnce(&mut RoomSeen)) -> Observed {
+        let mut other = room();
+        change(&mut other);
+        let in_room = |room| BTreeMap::from([("!room".to_owned(), room)]);
+        Observed { processes: BTreeMap::from([(0, in_room(room())), (1, in_room(other))]) }
+    }
+
+    fn acknowledged(event_id: &str) -> Vec<Acknowledged> {
+        vec![Acknowledged {
+            by: 0,
+            room_id: "!room".to_owned(),
+            event_id: event_id.to_owned(),
+            sender: "@ann:one.example".to_owned(),
+            mark: None,
+        }]
+    }
+
+    #[test]
+    fn nothing_is_found_where_all_is_well() {
+        let observed = observed(|_| {});
+        assert_eq!(agreement(&observed), []);
+        assert_eq!(completeness(&observed), []);
+        assert_eq!(durability(&observed, &acknowledged("$c")), []);
+    }
+
+    #[test]
+    fn another_head_state_or_judgement_is_found() {
+        let changes: [fn(&mut RoomSeen); 5] = [
+            |room| room.heads = BTreeSet::from(["$c".to_owned()]),
+            |room| {
+                room.state.insert(("m.room.topic".to_owned(), String::new()), "$c".to_owned());
+            },
+            |room| room.state.clear(),
+            |room| room.events.get_mut("$c").unwrap().is_rejected = true,
+            |room| room.events.get_mut("$b").unwrap().is_redacted = true,
+        ];
+        for change in changes {
+            assert_eq!(agreement(&observed(change)).len(), 1);
+        }
+    }
+
+    #[test]
+    fn who_is_not_in_the_room_need_not_agree() {
+        let observed = observed(|room| {
+            room.is_joined = false;
+            room.state.clear();
+            room.events.clear();
+        });
+        assert_eq!(agreement(&observed), []);
+        assert_eq!(completeness(&observed), []);
+    }
+
+    #[test]
+    fn an_event_that_only_one_has_is_found() {
+        let missing = |id: &'static str| completeness(&observed(move |room| drop(room.events.remove(id))));
+        assert_eq!(missing("$b").len(), 1);
+        assert_eq!(missing("$d").len(), 1);
+    }
+
+    #[test]
+    fn what_is_before_the_own_join_need_not_be_there_and_what_is_after_it_must() {
+        let late = |also: Option<&'static str>| {
+            completeness(&observed(move |room| {
+                room.events.remove("$a");
+                room.events.remove("$b");
+                room.events.get_mut("$c").unwrap().is_own_join = true;
+                also.map(|id| room.events.remove(id));
+            }))
+        };
+        assert_eq!(late(None), []);
+        assert_eq!(late(Some("$d")).len(), 1);
+    }
+
+    #[test]
+    fn an_acknowledged_event_that_its_own_process_or_another_lacks_is_found() {
+        assert_eq!(durability(&observed(|_| {}), &acknowledged("$never")).len(), 1);
+        let lost = observed(|room| drop(room.events.remove("$c")));
+        assert_eq!(durability(&lost, &acknowledged("$c")).len(), 1);
+    }
+
+    #[test]
+    fn a_server_that_learns_of_a_room_it_has_nothing_to_do_with_is_found() {
+        let told =
+            |by, server: &str| Told { by, server: server.to_owned(), mark: Mark { room: 1, message: 2 } };
+        let concerned = BTreeMap::from([(1, BTreeSet::from(["in.example".to_owned()]))]);
+        let found = |told: Told| secrecy(&[told], &concerned, Some(9)).len();
+        assert_eq!(found(told(0, "in.example")), 0);
+        assert_eq!(found(told(0, "out.example")), 1);
+        assert_eq!(found(told(9, "out.example")), 0);
+        assert_eq!(secrecy(&[told(0, "in.example")], &BTreeMap::new(), None).len(), 1);
+    }
+}

@@ -1,0 +1,42 @@
+//! A whole federation in one thread from one seed.
+//!
+//! Some processes, each the real parts of the homeserver over a disk and a network of the simulation, and people who use
+//! them; links are cut and healed, answers get lost, requests come twice, processes die with what they had not flushed and
+//! start again with what they had. One of them may be an operator's who lies. In the end everything is healed, and after a
+//! bounded time the laws must hold ([`Violation`]):
+//!
+//! - **agreement**: all honest processes in a room have the same newest events, the same current state, and judged
+//!   every event alike;
+//! - **completeness**: they hold every event since they came in;
+//! - **durability**: what was acknowledged is held by all of them;
+//! - **secrecy**: nobody is told anything of a room with which they have nothing to do.
+//!
+//! The same seed gives the same run, to the last byte that is sent: time is the paused time of the runtime, and every random
+//! number comes from the seed. [`run`] is where to start.
+//!
+//! Development only: nothing that is shipped depends on it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a simulation that cannot go on stops, and its seed says how it came to that"
+)]
+
+mod between;
+mod crowd;
+mod deed;
+mod disk;
+mod entropy;
+mod hosted;
+mod laws;
+mod ledger;
+mod life;
+mod observe;
+mod plan;
+mod process;
+mod run;
+mod trace;
+mod wires;
+mod world;
+
+pub use laws::Violation;
+pub use run::{Outcome, run};

@@ -1,0 +1,136 @@
+//! Processes on a network: they start, die, and start again with what was durable.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use freehold_federation::fake::RuntimeClock;
+use freehold_store::MemoryEngine;
+use freehold_testkit::Rng;
+use ruma_common::{OwnedUserId, UserId};
+
+use crate::hosted::Hosted;
+use crate::ledger::Ledger;
+use crate::plan::Plan;
+use crate::process::{Process, Setting};
+use crate::trace::Trace;
+use crate::wires::{Place, Wires};
+
+/// Where all clocks begin, in milliseconds since the Unix epoch.
+const START_TS: i64 = 1_800_000_000_000;
+
+/// The names of the users of every tenant.
+const PEOPLE: [&str; 2] = ["ann", "ben"];
+
+/// All processes and what is between them.
+pub(crate) struct World {
+    pub(crate) trace: Trace,
+    pub(crate) ledger: Ledger,
+    pub(crate) wires: Wires,
+    settings: Vec<Setting>,
+    running: Mutex<Running>,
+    /// The process whose operator lies.
+    pub(crate) hostile: Option<Place>,
+}
+
+struct Running {
+    rng: Rng,
+    processes: Vec<Option<Arc<Process>>>,
+}
+
+impl World {
+    /// All processes start.
+    pub(crate) async fn begin(plan: &Plan, mut rng: Rng, trace: Trace) -> Arc<Self> {
+        let ledger = Ledger::default();
+        let wires = Wires::new(rng.fork("wires"), trace.clone(), ledger.clone());
+        let settings: Vec<Setting> =
+            plan.tenants.iter().enumerate().map(|(place, count)| setting(place, *count, &mut rng)).collect();
+        let processes = settings.iter().map(|_| None).collect();
+        let running = Mutex::new(Running { rng: rng.fork("running"), processes });
+        let world = Arc::new(World { trace, ledger, wires, settings, running, hostile: plan.hostile });
+        for place in world.places() {
+            world.start(place).await;
+        }
+        world
+    }
+
+    /// The numbers of all processes.
+    pub(crate) fn places(&self) -> std::ops::Range<Place> {
+        0..self.settings.len()
+    }
+
+    /// The numbers of those whose operators do not lie.
+    pub(crate) fn honest(&self) -> impl Iterator<Item = Place> {
+        let hostile = self.hostile;
+        self.places().filter(move |place| Some(*place) != hostile)
+    }
+
+    /// The names of the tenants of a process.
+    pub(crate) fn names(&self, place: Place) -> &[String] {
+        &self.settings[place].names
+    }
+
+    /// The process with a tenant.
+    pub(crate) fn place_of(&self, server: &str) -> Option<Place> {
+        self.settings.iter().position(|setting| setting.names.iter().any(|name| name == server))
+    }
+
+    /// The users of a process.
+    pub(crate) fn users(&self, place: Place) -> Vec<OwnedUserId> {
+        let name = |name: &String| PEOPLE.map(|local| UserId::parse(format!("@{local}:{name}")).unwrap());
+        self.names(place).iter().flat_map(name).collect()
+    }
+
+    /// A process, if it runs.
+    pub(crate) fn process(&self, place: Place) -> Option<Arc<Process>> {
+        self.lock().processes[place].clone()
+    }
+
+    /// Starts a process that does not run.
+    pub(crate) async fn start(&self, place: Place) {
+        let rng = {
+            let mut running = self.lock();
+            if running.processes[place].is_some() {
+                return;
+            }
+            running.rng.fork("start")
+        };
+        let process = Process::start(&self.settings[place], &self.wires, rng).await;
+        self.lock().processes[place] = Some(process);
+        self.trace.note(format!("p{place} starts"));
+    }
+
+    /// Kills a process.
+    pub(crate) async fn crash(&self, place: Place) {
+        let (process, mut rng) = {
+            let mut running = self.lock();
+            (running.processes[place].take(), running.rng.fork("crash"))
+        };
+        let Some(process) = process else { return };
+        let (kept, lost) = process.crash(&mut rng).await;
+        self.trace.note(format!("p{place} dies: {kept} batches durable and not told, {lost} lost"));
+    }
+
+    /// Heals all links and starts whoever does not run.
+    pub(crate) async fn recover(&self) {
+        self.wires.heal_all();
+        self.wires.weather(crate::wires::Weather::FAIR);
+        for place in self.places() {
+            self.start(place).await;
+        }
+        self.trace.note("everything is healed");
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn setting(place: Place, tenants: usize, rng: &mut Rng) -> Setting {
+    let names: Vec<String> = match tenants {
+        1 => vec![format!("s{place}.example")],
+        _ => ('a'..).take(tenants).map(|letter| format!("{letter}.s{place}.example")).collect(),
+    };
+    let hosted = Hosted::new(&names);
+    // Nobody's clock is quite right.
+    let clock = RuntimeClock::new(START_TS + rng.between(-20_000, 20_000));
+    Setting { place, names, hosted, clock, durable: Arc::new(MemoryEngine::new()) }
+}
