@@ -64,7 +64,8 @@ fn difference(one: &RoomSeen, other: &RoomSeen) -> String {
     shown.collect::<Vec<_>>().join("; ")
 }
 
-/// What both processes hold is rejected by both or by none, and redacted by both or by none.
+/// What both processes hold is rejected by both or by none; and redacted by both or by none, where both have accepted
+/// the same redactions of it.
 fn judged_alike(
     room_id: &str,
     (first, one): (usize, &RoomSeen),
@@ -80,12 +81,19 @@ fn judged_alike(
         if seen.is_rejected != theirs.is_rejected {
             return found("rejected", seen.is_rejected, theirs.is_rejected);
         }
-        if seen.is_redacted != theirs.is_redacted {
+        if seen.is_redacted != theirs.is_redacted && redactions(one, id) == redactions(other, id) {
             return found("redacted", seen.is_redacted, theirs.is_redacted);
         }
         None
     })
     .collect()
+}
+
+/// The redactions of an event that a process accepted.
+fn redactions<'r>(room: &'r RoomSeen, target: &str) -> BTreeSet<&'r String> {
+    let accepted = room.events.iter().filter(|(_, event)| !event.is_rejected && !event.is_soft_failed);
+    let redactions = accepted.filter(|(_, event)| event.redacts.as_deref() == Some(target));
+    redactions.map(|(id, _)| id).collect()
 }
 
 /// Every honest process in a room holds every event that the newest ones follow, but for those of the time before it
@@ -205,6 +213,8 @@ mod tests {
             about: "m.room.message -".to_owned(),
             prev_events: prev_events.iter().map(ToString::to_string).collect(),
             is_rejected: false,
+            is_soft_failed: false,
+            redacts: None,
             is_redacted: false,
             is_own_join: false,
         }

@@ -42,6 +42,10 @@ pub(crate) struct EventSeen {
     pub(crate) prev_events: Vec<String>,
     /// Whether it was rejected.
     pub(crate) is_rejected: bool,
+    /// Whether the current state did not allow it.
+    pub(crate) is_soft_failed: bool,
+    /// What it redacts, if it is a redaction.
+    pub(crate) redacts: Option<String>,
     /// Whether its content was taken by a redaction.
     pub(crate) is_redacted: bool,
     /// Whether it is the join of a user of a tenant of the process.
@@ -104,6 +108,8 @@ fn event_seen(process: &Process, event: &Arc<StoredEvent>) -> EventSeen {
         about: format!("{} {}", event.pdu.event_type(), event.pdu.state_key().unwrap_or("-")),
         prev_events: event.pdu.prev_events().iter().map(ToString::to_string).collect(),
         is_rejected: event.row.standing == Standing::Rejected,
+        is_soft_failed: event.row.standing == Standing::SoftFailed,
+        redacts: event.pdu.redacts().map(ToOwned::to_owned),
         is_redacted: event.row.redacted_by.is_some(),
         is_own_join: is_ours && event.row.membership == Some(Membership::Join),
     }

@@ -89,7 +89,7 @@ impl Rooms {
     ) -> Result<RepairPlan, ActionError> {
         let unknown = || ActionError::UnknownRoom(room_id.to_owned());
         let number = self.0.store.snapshot()?.number_of(&room_id.to_owned()).await?.ok_or_else(unknown)?;
-        let mut guard = self.cell(number).lock_arc().await;
+        let mut guard = self.cell(number).lock_owned().await;
         let snapshot = self.0.store.snapshot()?;
         let mending = Mending::of(self, &snapshot, room_id, fetched).await?;
         if mending.overlay.is_empty() {
