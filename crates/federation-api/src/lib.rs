@@ -48,5 +48,5 @@ pub use error::ApiError;
 pub use limits::{Limits, LimitsSettings, Rate};
 pub use outside::{Ingest, Notary, OriginKeys, Taken, Tenants, Unserved};
 pub use router::{endpoints, router};
-pub use send::Transactions;
+pub use send::{NOT_ALLOWED, Transactions};
 pub use services::Services;

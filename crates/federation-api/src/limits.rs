@@ -19,6 +19,9 @@ pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Events of a transaction
 /// (<https://spec.matrix.org/v1.19/server-server-api/#transactions>).
 pub(crate) const PDUS_MAX: usize = 50;
+/// Events of which the texts are remembered, so that they are known at once when they come for further tenants: some 150 bytes for
+/// each.
+pub(crate) const RECENT_EVENTS_MAX: usize = 8_192;
 /// EDUs of a transaction.
 pub(crate) const EDUS_MAX: usize = 100;
 /// Bytes of an EDU. The specification has no bound; messages for all devices of a large room come in one.

@@ -52,8 +52,9 @@ pub trait Notary: Send + Sync {
 /// The one way in for events of other servers.
 pub trait Ingest: Send + Sync {
     /// Takes events of a room that a server brought to a tenant, in order: all checks, and fetching what is missing. Says
-    /// of each what came of it. The caller has asked whether the tenant is in the room, whether the room lets the server
-    /// speak, and whether the events are known.
+    /// of each, in their order, what came of it; `None` of what is no event of the room, or is not told. The caller has asked
+    /// whether the tenant is in the room, and whether the room lets the server speak. What is known is answered as it was when
+    /// it came first.
     ///
     /// # Errors
     /// [`Unserved`]: nothing can be said of the rest, and the server is to send it again.
@@ -62,7 +63,7 @@ pub trait Ingest: Send + Sync {
         tenant: &'a Tenant,
         origin: &'a ServerName,
         events: (&'a RoomId, Vec<String>),
-    ) -> BoxFuture<'a, Result<Vec<Taken>, Unserved>>;
+    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, Unserved>>;
 }
 
 /// What came of an event.

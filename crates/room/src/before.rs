@@ -35,6 +35,8 @@ pub(crate) struct Before {
     pub(crate) missing_prev: Vec<OwnedEventId>,
     /// Whether it is the current state of the room.
     pub(crate) is_current: bool,
+    /// Whether the event follows all forward extremities.
+    pub(crate) follows_all: bool,
 }
 
 /// The number of an event, and the events that it names.
@@ -65,10 +67,11 @@ impl Room {
         coming: Coming<'_>,
         shelf: &Shelf,
     ) -> Result<Result<Before, Fetch>, ReceiveError> {
-        if links.missing_auth.is_empty() && links.missing_prev.is_empty() && self.is_head(&links.prev_events)
-        {
-            let (state, facts) = (self.state.clone(), self.facts.clone());
-            return Ok(Ok(Before { state, facts, missing_prev: Vec::new(), is_current: true }));
+        if links.missing_auth.is_empty() && links.missing_prev.is_empty() {
+            let follows_all = self.is_head(&links.prev_events);
+            if follows_all || self.are_after_current(&links.prev_events) {
+                return Ok(Ok(self.current_before(Vec::new(), follows_all)));
+            }
         }
         let prev_events = shelf.events(&links.prev_events)?;
         // An outlier has no state of its own to speak of.
@@ -82,13 +85,31 @@ impl Room {
             let prev_events = if is_stuck { missing_prev } else { Vec::new() };
             return Ok(Err(Fetch { prev_events, auth_events: links.missing_auth.clone() }));
         }
-        let mut states = states_after(known.into_iter().map(|event| &**event), shelf)?;
+        let mut states = states_after(known.into_iter().map(|event| &**event), &self.state, shelf)?;
         if let Some(given) = given {
             states.push(self.given_state(given, shelf)?);
         }
         let state = resolved(self.version, &states, shelf)?;
+        if state.root_id() == self.state.root_id() {
+            return Ok(Ok(self.current_before(missing_prev, false)));
+        }
         let facts = Facts::read(self.version, &state, shelf)?;
-        Ok(Ok(Before { state, facts, missing_prev, is_current: false }))
+        Ok(Ok(Before { state, facts, missing_prev, is_current: false, follows_all: false }))
+    }
+
+    /// The current state as the one before an event.
+    fn current_before(&self, missing_prev: Vec<OwnedEventId>, follows_all: bool) -> Before {
+        let (state, facts) = (self.state.clone(), self.facts.clone());
+        Before { state, facts, missing_prev, is_current: true, follows_all }
+    }
+
+    /// Whether these are forward extremities after each of which the state is the current one, and so their resolution.
+    fn are_after_current(&self, prev_events: &[u64]) -> bool {
+        let is_after_current = |prev: &u64| {
+            let mut extremities = self.extremities.iter();
+            extremities.any(|extremity| extremity.number == *prev && self.has_current_state(extremity))
+        };
+        !prev_events.is_empty() && prev_events.iter().all(is_after_current)
     }
 
     /// Whether these are the forward extremities.
@@ -111,15 +132,17 @@ impl Room {
     }
 }
 
-/// The states after some events; those without a state are passed over.
+/// The states after some events; those without a state are passed over. The one that lies open is not read again.
 pub(crate) fn states_after<'a>(
     events: impl Iterator<Item = &'a Event>,
+    open: &StateMap,
     shelf: &Shelf,
 ) -> Result<Vec<StateMap>, Stop> {
     let mut states = Vec::new();
     for event in events {
         if let Some(root) = event.state_before {
-            states.push(state_after(event, &shelf.open(root)?, shelf)?);
+            let before = if root == open.root_id() { open.clone() } else { shelf.open(root)? };
+            states.push(state_after(event, &before, shelf)?);
         }
     }
     Ok(states)

@@ -213,7 +213,7 @@ impl Room {
         {
             return Ok(Received::Unsettled(refusal));
         }
-        if event.standing == Standing::Accepted && before.is_current && coming.place == Place::New {
+        if event.standing == Standing::Accepted && before.follows_all && coming.place == Place::New {
             let receipt = self.appended(event, numbers.state_key, shelf)?;
             return Ok(Received::Receipt(Box::new(receipt)));
         }

@@ -31,6 +31,8 @@ pub(crate) struct Extremity {
     pub(crate) number: u64,
     pub(crate) reference: EventReference,
     pub(crate) depth: i64,
+    /// The root of the state after it, for those that leave the state before them as it is: most.
+    pub(crate) state_after: Option<NodeId>,
 }
 
 /// What a stored room is opened from.
@@ -103,6 +105,11 @@ impl Room {
         self.extremities.iter().map(|extremity| extremity.number).collect()
     }
 
+    /// Whether the state after a forward extremity is known to be the current one.
+    pub(crate) fn has_current_state(&self, extremity: &Extremity) -> bool {
+        extremity.state_after == Some(self.state.root_id())
+    }
+
     /// Whether the room's access control list lets a server take part.
     pub fn admits(&self, server_name: &ServerName) -> bool {
         self.facts.acl.allows(server_name)
@@ -127,6 +134,7 @@ impl From<&Event> for Extremity {
             number: event.number,
             reference: EventReference::from(&event.pdu),
             depth: event.pdu.depth(),
+            state_after: event.state_before.filter(|_| event.pdu.state_key().is_none()),
         }
     }
 }

@@ -100,8 +100,15 @@ impl Room {
         let event = Arc::new(event);
         if event.standing == Standing::Accepted && place == Place::New {
             room.extremities.retain(|extremity| !event.prev_events.contains(&extremity.number));
+            room.extremities.push(Extremity::from(&*event));
+            if room.extremities.iter().all(|extremity| self.has_current_state(extremity)) {
+                // Their resolution is what they all are.
+                let nodes = nodes.into_made();
+                return Ok(Receipt { event, refused, nodes, state_changes, missing_prev, room });
+            }
+            room.extremities.pop();
             let others = shelf.events(&room.forward_extremities())?;
-            let mut states = states_after(others.into_iter().map(|other| &**other), shelf)?;
+            let mut states = states_after(others.into_iter().map(|other| &**other), &self.state, shelf)?;
             states.push(state_after(&event, &before, shelf)?);
             let mut with_event = shelf.clone();
             with_event.put_event(Arc::clone(&event));

@@ -3,6 +3,10 @@
 /// How many events are received in one change at most.
 pub const BATCH_MAX: usize = 500;
 
+/// How many rows of other events are read at once before a change of several events; where there are more, each event asks for
+/// its own.
+pub(crate) const READ_AHEAD_MAX: usize = 64;
+
 /// How many forward extremities a room may have before an event of ours ties them up. Each one costs every server that makes the
 /// next event a resolution.
 pub(crate) const EXTREMITIES_MAX: usize = 10;

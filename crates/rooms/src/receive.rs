@@ -11,7 +11,6 @@ use crate::ingest::{Arrival, Checked, Known, past};
 use crate::limits::BATCH_MAX;
 use crate::rooms::Rooms;
 use crate::send::tried;
-use crate::work::Work;
 
 /// What came of an event that was made elsewhere.
 #[derive(Debug)]
@@ -55,6 +54,8 @@ pub struct Delivery<'a> {
 pub enum Look {
     /// It is known.
     Known(OwnedEventId),
+    /// It is known, and was not accepted.
+    Refused(OwnedEventId),
     /// It is well-formed and not known.
     New(Box<Pdu>),
 }
@@ -108,7 +109,24 @@ impl Rooms {
     /// # Errors
     /// As those of [`Rooms::receive`]; the inner one is about the event.
     pub async fn look_at(&self, room_id: &RoomId, json: &[u8]) -> Result<Result<Look, Dropped>, ActionError> {
-        self.entrance(room_id, Known::Settled).await?.look(json).await
+        self.entrance(room_id, Known::Settled).await?.look(json, freehold_room::parse_past).await
+    }
+
+    /// Looks at several events, as [`Rooms::look_at`] does, with the limits on references that new events have.
+    ///
+    /// # Errors
+    /// As those of [`Rooms::receive`]; the inner ones are about single events.
+    pub async fn look_at_new(
+        &self,
+        room_id: &RoomId,
+        events: &[&[u8]],
+    ) -> Result<Vec<Result<Look, Dropped>>, ActionError> {
+        let entrance = self.entrance(room_id, Known::Settled).await?;
+        let mut looks = Vec::with_capacity(events.len());
+        for json in events {
+            looks.push(entrance.look(json, freehold_room::parse).await?);
+        }
+        Ok(looks)
     }
 
     async fn try_receive(
@@ -128,15 +146,7 @@ impl Rooms {
             signed = recommended;
         }
         // The room is not locked before here.
-        let mut work = Work::begin(self, room_id).await?;
-        let kept = match work.receive_foreign(signed, Arrival::New(delivery.state)).await? {
-            Incoming::Kept(refused) => refused,
-            other => return Ok(other),
-        };
-        let heads = work.machine.forward_extremities().len();
-        work.commit().await?;
-        self.tie_up(room_id, heads).await;
-        Ok(Incoming::Kept(kept))
+        self.receive_alone(room_id, signed, Arrival::New(delivery.state)).await
     }
 
     /// Receives events as parts of auth chains and of states that others gave: checked by their own auth events, kept,

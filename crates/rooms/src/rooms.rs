@@ -11,6 +11,7 @@ use freehold_store::{Clock, Interner, Places, ReadError, RoomNumber, Snapshot, S
 use ruma_common::{OwnedRoomId, RoomId, ServerName};
 
 use crate::garbage::NodeWrites;
+use crate::ingest::Arrivals;
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
 use crate::random::{Entropy, SystemEntropy};
@@ -81,6 +82,7 @@ pub(crate) struct Inner {
     /// What users of other servers are called.
     pub(crate) profiles: RemoteProfiles,
     pub(crate) node_writes: NodeWrites,
+    pub(crate) arrivals: Arrivals,
     cells: Mutex<Cells>,
     turns: Mutex<BTreeMap<OwnedRoomId, Turn>>,
     last_create_ts: AtomicI64,
@@ -120,6 +122,7 @@ impl Rooms {
             places: Places::new(&TENANT_ROOMS),
             profiles: remote_profiles(),
             node_writes: NodeWrites::default(),
+            arrivals: Arrivals::default(),
             cells: Mutex::default(),
             turns: Mutex::default(),
             last_create_ts: AtomicI64::new(0),

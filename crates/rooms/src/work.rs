@@ -20,6 +20,7 @@ use freehold_store::{
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
 use crate::error::ActionError;
+use crate::ingest::NamedBy;
 use crate::loaded::{Loaded, Locals, fulfil};
 use crate::random;
 use crate::rooms::{Cell, Rooms};
@@ -68,10 +69,15 @@ pub(crate) struct Work {
     pub(crate) beside: Beside,
     /// The row that is in the store; `None` for a new room.
     pub(crate) row: Option<CurrentStateRow>,
+    /// What is to be said once the change is durable, before the next writer has its turn.
+    pub(crate) when_durable: Option<WhenDurable>,
     guard: tokio::sync::OwnedMutexGuard<Option<Loaded>>,
     /// The place of a new room, to be put where others find it.
     new_cell: Option<Cell>,
 }
+
+/// What is said once a change is durable.
+pub(crate) type WhenDurable = Box<dyn FnOnce() + Send + Sync>;
 
 /// What staged events bring beside themselves.
 #[derive(Debug, Default)]
@@ -100,6 +106,21 @@ pub(crate) struct Beside {
     pub(crate) outgoing: BTreeMap<u64, TenantNumber>,
     /// The users of the events, by id.
     pub(crate) users: BTreeMap<OwnedUserId, freehold_store::UserNumber>,
+    /// Which events are staged.
+    pub(crate) staged_ids: BTreeSet<OwnedEventId>,
+    /// The redactions among them.
+    pub(crate) redactions: Vec<Arc<Event>>,
+    /// What was read at once for all events of the change.
+    pub(crate) read_ahead: Option<ReadAhead>,
+}
+
+/// What the store says of events that name others, read at once for all events of a change.
+#[derive(Debug)]
+pub(crate) struct ReadAhead {
+    /// The events that follow missing ones, by these.
+    pub(crate) missing_prevs: NamedBy,
+    /// The redactions that wait for what they redact, by that.
+    pub(crate) waiting_redactions: NamedBy,
 }
 
 /// By how much the numbers of members change.
@@ -118,7 +139,16 @@ impl Work {
         let unknown = || ActionError::UnknownRoom(room_id.to_owned());
         let snapshot = rooms.0.store.snapshot()?;
         let number = snapshot.number_of(&room_id.to_owned()).await?.ok_or_else(unknown)?;
-        let mut guard = rooms.cell(number).lock_owned().await;
+        let guard = rooms.cell(number).lock_owned().await;
+        Work::with(rooms, number, guard).await?.ok_or_else(unknown)
+    }
+
+    /// Begins a change of a room that is locked; `None` if there is no such room.
+    pub(crate) async fn with(
+        rooms: &Rooms,
+        number: RoomNumber,
+        mut guard: tokio::sync::OwnedMutexGuard<Option<Loaded>>,
+    ) -> Result<Option<Self>, ActionError> {
         // What is durable now: the writer before us may have committed while we waited.
         let snapshot = rooms.0.store.snapshot()?;
         if guard.is_none() {
@@ -126,11 +156,11 @@ impl Work {
             rooms.note_bytes(number, guard.as_ref().map_or(0, Loaded::bytes));
         }
         let Some(loaded) = guard.as_mut() else {
-            return Err(unknown());
+            return Ok(None);
         };
         // If the change is given up, what was put on the shelf for it goes with it.
         let shelf = std::mem::take(&mut loaded.shelf);
-        Ok(Work {
+        Ok(Some(Work {
             rooms: rooms.clone(),
             snapshot,
             number,
@@ -142,9 +172,10 @@ impl Work {
             staged: Vec::new(),
             beside: Beside::default(),
             row: Some(loaded.row.clone()),
+            when_durable: None,
             guard,
             new_cell: None,
-        })
+        }))
     }
 
     /// Begins a change of a room by somebody who has, or had, to do with it. To everybody else there is no telling
@@ -214,6 +245,7 @@ impl Work {
             staged: Vec::new(),
             beside: Beside::default(),
             row: None,
+            when_durable: None,
             guard: Arc::clone(&cell).lock_owned().await,
             new_cell: Some(cell),
         };
@@ -304,6 +336,10 @@ impl Work {
             self.shelf.put_state_key(key, Some(number));
         }
         self.machine = receipt.room.clone();
+        self.beside.staged_ids.insert(event.pdu.event_id().to_owned());
+        if event.pdu.event_type() == "m.room.redaction" {
+            self.beside.redactions.push(Arc::clone(&event));
+        }
         self.staged.push(receipt);
         event
     }
@@ -400,6 +436,7 @@ impl Work {
             foreign_servers: self.foreign_servers,
             row,
             is_redaction,
+            when_durable: self.when_durable,
             guard: self.guard,
             new_cell: self.new_cell,
             nodes,
@@ -418,6 +455,7 @@ struct Written {
     foreign_servers: u64,
     row: RowAt,
     is_redaction: bool,
+    when_durable: Option<WhenDurable>,
     guard: tokio::sync::OwnedMutexGuard<Option<Loaded>>,
     new_cell: Option<Cell>,
     /// The nodes of states in the batch.
@@ -445,6 +483,9 @@ impl Written {
             self.rooms.put_cell(self.number, cell);
         }
         self.rooms.note_bytes(self.number, bytes);
+        if let Some(say) = self.when_durable {
+            say();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod device_lists;
 mod edus;
 mod pdus;
 mod receipts;
+mod recent;
 mod to_device;
 mod transactions;
 mod typing;
@@ -29,6 +30,8 @@ use crate::limits::{EDUS_MAX, PDUS_MAX, TRANSACTION_ID_BYTES_MAX, TRANSACTION_TI
 use crate::services::Services;
 
 pub use transactions::Transactions;
+
+pub use pdus::NOT_ALLOWED;
 
 /// The endpoints of this area.
 pub(crate) fn routes(endpoints: Endpoints) -> Endpoints {
@@ -73,8 +76,11 @@ async fn send(
         Some(answer) => answer,
         None => {
             let working = timeout(TRANSACTION_TIME_MAX, take(&services, &asker, &body));
-            let answer = working.await.map_err(|_| too_slow())??;
-            services.transactions.remember(&asker, (&id, &answer)).await?;
+            let (answer, done) = working.await.map_err(|_| too_slow())??;
+            // What did nothing does nothing when it comes again.
+            if done == Done::Something {
+                services.transactions.remember(&asker, (&id, &answer)).await?;
+            }
             answer
         }
     };
@@ -82,7 +88,16 @@ async fn send(
     Ok(([(axum::http::header::CONTENT_TYPE, "application/json")], answer))
 }
 
-async fn take(services: &Services, asker: &Asker, body: &[u8]) -> Result<String, ApiError> {
+/// Whether something was done about a transaction but to look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    /// Everything in it was known and had been accepted.
+    Nothing,
+    /// It was not.
+    Something,
+}
+
+async fn take(services: &Services, asker: &Asker, body: &[u8]) -> Result<(String, Done), ApiError> {
     let transaction: Transaction<'_> = from_json(body)?;
     let too_many = |what, count: usize, most| {
         Err(ApiError::invalid(format!("{count} {what} in one transaction; {most} are taken")))
@@ -94,8 +109,10 @@ async fn take(services: &Services, asker: &Asker, body: &[u8]) -> Result<String,
     }
     // Keys come before the messages that are encrypted with them.
     edus::take(services, asker, &transaction.edus).await?;
-    let pdus = pdus::take(services, asker, &transaction.pdus).await?;
-    serde_json::to_string(&Answer { pdus }).map_err(ApiError::internal)
+    let (pdus, all) = pdus::take(services, asker, &transaction.pdus).await?;
+    let is_known = all == pdus::Looked::AllKnown && transaction.edus.is_empty() && !pdus.is_empty();
+    let done = if is_known { Done::Nothing } else { Done::Something };
+    Ok((serde_json::to_string(&Answer { pdus }).map_err(ApiError::internal)?, done))
 }
 
 /// What was done stays done; the rest is done when the transaction comes again.

@@ -5,23 +5,42 @@ use std::collections::BTreeMap;
 
 use freehold_event::{Pdu, RoomVersion};
 use freehold_rooms::{NotServed, Reader};
-use freehold_store::RoomNumber;
-use freehold_store::tables::rooms::{EVENTS, Standing};
 use ruma_common::{OwnedEventId, OwnedRoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Outcome;
+use super::recent::TextKey;
 use crate::asker::Asker;
 use crate::error::ApiError;
+use crate::outside::Taken;
 use crate::services::Services;
+
+/// Why an event is refused that the rules of its room do not allow, now or when it came first.
+pub const NOT_ALLOWED: &str = "the event is not allowed in the room";
 
 /// What came of each event.
 type Outcomes = BTreeMap<OwnedEventId, Outcome>;
 
+/// What the events of a transaction were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// Each of them was known in its room, and accepted.
+    AllKnown,
+    /// Others were among them.
+    Others,
+}
+
 #[derive(Deserialize)]
 struct InRoom {
     room_id: OwnedRoomId,
+}
+
+/// An event that came: its text, and its id if an event with just this text was accepted lately.
+struct Came<'t> {
+    text: &'t str,
+    key: TextKey,
+    known: Option<OwnedEventId>,
 }
 
 /// Takes events, room by room. Of events of rooms that the tenant is not in nothing can be said, not even by which id, as
@@ -30,70 +49,93 @@ pub(super) async fn take(
     services: &Services,
     asker: &Asker,
     pdus: &[&RawValue],
-) -> Result<Outcomes, ApiError> {
-    let mut rooms: BTreeMap<OwnedRoomId, Vec<&str>> = BTreeMap::new();
-    for pdu in pdus {
-        match serde_json::from_str::<InRoom>(pdu.get()) {
-            Ok(InRoom { room_id }) => rooms.entry(room_id).or_default().push(pdu.get()),
-            Err(error) => tracing::debug!(%error, "an event without a room is ignored"),
-        }
-    }
+) -> Result<(Outcomes, Looked), ApiError> {
+    let (rooms, mut looked) = by_room(services, pdus);
     let mut outcomes = Outcomes::new();
     for (room_id, events) in rooms {
-        take_in_room(services, asker, (room_id, events), &mut outcomes).await?;
+        if take_in_room(services, asker, (room_id, events), &mut outcomes).await? == Looked::Others {
+            looked = Looked::Others;
+        }
     }
-    Ok(outcomes)
+    Ok((outcomes, looked))
+}
+
+/// The events of each room. The same event comes once for each tenant in the room, with the same text: which event that is
+/// need not be computed again.
+fn by_room<'t>(services: &Services, pdus: &[&'t RawValue]) -> (BTreeMap<OwnedRoomId, Vec<Came<'t>>>, Looked) {
+    let (mut rooms, mut looked) = (BTreeMap::<OwnedRoomId, Vec<Came<'t>>>::new(), Looked::AllKnown);
+    let recent = services.transactions.recent();
+    for pdu in pdus {
+        let (text, key) = (pdu.get(), TextKey::of(pdu.get()));
+        if let Some((room_id, event_id)) = recent.find(&key) {
+            let came = Came { text, key, known: Some(event_id) };
+            match rooms.get_mut(&*room_id) {
+                Some(events) => events.push(came),
+                None => drop(rooms.insert(OwnedRoomId::clone(&room_id), vec![came])),
+            }
+            continue;
+        }
+        match serde_json::from_str::<InRoom>(text) {
+            Ok(InRoom { room_id }) => rooms.entry(room_id).or_default().push(Came { text, key, known: None }),
+            Err(error) => {
+                looked = Looked::Others;
+                tracing::debug!(%error, "an event without a room is ignored");
+            }
+        }
+    }
+    (rooms, looked)
 }
 
 async fn take_in_room(
     services: &Services,
     asker: &Asker,
-    (room_id, events): (OwnedRoomId, Vec<&str>),
+    (room_id, events): (OwnedRoomId, Vec<Came<'_>>),
     outcomes: &mut Outcomes,
-) -> Result<(), ApiError> {
+) -> Result<Looked, ApiError> {
     let reader = services.rooms.reader()?;
-    let Some((room, version)) = shared_room(&reader, asker, &room_id).await? else {
-        return take_withdrawals(services, asker, (&room_id, events)).await;
+    let Some(version) = shared_room(&reader, asker, &room_id).await? else {
+        take_withdrawals(services, asker, (&room_id, events)).await?;
+        return Ok(Looked::Others);
     };
-    let admitted = services.rooms.admits(&room_id, &asker.origin).await.map_err(ApiError::internal)?;
-    let mut new = Vec::new();
-    for json in events {
-        let pdu = match Pdu::parse(json.as_bytes(), version) {
-            Ok(pdu) => pdu,
-            Err(error) => {
-                tracing::debug!(%error, "an event that is none is ignored");
-                continue;
-            }
-        };
-        let event_id = pdu.event_id().to_owned();
-        if !admitted {
-            let error = Some("the room does not let your server speak".to_owned());
-            outcomes.insert(event_id, Outcome { error });
-        } else if is_known(&reader, room, &event_id).await? {
-            outcomes.insert(event_id, Outcome::default());
-        } else {
-            new.push(json.to_owned());
-        }
+    if !services.rooms.admits(&room_id, &asker.origin).await.map_err(ApiError::internal)? {
+        outcomes.extend(shut_out(version, &events));
+        return Ok(Looked::Others);
     }
+    let (known, new): (Vec<_>, Vec<_>) = events.into_iter().partition(|came| came.known.is_some());
+    let known = known.into_iter().filter_map(|came| came.known);
+    outcomes.extend(known.map(|event_id| (event_id, Outcome::default())));
     if new.is_empty() {
-        return Ok(());
+        return Ok(Looked::AllKnown);
     }
-    let taken = services.ingest.take(&asker.tenant, &asker.origin, (&room_id, new)).await;
-    for taken in taken.map_err(ApiError::internal)? {
-        outcomes.insert(taken.event_id, Outcome { error: taken.refused });
+    let texts = new.iter().map(|came| came.text.to_owned()).collect();
+    let taken = services.ingest.take(&asker.tenant, &asker.origin, (&room_id, texts)).await;
+    let taken = taken.map_err(ApiError::internal)?;
+    let is_known = |taken: &Option<Taken>| matches!(taken, Some(taken) if taken.refused.is_none());
+    let accepted = new.iter().zip(&taken).filter(|(_, taken)| is_known(taken));
+    let accepted = accepted.filter_map(|(came, taken)| Some((came.key, taken.as_ref()?.event_id.clone())));
+    services.transactions.recent().put(&room_id, accepted);
+    for Taken { event_id, refused } in taken.into_iter().flatten() {
+        outcomes.insert(event_id, Outcome { error: refused });
     }
-    Ok(())
+    Ok(Looked::Others)
+}
+
+/// What a server is told of its events that may not speak in the room.
+fn shut_out(version: &'static RoomVersion, events: &[Came<'_>]) -> Outcomes {
+    let events = events.iter().filter_map(|came| Pdu::parse(came.text.as_bytes(), version).ok());
+    let outcome = || Outcome { error: Some("the room does not let your server speak".to_owned()) };
+    events.map(|pdu| (pdu.event_id().to_owned(), outcome())).collect()
 }
 
 /// Of events of rooms that the tenant is not in only those are of use that withdraw an invite of one of its users.
 async fn take_withdrawals(
     services: &Services,
     asker: &Asker,
-    (room_id, events): (&OwnedRoomId, Vec<&str>),
+    (room_id, events): (&OwnedRoomId, Vec<Came<'_>>),
 ) -> Result<(), ApiError> {
-    for event in events {
+    for Came { text, .. } in events {
         let place = (&*asker.origin, &**room_id);
-        match services.rooms.take_withdrawal(&asker.tenant, place, event.as_bytes()).await {
+        match services.rooms.take_withdrawal(&asker.tenant, place, text.as_bytes()).await {
             Ok(true) => {}
             Ok(false) => tracing::debug!(%room_id, "an event of a room that the tenant is not in is ignored"),
             Err(NotServed::Failed(error)) => return Err(ApiError::internal(error)),
@@ -103,22 +145,15 @@ async fn take_withdrawals(
     Ok(())
 }
 
-/// The number and version of a room that the tenant is in. That a neighbour is in it makes no difference.
+/// The version of a room that the tenant is in. That a neighbour is in it makes no difference.
 async fn shared_room(
     reader: &Reader,
     asker: &Asker,
     room_id: &OwnedRoomId,
-) -> Result<Option<(RoomNumber, &'static RoomVersion)>, ApiError> {
+) -> Result<Option<&'static RoomVersion>, ApiError> {
     let Some(room) = reader.room_number(room_id).await? else { return Ok(None) };
     if !reader.is_in_room(asker.tenant.number(), room).await? {
         return Ok(None);
     }
-    Ok(reader.room(room).await?.map(|facts| (room, facts.version)))
-}
-
-/// Whether an event of the room is here with all that follows from it.
-async fn is_known(reader: &Reader, room: RoomNumber, event_id: &OwnedEventId) -> Result<bool, ApiError> {
-    let Some(number) = reader.snapshot().number_of(event_id).await? else { return Ok(false) };
-    let row = reader.snapshot().get(&EVENTS, &number).await?;
-    Ok(row.is_some_and(|row| row.room == room && row.standing != Standing::Outlier))
+    Ok(reader.room(room).await?.map(|facts| facts.version))
 }

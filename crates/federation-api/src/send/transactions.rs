@@ -7,6 +7,7 @@ use freehold_store::tables::federation::{TRANSACTION_AGES, TRANSACTIONS, Transac
 use freehold_store::{Batch, Clock, CommitError, Order, ReadError, Store, TenantNumber};
 use ruma_common::OwnedServerName;
 
+use super::recent::RecentEvents;
 use crate::asker::Asker;
 use crate::limits::TRANSACTIONS_REMEMBERED;
 
@@ -16,6 +17,7 @@ pub struct Transactions {
     store: Store,
     clock: Arc<dyn Clock>,
     under_way: Arc<Mutex<UnderWay>>,
+    recent: RecentEvents,
 }
 
 type UnderWay = BTreeMap<(TenantNumber, OwnedServerName), Arc<tokio::sync::Mutex<()>>>;
@@ -30,7 +32,12 @@ pub(super) struct Turn {
 impl Transactions {
     /// The transactions of a store.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Transactions { store, clock, under_way: Arc::default() }
+        Transactions { store, clock, under_way: Arc::default(), recent: RecentEvents::default() }
+    }
+
+    /// The events that were accepted lately.
+    pub(super) fn recent(&self) -> &RecentEvents {
+        &self.recent
     }
 
     /// Waits until no other transaction of the server is under way at the tenant.

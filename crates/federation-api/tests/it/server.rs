@@ -281,14 +281,17 @@ impl Ingest for IntoRooms {
         _: &'a Tenant,
         _: &'a ServerName,
         (room_id, events): (&'a RoomId, Vec<String>),
-    ) -> BoxFuture<'a, Result<Vec<Taken>, Unserved>> {
+    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, Unserved>> {
         Box::pin(async move {
             let reader = self.0.reader().unwrap();
             let room = reader.room_number(room_id).await.unwrap().unwrap();
             let version = reader.room(room).await.unwrap().unwrap().version;
             let mut taken = Vec::new();
             for json in events {
-                let pdu = Pdu::parse(json.as_bytes(), version).unwrap();
+                let Ok(pdu) = Pdu::parse(json.as_bytes(), version) else {
+                    taken.push(None);
+                    continue;
+                };
                 let wanted = freehold_signing::wanted_keys(&pdu).unwrap();
                 let key =
                     |server: &ServerName| KeyOf(server.to_owned(), key_of(server).verifying_key().clone());
@@ -298,7 +301,7 @@ impl Ingest for IntoRooms {
                     Incoming::Known | Incoming::Kept(None) => None,
                     other => Some(format!("{other:?}")),
                 };
-                taken.push(Taken { event_id: pdu.event_id().to_owned(), refused });
+                taken.push(Some(Taken { event_id: pdu.event_id().to_owned(), refused }));
             }
             Ok(taken)
         })

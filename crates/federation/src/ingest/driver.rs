@@ -46,6 +46,8 @@ pub(super) struct Inner {
 pub enum Taken {
     /// It was known already.
     Known,
+    /// It was known already, and had not been accepted.
+    RefusedBefore,
     /// It was accepted.
     Accepted,
     /// It is kept, and not shown.
@@ -121,30 +123,14 @@ impl Ingest {
             }
             Err(error) => return self.0.refused(error, events),
         };
-        let mut taken = Vec::with_capacity(events.len());
-        let mut fresh = Vec::new();
-        for (place, json) in events.into_iter().enumerate() {
-            if place >= TAKEN_MAX {
-                taken.push((None, Err(TakeError::TooMany)));
-                continue;
-            }
-            match self.0.parts.rooms.look_at(room_id, json.as_bytes()).await {
-                Ok(Ok(Look::Known(event_id))) => taken.push((Some(event_id), Ok(Taken::Known))),
-                Ok(Ok(Look::New(pdu))) => {
-                    taken.push((Some(pdu.event_id().to_owned()), Ok(Taken::Known)));
-                    fresh.push((place, Piece { pdu, json }));
-                }
-                Ok(Err(dropped)) => taken.push((None, Err(dropped.into()))),
-                Err(error) => taken.push((None, Err(error.into()))),
-            }
-        }
-        if fresh.is_empty() {
-            return taken;
-        }
-        let keys = self.0.keys(wanted_by(fresh.iter().map(|(_, piece)| &*piece.pdu))).await;
-        for (place, piece) in fresh {
-            let done = self.0.take_one(&visit, &piece, &*keys).await;
-            if let Some(answer) = taken.get_mut(place) {
+        let (mut taken, fresh) = match self.0.looked_at(room_id, events).await {
+            Ok(looked_at) => looked_at,
+            Err((error, events)) => return self.0.refused(error, events),
+        };
+        let pieces: Vec<&Piece> = fresh.iter().map(|(_, piece)| piece).collect();
+        let done = self.0.take_new(&visit, &pieces).await;
+        for ((place, _), done) in fresh.iter().zip(done) {
+            if let Some(answer) = taken.get_mut(*place) {
                 answer.1 = done;
             }
         }
@@ -152,11 +138,14 @@ impl Ingest {
     }
 }
 
+/// Events that are not known, with their places in the list in which they came.
+type Fresh = Vec<(usize, Piece)>;
+
 /// A server that brings a tenant events of a room.
 pub(super) struct Visit<'a> {
     tenant: &'a Tenant,
     origin: &'a ServerName,
-    room: Arc<RoomFacts>,
+    pub(super) room: Arc<RoomFacts>,
 }
 
 impl Inner {
@@ -212,6 +201,73 @@ impl Inner {
         taken
     }
 
+    /// What there is to say of events at once, and those that are not known.
+    async fn looked_at(
+        &self,
+        room_id: &RoomId,
+        mut events: Vec<String>,
+    ) -> Result<(TakenEvents, Fresh), (TakeError, Vec<String>)> {
+        let surplus = events.len().saturating_sub(TAKEN_MAX);
+        events.truncate(TAKEN_MAX);
+        let texts: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
+        let looks = match self.parts.rooms.look_at_new(room_id, &texts).await {
+            Ok(looks) => looks,
+            Err(error) => return Err((error.into(), events)),
+        };
+        let (mut taken, mut fresh) = (Vec::with_capacity(events.len()), Vec::new());
+        for (place, (look, json)) in looks.into_iter().zip(events).enumerate() {
+            taken.push(match look {
+                Ok(Look::Known(event_id)) => (Some(event_id), Ok(Taken::Known)),
+                Ok(Look::Refused(event_id)) => (Some(event_id), Ok(Taken::RefusedBefore)),
+                Ok(Look::New(pdu)) => {
+                    let event_id = Some(pdu.event_id().to_owned());
+                    fresh.push((place, Piece { pdu, json }));
+                    (event_id, Ok(Taken::Known))
+                }
+                Err(dropped) => (None, Err(dropped.into())),
+            });
+        }
+        taken.extend((0..surplus).map(|_| (None, Err(TakeError::TooMany))));
+        Ok((taken, fresh))
+    }
+
+    /// Takes events that are not known: together, and then one by one those for which something is missing.
+    async fn take_new(&self, visit: &Visit<'_>, pieces: &[&Piece]) -> Vec<Result<Taken, TakeError>> {
+        if pieces.is_empty() {
+            return Vec::new();
+        }
+        let keys: Arc<dyn KeySource + Send + Sync> =
+            self.keys(wanted_by(pieces.iter().map(|piece| &*piece.pdu))).await.into();
+        let taken = match self.is_recommended(&visit.room).await {
+            Ok(false) => self.take_together(visit, pieces, &keys).await,
+            Ok(true) => return self.take_each(visit, pieces, &*keys).await,
+            Err(error) => Err(error),
+        };
+        match taken {
+            // None is missing; if it were, nothing would be said of it.
+            Ok(mut taken) => (0..pieces.len())
+                .map(|place| taken.remove(&place).unwrap_or(Err(TakeError::Waiting)))
+                .collect(),
+            Err(error) => {
+                let others = pieces.iter().skip(1).map(|_| Err(TakeError::Waiting));
+                std::iter::once(Err(error.into())).chain(others).collect()
+            }
+        }
+    }
+
+    async fn take_each(
+        &self,
+        visit: &Visit<'_>,
+        pieces: &[&Piece],
+        keys: &(dyn KeySource + Sync),
+    ) -> Vec<Result<Taken, TakeError>> {
+        let mut done = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            done.push(self.take_one(visit, piece, keys).await);
+        }
+        done
+    }
+
     async fn keys(&self, wanted: Vec<WantedKey>) -> Box<dyn KeySource + Send + Sync> {
         self.parts.fetching.keys(&wanted).await
     }
@@ -234,7 +290,11 @@ impl Inner {
     }
 
     /// Takes an event once what is missing for it is there.
-    async fn take_with_missing(&self, visit: &Visit<'_>, piece: &Piece) -> Result<Taken, TakeError> {
+    pub(super) async fn take_with_missing(
+        &self,
+        visit: &Visit<'_>,
+        piece: &Piece,
+    ) -> Result<Taken, TakeError> {
         let (room_id, origin) = (&visit.room.room_id, visit.origin);
         let line =
             self.flights.enter(room_id, origin, self.parts.clock.now_ts()).ok_or(TakeError::Waiting)?;

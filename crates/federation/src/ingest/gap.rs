@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_rooms::Incoming;
+use freehold_signing::SignedPdu;
 use ruma_common::OwnedEventId;
 
 use super::ask::hedged;
 use super::driver::wanted_by;
 use super::fetching::{MissingQuery, NoAnswer};
 use super::flight::{Flight, Piece, here};
+use super::together::Keys;
 use crate::limits::{GAP_EVENTS_MAX, GAP_PAGE, GAP_ROUNDS_MAX, GIVEN_STATES_MAX};
 
 impl Flight<'_> {
@@ -16,17 +18,56 @@ impl Flight<'_> {
     /// oldest; those that follow something that cannot, with the state before them as a server gives it.
     pub(super) async fn complete(&self, event: &Piece) -> Result<Incoming, NoAnswer> {
         let between = self.between(event).await?;
-        let keys = self.keys(wanted_by(between.iter().map(|piece| &*piece.pdu).chain([&*event.pdu]))).await;
+        let wanted = wanted_by(between.iter().map(|piece| &*piece.pdu).chain([&*event.pdu]));
+        let keys: Keys = self.keys(wanted).await.into();
         let mut states = GIVEN_STATES_MAX;
-        for piece in &between {
-            // One that cannot be received keeps no other from it.
-            match self.settle(piece, &*keys, &mut states).await {
+        self.receive_between(&between, &keys, &mut states).await?;
+        states = states.max(1);
+        self.settle(event, &*keys, &mut states).await
+    }
+
+    /// Receives events that lie between, from the oldest: together as far as nothing is missing for them, the first one for which
+    /// something is by itself, and then the others together again. One that cannot be received keeps no other from it.
+    async fn receive_between(
+        &self,
+        between: &[Piece],
+        keys: &Keys,
+        states: &mut usize,
+    ) -> Result<(), NoAnswer> {
+        let mut left = match self.inner.is_recommended(&self.room).await.map_err(here)? {
+            true => between.iter().map(|piece| (piece, None)).collect(),
+            false => self.verified(between, keys).await?,
+        };
+        while !left.is_empty() {
+            let signed: Vec<SignedPdu> = left.iter().filter_map(|(_, signed)| signed.clone()).collect();
+            if signed.len() == left.len() {
+                let received = self.rooms().receive_verified(self.room_id(), signed).await.map_err(here)?;
+                let waits =
+                    |incoming: &Result<_, _>| !matches!(incoming, Ok(incoming) if !is_fetch(incoming));
+                let pairs = left.into_iter().zip(received);
+                left = pairs.filter(|(_, incoming)| waits(incoming)).map(|(piece, _)| piece).collect();
+            }
+            if left.is_empty() {
+                break;
+            }
+            match self.settle(left.remove(0).0, &**keys, states).await {
                 Ok(_) | Err(NoAnswer::Useless(_) | NoAnswer::Failed(_) | NoAnswer::Nobody) => {}
                 Err(error) => return Err(error),
             }
         }
-        states = states.max(1);
-        self.settle(event, &*keys, &mut states).await
+        Ok(())
+    }
+
+    /// The events that pass checks 1 to 3.
+    async fn verified<'p>(
+        &self,
+        pieces: &'p [Piece],
+        keys: &Keys,
+    ) -> Result<Vec<(&'p Piece, Option<SignedPdu>)>, NoAnswer> {
+        let pdus = pieces.iter().map(|piece| (*piece.pdu).clone()).collect();
+        let verified = self.inner.verified(pdus, keys).await.map_err(here)?;
+        let pairs = pieces.iter().zip(verified);
+        Ok(pairs.filter_map(|(piece, verified)| Some((piece, Some(verified.ok()?)))).collect())
     }
 
     /// Receives one event, with its auth events and, if need be, with a state that is given.
@@ -108,6 +149,10 @@ impl Flight<'_> {
         let reader = self.rooms().reader().map_err(here)?;
         reader.stateless_events(self.room.number, event_ids).await.map_err(here)
     }
+}
+
+fn is_fetch(incoming: &Incoming) -> bool {
+    matches!(incoming, Incoming::Fetch(_))
 }
 
 /// Events, each after those that it follows; of a cycle, which only authors of ids can make, in any order.

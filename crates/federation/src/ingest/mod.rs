@@ -18,6 +18,7 @@ mod gap;
 mod over_client;
 mod past;
 mod state;
+mod together;
 
 pub use catch_up::CaughtUp;
 pub use driver::{Ingest, IngestParts, TakeError, Taken, TakenEvents};

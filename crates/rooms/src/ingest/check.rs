@@ -6,7 +6,7 @@ use freehold_event::{Pdu, RoomVersion};
 use freehold_room::Dropped;
 use freehold_signing::{KeySource, SignedPdu};
 use freehold_store::RoomNumber;
-use freehold_store::tables::rooms::{EVENTS, EventRow};
+use freehold_store::tables::rooms::{EVENTS, EventRow, Standing};
 use ruma_common::{EventId, RoomId};
 
 use super::order::in_order;
@@ -81,20 +81,25 @@ impl Entrance {
         })
     }
 
-    pub(crate) async fn look(&self, json: &[u8]) -> Result<Result<Look, Dropped>, ActionError> {
-        let pdu = match freehold_room::parse_past(json, self.room.version, &self.room.room_id) {
+    pub(crate) async fn look(&self, json: &[u8], parse: Parse) -> Result<Result<Look, Dropped>, ActionError> {
+        let pdu = match parse(json, self.room.version, &self.room.room_id) {
             Ok(pdu) => pdu,
             Err(dropped) => return Ok(Err(dropped)),
         };
-        Ok(Ok(match self.is_known(pdu.event_id()).await? {
-            true => Look::Known(pdu.event_id().to_owned()),
-            false => Look::New(Box::new(pdu)),
+        Ok(Ok(match self.known_row(pdu.event_id()).await? {
+            Some(row) if row.standing == Standing::Accepted => Look::Known(pdu.event_id().to_owned()),
+            Some(_) => Look::Refused(pdu.event_id().to_owned()),
+            None => Look::New(Box::new(pdu)),
         }))
     }
 
     async fn is_known(&self, event_id: &EventId) -> Result<bool, ActionError> {
+        Ok(self.known_row(event_id).await?.is_some())
+    }
+
+    async fn known_row(&self, event_id: &EventId) -> Result<Option<EventRow>, ActionError> {
         let row = row_of(&self.reader, event_id).await?;
-        Ok(row.is_some_and(|row| row.room == self.room.number && self.known.is(&row)))
+        Ok(row.filter(|row| row.room == self.room.number && self.known.is(row)))
     }
 
     pub(crate) async fn check_all(

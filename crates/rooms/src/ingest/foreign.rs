@@ -1,18 +1,21 @@
 //! An event of another server in its room: checks 4 to 7, and what is staged.
 
+use std::collections::BTreeMap;
+
 use freehold_room::{
     Coming, Dropped, Fetch, GivenError, Numbers, Place, Receipt, ReceiveError, Received, Standing,
 };
 use freehold_signing::SignedPdu;
 use freehold_state_map::Entry;
-use freehold_store::tables::rooms::{self, EVENTS, EventRow, MISSING_PREVS};
+use freehold_store::tables::rooms::{self, EVENTS, EventRow, MISSING_PREVS, WAITING_REDACTIONS};
 use freehold_store::{EventNumber, Order};
 use ruma_common::{EventId, OwnedEventId};
 
 use super::Known;
 use crate::error::ActionError;
+use crate::limits::READ_AHEAD_MAX;
 use crate::receive::Incoming;
-use crate::work::{Work, numbers_of};
+use crate::work::{ReadAhead, Work, numbers_of};
 
 /// As what an event comes.
 #[derive(Clone, Copy, Debug)]
@@ -84,7 +87,7 @@ impl Work {
             let (event_id, room_id) = (event_id.to_owned(), self.room_id());
             return Some(Incoming::Dropped(Dropped::OtherRoom { event_id, room_id }));
         }
-        let is_staged = || self.staged.iter().any(|receipt| receipt.event.pdu.event_id() == event_id);
+        let is_staged = || self.beside.staged_ids.contains(event_id);
         (row.is_some_and(|row| arrival.known().is(row)) || is_staged()).then_some(Incoming::Known)
     }
 
@@ -140,12 +143,49 @@ impl Work {
         }
     }
 
+    /// Reads at once what several events of a change ask for one by one, if it is little: mostly there is nothing.
+    pub(crate) async fn read_ahead(&mut self) -> Result<(), ActionError> {
+        let limit = READ_AHEAD_MAX.saturating_add(1);
+        let prefix = (self.number,);
+        let missing = self.snapshot.scan_prefix(&MISSING_PREVS, &prefix, Order::Ascending, limit).await?;
+        let waiting = self.snapshot.scan_prefix(&WAITING_REDACTIONS, &(), Order::Ascending, limit).await?;
+        if missing.len() <= READ_AHEAD_MAX && waiting.len() <= READ_AHEAD_MAX {
+            let missing_prevs = named_by(missing.into_iter().map(|((_, event_id, by), ())| (event_id, by)));
+            let waiting_redactions = named_by(waiting.into_iter().map(|(key, ())| key));
+            self.beside.read_ahead = Some(ReadAhead { missing_prevs, waiting_redactions });
+        }
+        Ok(())
+    }
+
+    /// The events that follow one that was missing.
+    async fn followers_of_missing(&self, event_id: &EventId) -> Result<Vec<EventNumber>, ActionError> {
+        if let Some(known) = &self.beside.read_ahead {
+            return Ok(known.missing_prevs.get(event_id).cloned().unwrap_or_default());
+        }
+        let prefix = (self.number, event_id.to_owned());
+        let rows = self.snapshot.scan_prefix(&MISSING_PREVS, &prefix, Order::Ascending, usize::MAX).await?;
+        Ok(rows.into_iter().map(|((.., follower), ())| follower).collect())
+    }
+
+    /// The redactions that wait for an event.
+    pub(super) async fn waiting_redactions(
+        &self,
+        event_id: &EventId,
+    ) -> Result<Vec<EventNumber>, ActionError> {
+        if let Some(known) = &self.beside.read_ahead {
+            return Ok(known.waiting_redactions.get(event_id).cloned().unwrap_or_default());
+        }
+        let prefix = (event_id.to_owned(),);
+        let rows =
+            self.snapshot.scan_prefix(&WAITING_REDACTIONS, &prefix, Order::Ascending, usize::MAX).await?;
+        Ok(rows.into_iter().map(|((_, redaction), ())| redaction).collect())
+    }
+
     async fn place_of(&self, event_id: &EventId, arrival: Arrival<'_>) -> Result<Place, ActionError> {
         if matches!(arrival, Arrival::Past(_)) {
             return Ok(Place::History);
         }
-        let prefix = (self.number, event_id.to_owned());
-        let following = self.snapshot.scan_prefix(&MISSING_PREVS, &prefix, Order::Ascending, 1).await?;
+        let following = self.followers_of_missing(event_id).await?;
         Ok(if following.is_empty() { Place::New } else { Place::Followed })
     }
 
@@ -155,9 +195,8 @@ impl Work {
         if event.state_before.is_none() {
             return Ok(());
         }
-        let prefix = (self.number, event.pdu.event_id().to_owned());
-        let rows = self.snapshot.scan_prefix(&MISSING_PREVS, &prefix, Order::Ascending, usize::MAX).await?;
-        for (key, ()) in rows {
+        for follower in self.followers_of_missing(event.pdu.event_id()).await? {
+            let key = (self.number, event.pdu.event_id().to_owned(), follower);
             self.batch.delete(&MISSING_PREVS, &key);
         }
         if event.standing == Standing::Accepted {
@@ -203,6 +242,17 @@ impl Work {
         }
         Ok(Err(Incoming::Fetch(Fetch { prev_events: Vec::new(), auth_events: missing })))
     }
+}
+
+/// Events by those that they name.
+pub(crate) type NamedBy = BTreeMap<OwnedEventId, Vec<EventNumber>>;
+
+fn named_by(rows: impl Iterator<Item = (OwnedEventId, EventNumber)>) -> NamedBy {
+    let mut named = NamedBy::new();
+    for (event_id, by) in rows {
+        named.entry(event_id).or_default().push(by);
+    }
+    named
 }
 
 /// The answer for an event of which nothing is kept.

@@ -9,6 +9,8 @@ pub(crate) mod past;
 mod policy;
 mod redactions;
 mod tie;
+mod together;
 
 pub(crate) use check::{Checked, Known};
-pub(crate) use foreign::Arrival;
+pub(crate) use foreign::{Arrival, NamedBy};
+pub(crate) use together::Arrivals;

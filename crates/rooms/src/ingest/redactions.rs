@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use freehold_event_auth::{NamedLevel, Power};
 use freehold_room::{Event, Standing};
+use freehold_store::EventNumber;
 use freehold_store::tables::rooms::{EVENTS, WAITING_REDACTIONS};
-use freehold_store::{EventNumber, Order};
 use ruma_common::{EventId, OwnedEventId, UserId};
 
 use crate::error::ActionError;
@@ -54,21 +54,17 @@ impl Work {
     pub(super) async fn release_redactions(&mut self, event: &Arc<Event>) -> Result<(), ActionError> {
         let event_id = event.pdu.event_id().to_owned();
         // Those that came just before it.
-        let staged: Vec<Arc<Event>> = self.staged.iter().map(|receipt| Arc::clone(&receipt.event)).collect();
-        for redaction in staged.iter().filter(|staged| redacted_by(staged).as_ref() == Some(&event_id)) {
+        let redactions = self.beside.redactions.iter();
+        let redactions = redactions.filter(|redaction| redacted_by(redaction).as_ref() == Some(&event_id));
+        for redaction in redactions.cloned().collect::<Vec<_>>() {
             if redaction.standing == Standing::Accepted && self.may_redact(redaction.pdu.sender(), event) {
                 self.batch.delete(&WAITING_REDACTIONS, &(event_id.clone(), EventNumber(redaction.number)));
                 self.beside.withheld.remove(&redaction.number);
                 self.beside.redacted_on_arrival.insert(event.number, EventNumber(redaction.number));
             }
         }
-        let waiting = self
-            .snapshot
-            .scan_prefix(&WAITING_REDACTIONS, &(event_id,), Order::Ascending, usize::MAX)
-            .await?;
-        for (key, ()) in waiting {
-            self.batch.delete(&WAITING_REDACTIONS, &key);
-            let redaction = key.1;
+        for redaction in self.waiting_redactions(&event_id).await? {
+            self.batch.delete(&WAITING_REDACTIONS, &(event_id.clone(), redaction));
             let Some(stored) = read_event(&self.snapshot, self.machine.version(), redaction).await? else {
                 continue;
             };

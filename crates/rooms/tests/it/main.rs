@@ -6,6 +6,7 @@
     reason = "a test that fails may panic"
 )]
 
+mod at_once;
 mod changes;
 mod check;
 mod delivered;
