@@ -2,6 +2,13 @@
 
 #![expect(clippy::print_stderr, reason = "progress is for the terminal")]
 
+mod api;
+mod catch_up;
+mod dead;
+mod delays;
+mod foreign;
+mod ground;
+mod inbound;
 mod limit;
 
 use std::path::{Path, PathBuf};
@@ -51,7 +58,13 @@ impl Run {
 pub type Area = (&'static str, fn(&Run) -> Vec<Row<'static>>);
 
 /// Every area of the table.
-pub const AREAS: &[Area] = &[("signatures", limit::rows)];
+pub const AREAS: &[Area] = &[
+    ("signatures", limit::rows),
+    ("inbound", inbound::rows),
+    ("catch-up", catch_up::rows),
+    ("dead servers", dead::rows),
+    ("delays", delays::rows),
+];
 
 /// Measures what is wanted; each row is printed as soon as it is known.
 pub fn measure(run: &Run, table: &mut Table) {

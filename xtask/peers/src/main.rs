@@ -6,6 +6,7 @@
 
 mod certificates;
 mod check;
+mod delays;
 mod export;
 mod failure;
 mod federation;
@@ -74,6 +75,15 @@ enum Task {
         #[arg(long, default_value_t = 1800)]
         seconds: u64,
     },
+    /// How long messages take between our server and Synapse, and between two Synapse servers
+    Delays {
+        /// Our server's program
+        #[arg(long)]
+        freehold: PathBuf,
+        /// How many messages are timed in each direction
+        #[arg(long, default_value_t = 60)]
+        messages: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -103,6 +113,10 @@ fn run(arguments: &Arguments) -> Result<()> {
             clients: clients.as_deref(),
             time: Duration::from_secs(*seconds),
         }),
+        Task::Delays { freehold, messages } => {
+            let python = &arguments.python;
+            delays::run(&delays::Run { python, freehold, folder, messages: *messages })
+        }
     }
 }
 
