@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::entry::{self, InvitationFacts, RegistrationToken};
 use crate::fsck::CheckReport;
 use crate::records::Records;
+use crate::room::{RepairReport, RoomDetails};
 use crate::status::StatusReport;
 use crate::whole::BackupMade;
 
@@ -27,6 +28,10 @@ pub enum Answer {
     Backup(BackupMade),
     /// What a check of everything found.
     Check(CheckReport),
+    /// A room.
+    Room(RoomDetails),
+    /// What a repair of a room changes.
+    Repair(RepairReport),
     /// How the process is.
     Status(StatusReport),
     /// A tenant.
@@ -182,6 +187,8 @@ impl fmt::Display for Answer {
             Answer::Report(report) => report.fmt(f),
             Answer::Diagnosis(diagnosis) => diagnosis.fmt(f),
             Answer::Backup(backup) => backup.fmt(f),
+            Answer::Room(room) => room.fmt(f),
+            Answer::Repair(report) => report.fmt(f),
             Answer::Status(report) => report.fmt(f),
             Answer::Check(report) => report.fmt(f),
             Answer::Tenant(tenant) => tenant.fmt(f),

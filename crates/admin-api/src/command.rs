@@ -173,6 +173,24 @@ pub enum Command {
         /// The directory.
         directory: PathBuf,
     },
+    /// Shows a room as the server has it.
+    #[serde(rename = "room/show")]
+    RoomShow {
+        /// Its id.
+        room_id: String,
+    },
+    /// Looks what is broken of a room, asks other servers for what is lost, and says what would be changed; or changes it.
+    #[serde(rename = "room/repair")]
+    RoomRepair {
+        /// Its id.
+        room_id: String,
+        /// Whether it is done.
+        #[serde(default)]
+        apply: bool,
+        /// Servers that are asked first.
+        #[serde(default)]
+        via: Vec<String>,
+    },
     /// Says how the process is.
     #[serde(rename = "status")]
     Status {},
@@ -228,6 +246,8 @@ impl Command {
             | Command::TokenList {}
             | Command::TokenRemove { .. }
             | Command::Doctor { .. }
+            | Command::RoomShow { .. }
+            | Command::RoomRepair { .. }
             | Command::Backup { .. }
             | Command::Status {}
             | Command::Forget {}

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freehold_accounts::Accounts;
-use freehold_federation::Doctor;
+use freehold_federation::{Doctor, Ingest, TakeError};
 use freehold_media::Media;
-use freehold_rooms::Rooms;
-use freehold_store::{Clock, Store, Tenant, TenantNumber};
-use freehold_tenancy::{Change, NewTenant, Outside, Tenancy, TenantState};
-use ruma_common::{OwnedServerName, ServerName};
-use serde_json::Value;
+use freehold_rooms::{ActionError, Rooms};
+use freehold_store::{Batch, Clock, Store, Tenant, TenantNumber};
+use freehold_tenancy::{Act, Change, NewTenant, Outside, Tenancy, TenantState};
+use ruma_common::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
+use serde_json::{Value, json};
 
 use crate::answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 use crate::authority::Authority;
@@ -19,6 +19,7 @@ use crate::entry;
 use crate::fsck::{self, Depth};
 use crate::records::Records;
 use crate::refusal::Refusal;
+use crate::room::RepairReport;
 use crate::status::Status;
 use crate::whole;
 
@@ -30,6 +31,7 @@ pub struct Desk {
     outside: Arc<dyn Outside>,
     clock: Arc<dyn Clock>,
     doctor: Doctor,
+    ingest: Ingest,
     store: Store,
     data: PathBuf,
     media: Media,
@@ -41,16 +43,16 @@ pub struct Desk {
 const LIMIT_MAX: usize = 100_000;
 
 impl Desk {
-    /// A desk over the tenants of a process and their accounts, and the store, data directory, media and rooms in which everything
-    /// is kept. Proofs of control are looked for `outside`, and other servers by the doctor.
+    /// A desk over the tenants of a process and their accounts, and the store, data directory, media and rooms in which
+    /// everything is kept. Proofs of control are looked for `outside`, other servers by the doctor, and lost events by `ingest`.
     pub fn new(
         (tenancy, accounts): (Tenancy, Accounts),
-        (outside, doctor): (Arc<dyn Outside>, Doctor),
+        (outside, doctor, ingest): (Arc<dyn Outside>, Doctor, Ingest),
         clock: Arc<dyn Clock>,
         (store, data): (Store, PathBuf),
         (media, rooms): (Media, Rooms),
     ) -> Self {
-        Desk { tenancy, accounts, outside, doctor, clock, store, data, media, rooms, status: None }
+        Desk { tenancy, accounts, outside, doctor, ingest, clock, store, data, media, rooms, status: None }
     }
 
     /// The same desk, which can also say how the process is.
@@ -113,6 +115,11 @@ impl Desk {
                 Ok(Answer::Removed { removed })
             }
             Command::Doctor { server_name, tenants } => self.examine(&server_name, &tenants).await,
+            Command::RoomShow { room_id } => self.show_room(&room_id).await,
+            Command::RoomRepair { room_id, apply: false, via } => self.plan_repair(&room_id, &via).await,
+            Command::RoomRepair { room_id, apply: true, via } => {
+                self.repair_room(&room_id, &via, authority).await
+            }
             Command::Backup { directory } => self.back_up(&directory).await,
             Command::Status {} => {
                 Ok(Answer::Status(self.status.as_ref().map(|status| status.status()).unwrap_or_default()))
@@ -120,6 +127,32 @@ impl Desk {
             Command::Fsck { media } => self.check(media).await,
             Command::Forget {} => self.forget().await,
         }
+    }
+
+    async fn show_room(&self, room_id: &str) -> Result<Answer, Refusal> {
+        let picture = self.ingest.rooms().picture(&parse_room(room_id)?).await;
+        Ok(Answer::Room(picture.map_err(|error| not_repaired(error.into()))?.into()))
+    }
+
+    async fn plan_repair(&self, room_id: &str, via: &[String]) -> Result<Answer, Refusal> {
+        let planned = self.ingest.plan_repair(&parse_room(room_id)?, &parse_all(via)?).await;
+        let planned = planned.map_err(not_repaired)?;
+        Ok(Answer::Repair(RepairReport::planned(room_id.to_owned(), planned)))
+    }
+
+    async fn repair_room(
+        &self,
+        room_id: &str,
+        via: &[String],
+        authority: &Authority,
+    ) -> Result<Answer, Refusal> {
+        let (by, details) = (authority.by(), json!({ "room_id": room_id, "via": via }));
+        let record = |batch: &mut Batch| {
+            self.tenancy.record(batch, None, &Act { by: &by, name: "room/repair", details });
+        };
+        let done = self.ingest.repair(&parse_room(room_id)?, &parse_all(via)?, record).await;
+        let done = done.map_err(not_repaired)?;
+        Ok(Answer::Repair(RepairReport::applied(room_id.to_owned(), done)))
     }
 
     async fn back_up(&self, directory: &Path) -> Result<Answer, Refusal> {
@@ -248,6 +281,23 @@ impl Desk {
         let made = self.tenancy.new_operator_token(&label, &authority.by()).await?;
         let token = made.ok_or_else(|| Refusal::new("M_UNKNOWN", "the random number generator failed"))?;
         Ok(Answer::Token { token: token.reveal().to_owned(), label })
+    }
+}
+
+fn parse_room(room_id: &str) -> Result<OwnedRoomId, Refusal> {
+    RoomId::parse(room_id).map_err(|_| Refusal::invalid(format_args!("`{room_id}` is not a room id")))
+}
+
+fn parse_all(server_names: &[String]) -> Result<Vec<OwnedServerName>, Refusal> {
+    server_names.iter().map(|server_name| parse(server_name)).collect()
+}
+
+fn not_repaired(error: TakeError) -> Refusal {
+    match error {
+        TakeError::UnknownRoom | TakeError::Here(ActionError::UnknownRoom(_)) => {
+            Refusal::not_found("no such room is known here")
+        }
+        error => Refusal::internal(error),
     }
 }
 

@@ -8,7 +8,7 @@
 //!
 //! # What it does not do
 //!
-//! It changes no rooms, and reads no access tokens: whose one is, it asks through [`TenantUsers`].
+//! It changes rooms only to repair them, and reads no access tokens: whose one is, it asks through [`TenantUsers`].
 
 mod answer;
 mod authority;
@@ -18,6 +18,7 @@ mod entry;
 mod fsck;
 mod records;
 mod refusal;
+mod room;
 mod router;
 mod status;
 mod whole;
@@ -30,6 +31,7 @@ pub use entry::{InvitationFacts, RegistrationToken, WantedToken};
 pub use fsck::{CheckFinding, CheckReport, TableCheck};
 pub use records::{Record, Records, Way};
 pub use refusal::Refusal;
+pub use room::{RepairLine, RepairReport, RoomDetails, RoomServer};
 pub use router::{PREFIX, local_router, router};
 pub use status::{MemoryUse, Status, StatusReport};
 pub use whole::{BackupMade, FileError, Frames, KEYS_FILE, STORE_FILE, WholeError, verify};

@@ -48,8 +48,8 @@ pub use health::{Health, HealthParts, Outlook};
 /// HTTP, in the version in which requests are taken and answers given.
 pub use hyper::http;
 pub use ingest::{
-    Asking, CaughtUp, ClientFetching, Fetching, Ingest, IngestParts, MissingQuery, NoAnswer, StateIds,
-    TakeError, Taken, TakenEvents, WholeState,
+    Asking, CaughtUp, ClientFetching, Fetching, Ingest, IngestParts, MissingQuery, NoAnswer, RoomRepair,
+    StateIds, TakeError, Taken, TakenEvents, WholeState,
 };
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
 pub use media::{FileBody, FileError, FileForm, FileRequest, MediaOfServers, MultipartError, RemoteFile};

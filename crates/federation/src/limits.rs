@@ -172,3 +172,11 @@ pub const POLICY_TIME_MS: u64 = 10_000;
 pub const CATCH_UP_ROOMS_MAX: usize = 10_000;
 /// In how many of them at a time.
 pub const CATCH_UP_AT_ONCE: usize = 16;
+/// How many lost events are fetched for one repair of a room; the next one goes on.
+pub const REPAIR_EVENTS_MAX: usize = 5_000;
+/// How often lost events are asked for in one repair: with some, others are found to be lost.
+pub const REPAIR_ROUNDS_MAX: usize = 20;
+/// How many servers are asked for what is lost.
+pub const REPAIR_SERVERS_MAX: usize = 10;
+/// How many pages of history one repair fetches.
+pub const REPAIR_HISTORY_PAGES_MAX: usize = 50;

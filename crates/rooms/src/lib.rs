@@ -67,7 +67,7 @@ pub use read::{
 pub use receive::{Delivery, Incoming, Look, PastEvent};
 pub use redact::Redaction;
 pub use remote::{Accepted, AskedTemplate, BadAnswer, JoinAnswer, NotServed, SentInvite, SentMembership};
-pub use repair::{Fetched, RepairNote, RepairPlan};
+pub use repair::{EventCounts, Fetched, Hole, RepairNote, RepairPlan, RoomPicture};
 pub use rooms::{Outside, Rooms, RoomsMemory, RoomsSettings};
 pub use send::NewEvent;
 pub use upgrade::Upgrade;

@@ -75,6 +75,9 @@ pub(crate) enum Topic {
         #[arg(long, value_name = "SERVER_NAME")]
         tenant: Vec<String>,
     },
+    /// Rooms: how they are, and what is broken
+    #[command(subcommand)]
+    Room(RoomTopic),
     /// Operator tokens
     #[command(subcommand)]
     Token(TokenTopic),
@@ -184,6 +187,45 @@ Examples:
 pub(crate) struct OneTenant {
     /// Its name in Matrix
     server_name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoomTopic {
+    /// Show a room: extremities, state, servers, events, holes
+    Show {
+        /// Its id
+        room_id: String,
+    },
+    /// Look what is broken of a room, ask other servers for what is lost, and say what would be changed
+    #[command(after_help = REPAIR_EXAMPLES)]
+    Repair {
+        /// Its id
+        room_id: String,
+        /// Do it
+        #[arg(long)]
+        apply: bool,
+        /// Ask this server first for what is lost; may be repeated
+        #[arg(long, value_name = "SERVER_NAME")]
+        via: Vec<String>,
+    },
+}
+
+const REPAIR_EXAMPLES: &str = "\
+Everything follows from the events: lost ones are asked for of other servers in the room and verified; then verdicts, states, \
+forward extremities, timeline and members are computed anew. No event is removed.
+
+Examples:
+  freehold room repair '!room:example.org'
+  freehold room repair '!room:example.org' --apply
+  freehold room repair '!room:example.org' --via matrix.org";
+
+impl RoomTopic {
+    fn command(self) -> Command {
+        match self {
+            RoomTopic::Show { room_id } => Command::RoomShow { room_id },
+            RoomTopic::Repair { room_id, apply, via } => Command::RoomRepair { room_id, apply, via },
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -307,6 +349,7 @@ impl Topic {
             Topic::RegistrationToken(topic) => Ok(topic.command()),
             Topic::Invitation(topic) => Ok(topic.command()),
             Topic::Doctor { server_name, tenant } => Ok(Command::Doctor { server_name, tenants: tenant }),
+            Topic::Room(topic) => Ok(topic.command()),
             Topic::Token(TokenTopic::Add { label }) => Ok(Command::TokenAdd { label }),
             Topic::Token(TokenTopic::List) => Ok(Command::TokenList {}),
             Topic::Token(TokenTopic::Remove { label }) => Ok(Command::TokenRemove { label }),
@@ -439,6 +482,9 @@ pub(crate) fn damage(answer: &Answer) -> Result<(), Failure> {
         }
         Answer::Report(report) if !report.is_in_order() => {
             found("tenant check", format!("{} does not publish what it should", report.server_name))
+        }
+        Answer::Repair(report) if !report.is_in_order() => {
+            found("room repair", "the room is not in order".to_owned())
         }
         _ => Ok(()),
     }

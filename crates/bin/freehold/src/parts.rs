@@ -84,7 +84,7 @@ impl Parts {
         let outside: Arc<dyn Outside> = Arc::new(reach.outside());
         let desk = Desk::new(
             (tenancy.clone(), accounts.clone()),
-            (outside.clone(), reach.doctor(&tenancy)),
+            (outside.clone(), reach.doctor(&tenancy), ingest.clone()),
             clock.clone(),
             (store.clone(), data.path().to_owned()),
             (media.clone(), rooms.clone()),

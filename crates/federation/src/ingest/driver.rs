@@ -108,6 +108,11 @@ impl Ingest {
         Ingest(Arc::new(Inner { parts, flights: Flights::default() }))
     }
 
+    /// The rooms into which events go.
+    pub fn rooms(&self) -> &Rooms {
+        &self.0.parts.rooms
+    }
+
     /// Takes events of a room that a server brought to a tenant, in their order. What is missing for them is fetched.
     pub async fn take(
         &self,
@@ -268,7 +273,7 @@ impl Inner {
         done
     }
 
-    async fn keys(&self, wanted: Vec<WantedKey>) -> Box<dyn KeySource + Send + Sync> {
+    pub(super) async fn keys(&self, wanted: Vec<WantedKey>) -> Box<dyn KeySource + Send + Sync> {
         self.parts.fetching.keys(&wanted).await
     }
 

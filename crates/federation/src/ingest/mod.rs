@@ -17,6 +17,7 @@ mod flight;
 mod gap;
 mod over_client;
 mod past;
+mod repair;
 mod state;
 mod together;
 
@@ -24,3 +25,4 @@ pub use catch_up::CaughtUp;
 pub use driver::{Ingest, IngestParts, TakeError, Taken, TakenEvents};
 pub use fetching::{Asking, Fetching, MissingQuery, NoAnswer, StateIds, WholeState};
 pub use over_client::ClientFetching;
+pub use repair::RoomRepair;

@@ -17,4 +17,5 @@ mod keys;
 mod loopback;
 mod media;
 mod neighbourhood;
+mod repair;
 mod world;

@@ -300,6 +300,7 @@ pub(crate) struct Ours {
     pub(crate) ingest: Ingest,
     pub(crate) others: Arc<Others>,
     pub(crate) tenant: Tenant,
+    pub(crate) store: Store,
     clock: Arc<Ticking>,
     /// How many of the room's events, in their order, are here from the beginning.
     pub(crate) begun: usize,
@@ -408,7 +409,7 @@ impl Ours {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
         let ingest = Ingest::new(parts);
-        Ours { rooms, ingest, others, tenant, clock, begun: 0 }
+        Ours { rooms, ingest, others, tenant, store, clock, begun: 0 }
     }
 
     async fn begin(&mut self, more: usize) {

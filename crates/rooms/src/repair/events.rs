@@ -194,7 +194,9 @@ impl Mending {
         let standing = match (&verdict, row.standing, state.is_some()) {
             (Ok(()), Standing::Outlier | Standing::Rejected, false) => Standing::Outlier,
             // Those that were shown were accepted; of others, the current state decides.
-            (Ok(()), Standing::Outlier, true) if row.timeline.is_some() => Standing::Accepted,
+            (Ok(()), Standing::Outlier | Standing::Rejected, true) if row.timeline.is_some() => {
+                Standing::Accepted
+            }
             (Ok(()), Standing::Outlier | Standing::Rejected, true) => {
                 self.released.push(number);
                 Standing::SoftFailed

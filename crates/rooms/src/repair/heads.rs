@@ -12,6 +12,10 @@ impl Mending {
     /// The forward extremities are the accepted events that no accepted one follows, in the part of the history that is known to
     /// be the present: what lies beyond a gap may be behind it.
     pub(super) fn mend_heads(&mut self) {
+        // What is lost may follow anything.
+        if !self.lost.is_empty() {
+            return;
+        }
         let heads = self.heads();
         let stored: BTreeSet<EventNumber> = self.current.forward_extremities.iter().copied().collect();
         let valid: BTreeSet<EventNumber> = stored.intersection(&heads).copied().collect();

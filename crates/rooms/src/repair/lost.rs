@@ -134,6 +134,7 @@ impl Mending {
         while let Some((number, (event_id, loss))) = lost.pop_first() {
             let Some(pdu) = came.get(&event_id) else {
                 self.plan.wanted.push(event_id);
+                self.lost.insert(number);
                 continue;
             };
             for auth in pdu.auth_events() {
@@ -193,14 +194,14 @@ impl Mending {
         redacted_by: Option<EventNumber>,
     ) -> Result<(), ActionError> {
         let Some(sender) = self.view.number_of(&pdu.sender().to_owned()).await? else {
-            return self.not_put_back(pdu, "its sender is not known");
+            return self.not_put_back(number, pdu, "its sender is not known");
         };
         let state_key = match pdu.state_key() {
             Some(key) => {
                 let key = (pdu.event_type().to_owned(), key.to_owned());
                 match self.view.number_of(&key).await? {
                     Some(number) => Some(number),
-                    None => return self.not_put_back(pdu, "its type and state key are not known"),
+                    None => return self.not_put_back(number, pdu, "its type and state key are not known"),
                 }
             }
             None => None,
@@ -228,7 +229,8 @@ impl Mending {
         self.step("events", Some(number), "the event is put back as others have it").await
     }
 
-    fn not_put_back(&mut self, pdu: &Pdu, what: &str) -> Result<(), ActionError> {
+    fn not_put_back(&mut self, number: EventNumber, pdu: &Pdu, what: &str) -> Result<(), ActionError> {
+        self.lost.insert(number);
         let event = Some(pdu.event_id().to_owned());
         self.plan.left.push(RepairNote { table: "events", event, what: what.to_owned() });
         Ok(())

@@ -17,6 +17,10 @@ impl Mending {
         let view = self.view.clone();
         let mut check = Checking::of(&view).await?;
         let Ok(entries) = check.entries(self.current.state).await? else { return Ok(()) };
+        // What is lost may be about members.
+        if entries.iter().any(|(_, event)| self.lost.contains(event)) {
+            return Ok(());
+        }
         check.members(self.number, &self.current, entries).await?;
         let findings = check.take_findings();
         let tenants = std::mem::take(&mut check.tenants);

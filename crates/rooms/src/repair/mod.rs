@@ -10,7 +10,10 @@ mod events;
 mod heads;
 mod lost;
 mod members;
+mod picture;
 mod timeline;
+
+pub use picture::{EventCounts, Hole, RoomPicture};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -121,6 +124,8 @@ struct Mending {
     follows: BTreeMap<EventNumber, Vec<EventNumber>>,
     /// The places in the timeline that were there before.
     places: BTreeMap<TimelineIndex, EventNumber>,
+    /// Events that are lost and not back.
+    lost: BTreeSet<EventNumber>,
     /// Events whose rows were lost and are back.
     put_back: BTreeSet<EventNumber>,
     /// Events that nothing but the current state speaks for.
@@ -164,6 +169,7 @@ impl Mending {
             events: BTreeMap::new(),
             follows: BTreeMap::new(),
             places: BTreeMap::new(),
+            lost: BTreeSet::new(),
             put_back: BTreeSet::new(),
             released: Vec::new(),
             shown: Vec::new(),

@@ -38,6 +38,7 @@ impl Mending {
         self.put_entries(&right).await?;
         if let Some((last, _)) = right.last_key_value()
             && *last != self.current.last
+            && self.lost.is_empty()
         {
             self.current.last = *last;
             self.step("current_state", None, "the end of the timeline is noted").await?;

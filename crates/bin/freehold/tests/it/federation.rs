@@ -15,10 +15,10 @@ use crate::tls::certificate;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server with one tenant, and somebody who has an account there.
-struct Home {
-    server: Server,
-    name: String,
-    user_id: String,
+pub(crate) struct Home {
+    pub(crate) server: Server,
+    pub(crate) name: String,
+    pub(crate) user_id: String,
     token: String,
 }
 
@@ -44,7 +44,7 @@ fn configure(folder: &Path, port: u16) {
 }
 
 impl Home {
-    fn start(folder: &Path, name: &str, username: &str) -> Self {
+    pub(crate) fn start(folder: &Path, name: &str, username: &str) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir(&folder).unwrap();
         let port = free_port();
@@ -61,7 +61,7 @@ impl Home {
         Home { user_id: text("user_id"), token: text("access_token"), server, name }
     }
 
-    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Value {
         let path = format!("/_matrix/client/v3/{path}");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self.server.send((method, &self.name, &path), (&self.token, &body));
@@ -69,13 +69,13 @@ impl Home {
         answer.json()
     }
 
-    fn say(&self, room_id: &str, body: &str) {
+    pub(crate) fn say(&self, room_id: &str, body: &str) {
         let path = format!("rooms/{}/send/m.room.message/{body}", encoded(room_id));
         self.call("PUT", &path, &json!({ "msgtype": "m.text", "body": body }));
     }
 
     /// Waits until something is in the newest messages of a room.
-    fn hears(&self, room_id: &str, body: &str) {
+    pub(crate) fn hears(&self, room_id: &str, body: &str) {
         let path = format!("rooms/{}/messages?dir=b&limit=20", encoded(room_id));
         self.sees(&path, |page| {
             let events = page["chunk"].as_array().unwrap();
@@ -83,7 +83,7 @@ impl Home {
         });
     }
 
-    fn sees(&self, path: &str, is_there: impl Fn(&Value) -> bool) {
+    pub(crate) fn sees(&self, path: &str, is_there: impl Fn(&Value) -> bool) {
         let start = Instant::now();
         loop {
             let seen = self.call("GET", path, &Value::Null);
@@ -127,7 +127,7 @@ fn files_are_fetched_from_other_servers_and_kept() {
     assert_eq!(get(&unseen).status, 502);
 }
 
-fn encoded(id: &str) -> String {
+pub(crate) fn encoded(id: &str) -> String {
     id.replace('!', "%21").replace(':', "%3A")
 }
 

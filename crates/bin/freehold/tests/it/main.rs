@@ -19,6 +19,7 @@ mod media;
 mod memory;
 mod policies;
 mod readme;
+mod repair;
 mod running;
 mod server;
 mod stopping;
