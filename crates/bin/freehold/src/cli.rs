@@ -42,7 +42,7 @@ Exit codes:
   0  done
   1  refused, or failed; the reason is on the standard error
   2  the command line or the configuration is wrong
-  3  it was looked, and something is not in order: what `tenant check`, `doctor` or `fsck` found is on the standard output";
+  3  it was looked, and something is not in order: what `tenant check`, `doctor`, `room repair` or `fsck` found is on the standard output";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Topic {
