@@ -9,7 +9,7 @@ use cpu_time::ProcessTime;
 use freehold_canonical_json::{Object, Value};
 use freehold_federation::fake::{Network, Trouble, answer};
 use freehold_federation::{
-    AddressPolicy, Client, ClientParts, Discovery, DiscoveryParts, Health, HealthParts, Outbound,
+    AddressPolicy, Client, ClientParts, Discovery, DiscoveryParts, Health, HealthParts, NoDevices, Outbound,
     OutboundParts, SystemRandomness, TenantsByNumber, Web,
 };
 use freehold_rooms::NewEvent;
@@ -222,6 +222,7 @@ async fn outbound(ground: &Ground, network: Network) -> Outcome<Outbound> {
         store: ground.store.clone(),
         identities: Arc::new(ground.hosted),
         tenants: Arc::new(ground.hosted),
+        devices: Arc::new(NoDevices),
         clock,
         randomness,
     });

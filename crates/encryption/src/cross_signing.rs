@@ -9,6 +9,7 @@ use freehold_store::{Actor, Batch, ReadError, Snapshot};
 use crate::device_keys::{delete_signatures, published_signing_key, signing_key_id};
 use crate::devices::devices;
 use crate::document::{Document, InvalidDocument};
+use crate::elsewhere::Changed;
 use crate::failure::Failure;
 use crate::service::{ATTEMPTS, Encryption};
 
@@ -73,7 +74,7 @@ impl Encryption {
             self.check_ids(&snapshot, actor, &new).await?;
             let mut batch = Batch::new();
             replace_keys(&snapshot, actor, &held, &new, &mut batch).await?;
-            self.mark_device_list(&snapshot, actor.user, &mut batch).await?;
+            self.mark_device_list(&snapshot, (actor.user, Changed::signing_keys()), &mut batch).await?;
             if self.commit(batch).await?.is_some() {
                 return Ok(());
             }

@@ -6,6 +6,7 @@ use freehold_store::tables::encryption::{
 use freehold_store::{Batch, DeviceNumber, Order, ReadError, Snapshot, UserNumber};
 
 use crate::device_keys::{delete_signatures, signing_key_id};
+use crate::elsewhere::Changed;
 use crate::one_time_keys::delete_keys;
 use crate::service::Encryption;
 
@@ -41,7 +42,7 @@ impl Encryption {
         let signed = snapshot.scan_prefix(&KEY_SIGNATURES, &user, all.0, all.1).await?;
         let by_it = signed.iter().filter(|((_, _, signer, key), _)| *signer == user && *key == by_it);
         by_it.for_each(|(place, _)| batch.delete(&KEY_SIGNATURES, place));
-        self.mark_device_list(snapshot, user, batch).await?;
+        self.mark_device_list(snapshot, (user, Changed::device(device_id)), batch).await?;
         Ok(())
     }
 

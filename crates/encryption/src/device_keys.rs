@@ -9,6 +9,7 @@ use ruma_common::{DeviceId, UserId};
 
 use crate::devices::Device;
 use crate::document::{Document, InvalidDocument};
+use crate::elsewhere::Changed;
 use crate::service::Encryption;
 use crate::upload::UploadError;
 
@@ -43,7 +44,7 @@ impl Encryption {
         for (_, row) in cross_signing {
             put_signature_with(&row, &document, (actor, &key.1), batch);
         }
-        self.mark_device_list(snapshot, actor.user, batch).await?;
+        self.mark_device_list(snapshot, (actor.user, Changed::device(&key.1)), batch).await?;
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use freehold_store::tables::rooms::{
 use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, UserNumber};
 use ruma_common::OwnedUserId;
 
+use crate::elsewhere::Changed;
 use crate::failure::Failure;
 use crate::outside::Servers;
 use crate::service::{Encryption, user_ids};
@@ -78,7 +79,7 @@ impl Encryption {
     pub(crate) async fn mark_device_list(
         &self,
         snapshot: &Snapshot,
-        user: UserNumber,
+        (user, changed): (UserNumber, Changed),
         batch: &mut Batch,
     ) -> Result<(), ReadError> {
         let before = snapshot.get(&DEVICE_LISTS, &user).await?;
@@ -93,7 +94,7 @@ impl Encryption {
         let sharing = Watcher { snapshot, user, servers: &*self.0.servers }.sharing().await?;
         sharing.everybody().await?.into_iter().for_each(|watcher| batch.wake(watcher));
         batch.wake(user);
-        self.tell_device_list(snapshot, user, batch).await
+        self.tell_device_list(snapshot, (user, changed), batch).await
     }
 
     /// Users who may have begun or ceased to share a room with the user.

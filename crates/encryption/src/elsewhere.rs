@@ -2,13 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use freehold_store::tables::outbound::{MessageRow, OUTGOING_DEVICE_LISTS, OUTGOING_MESSAGES};
+use freehold_store::tables::encryption::{DEVICE_LIST_UPDATES, DEVICE_LISTS};
+use freehold_store::tables::identity::USER_IDS;
+use freehold_store::tables::outbound::{
+    MessageRow, OUTGOING_DEVICE_LISTS, OUTGOING_MESSAGES, OUTGOING_SIGNING_KEYS,
+};
 use freehold_store::tables::rooms::{MEMBERSHIPS, Membership, ROOM_SERVERS};
-use freehold_store::{Actor, Batch, Order, ReadError, Snapshot, TenantNumber, UserNumber};
+use freehold_store::{Actor, Batch, Order, Position, ReadError, Snapshot, TenantNumber, UserNumber};
 use ruma_common::to_device::DeviceIdOrAllDevices;
 use ruma_common::{OwnedServerName, OwnedUserId};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::failure::Failure;
 use crate::service::Encryption;
 
 /// How many bytes of contents go into one data unit, roughly; one content may be longer.
@@ -70,42 +75,159 @@ impl Parcels {
     }
 }
 
+/// What changed of a user's keys, as far as other servers are told of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Changed {
+    /// The devices whose keys changed, or that went.
+    pub(crate) devices: Vec<String>,
+    /// Whether cross-signing keys changed.
+    pub(crate) signing_keys: bool,
+}
+
+/// How many changes of a list are kept: the last one, and the one that it follows. Between them may come one that was made
+/// at the same time.
+const UPDATES_KEPT: usize = 3;
+
+impl Changed {
+    /// One device changed.
+    pub(crate) fn device(device_id: &str) -> Self {
+        Changed { devices: vec![device_id.to_owned()], signing_keys: false }
+    }
+
+    /// Cross-signing keys changed.
+    pub(crate) fn signing_keys() -> Self {
+        Changed { devices: Vec::new(), signing_keys: true }
+    }
+}
+
 impl Encryption {
-    /// Adds that other servers which share a room with a user are to be told that the user's device list changed.
+    /// Adds that other servers which share a room with a user are to be told what changed.
     pub(crate) async fn tell_device_list(
         &self,
         snapshot: &Snapshot,
-        user: UserNumber,
+        (user, changed): (UserNumber, Changed),
         batch: &mut Batch,
     ) -> Result<(), ReadError> {
-        let mut told: BTreeSet<(TenantNumber, OwnedServerName)> = BTreeSet::new();
-        let rooms = snapshot.scan_prefix(&MEMBERSHIPS, &(user,), Order::Ascending, usize::MAX).await?;
-        for ((_, room), row) in rooms {
-            if row.membership != Membership::Join {
-                continue;
+        if !changed.devices.is_empty() {
+            let known = snapshot
+                .scan_prefix(&DEVICE_LIST_UPDATES, &user, Order::Descending, UPDATES_KEPT * 4)
+                .await?;
+            for (old, _) in known.into_iter().skip(UPDATES_KEPT - 1) {
+                batch.delete(&DEVICE_LIST_UPDATES, &old);
             }
-            let servers = snapshot.scan_prefix(&ROOM_SERVERS, &(room,), Order::Ascending, usize::MAX).await?;
-            let elsewhere = servers.into_iter().map(|((_, server), _)| server);
-            told.extend(
-                elsewhere
-                    .filter(|server| !self.0.servers.is_hosted(server))
-                    .map(|server| (row.tenant, server)),
-            );
+            let devices = changed.devices.clone();
+            batch.at_position(move |position, writes| {
+                writes.put(&DEVICE_LIST_UPDATES, &(user, position), &devices);
+            });
         }
+        let told = self.servers_of(snapshot, user).await?;
         told.iter().for_each(|(tenant, server)| batch.send_to(*tenant, server.clone()));
         batch.at_position(move |position, writes| {
             for (tenant, server) in told {
-                writes.put(&OUTGOING_DEVICE_LISTS, &(tenant, server, user), &position);
+                let place = (tenant, server, user);
+                if !changed.devices.is_empty() {
+                    writes.put(&OUTGOING_DEVICE_LISTS, &place, &position);
+                }
+                if changed.signing_keys {
+                    writes.put(&OUTGOING_SIGNING_KEYS, &place, &position);
+                }
             }
         });
         Ok(())
+    }
+
+    /// The servers elsewhere that share a room with a user of a tenant.
+    async fn servers_of(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNumber,
+    ) -> Result<BTreeSet<(TenantNumber, OwnedServerName)>, ReadError> {
+        let mut found = BTreeSet::new();
+        let rooms = snapshot.scan_prefix(&MEMBERSHIPS, &(user,), Order::Ascending, usize::MAX).await?;
+        for ((_, room), row) in rooms.into_iter().filter(|(_, row)| row.membership == Membership::Join) {
+            let servers = snapshot.scan_prefix(&ROOM_SERVERS, &(room,), Order::Ascending, usize::MAX).await?;
+            let elsewhere = servers.into_iter().map(|((_, server), _)| server);
+            let elsewhere = elsewhere.filter(|server| !self.0.servers.is_hosted(server));
+            found.extend(elsewhere.map(|server| (row.tenant, server)));
+        }
+        Ok(found)
+    }
+
+    /// What another server is told when a user's device list changed: the content of `m.device_list_update`
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#mdevice_list_update-schema>). `None` if there is nothing to tell.
+    ///
+    /// It is about the last change, and follows the one before. Whoever was not told of that one, as several came together
+    /// or as no room was shared then, does not recognise it and asks for the whole list, as the specification has it. So
+    /// nothing has to be kept of what was told to whom.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn device_list_update(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNumber,
+    ) -> Result<Option<String>, Failure> {
+        let Some(user_id) = snapshot.get(&USER_IDS, &user).await? else { return Ok(None) };
+        let updates = snapshot.scan_prefix(&DEVICE_LIST_UPDATES, &user, Order::Descending, 2).await?;
+        let mut updates = updates.into_iter().map(|((_, position), devices)| (position, devices));
+        let Some((position, devices)) = updates.next() else { return Ok(None) };
+        let Some(device_id) = devices.first() else { return Ok(None) };
+        // One message is about one device. Of several that changed at once the whole list tells.
+        let before = updates.next().filter(|_| devices.len() == 1);
+        let prev_id: Vec<u64> = before.into_iter().map(|(position, _)| position.0).collect();
+        let mut content = json!({
+            "user_id": user_id, "device_id": device_id, "stream_id": position.0, "prev_id": prev_id,
+        });
+        let keys = self.device_for_server(snapshot, (user, &user_id), device_id).await?;
+        let keys = keys.and_then(|keys| serde_json::from_str::<Value>(&keys).ok());
+        if let Some(members) = content.as_object_mut() {
+            match keys {
+                Some(keys) => members.insert("keys".to_owned(), keys),
+                None => members.insert("deleted".to_owned(), true.into()),
+            };
+        }
+        Ok(Some(content.to_string()))
+    }
+
+    /// What another server is told when a user's cross-signing keys changed: the content of `m.signing_key_update`
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#msigning_key_update-schema>). `None` if the user has none.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn signing_key_update(
+        &self,
+        snapshot: &Snapshot,
+        user: UserNumber,
+    ) -> Result<Option<String>, Failure> {
+        let Some(user_id) = snapshot.get(&USER_IDS, &user).await? else { return Ok(None) };
+        let (master, self_signing) = self.signing_keys_for_server(snapshot, (user, &user_id)).await?;
+        let mut content = Map::new();
+        for (name, key) in [("master_key", master), ("self_signing_key", self_signing)] {
+            if let Some(key) = key.and_then(|key| serde_json::from_str(&key).ok()) {
+                content.insert(name.to_owned(), key);
+            }
+        }
+        if content.is_empty() {
+            return Ok(None);
+        }
+        content.insert("user_id".to_owned(), user_id.as_str().into());
+        Ok(Some(Value::from(content).to_string()))
+    }
+}
+
+/// The number under which other servers know a user's device list as it is: that of the last change that they are told of.
+pub(crate) async fn stream_id(snapshot: &Snapshot, user: UserNumber) -> Result<Position, ReadError> {
+    let last = snapshot.scan_prefix(&DEVICE_LIST_UPDATES, &user, Order::Descending, 1).await?.pop();
+    match last {
+        Some(((_, position), _)) => Ok(position),
+        // Nobody was ever told of a change.
+        None => Ok(snapshot.get(&DEVICE_LISTS, &user).await?.unwrap_or(Position(0))),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use ruma_common::owned_user_id;
-    use serde_json::json;
 
     use super::*;
 

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::cross_signing::usage;
 use crate::document::Document;
+use crate::elsewhere::Changed;
 use crate::failure::Failure;
 use crate::service::{ATTEMPTS, Encryption};
 
@@ -113,7 +114,9 @@ impl Encryption {
                 batch.expect_unchanged(&FOREIGN_DEVICE_LISTS, &user, Some(&before));
                 batch.put(&FOREIGN_DEVICE_LISTS, &user, &row);
             }
-            self.mark_device_list(&snapshot, user, &mut batch).await.map_err(Failure::from)?;
+            // Other servers hear it from the user's own.
+            let told = (user, Changed::default());
+            self.mark_device_list(&snapshot, told, &mut batch).await.map_err(Failure::from)?;
             if self.commit(batch).await?.is_some() {
                 return Ok(());
             }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_store::tables::encryption::{
-    CROSS_SIGNING_KEYS, CrossSigningKeyRow, CrossSigningUse, DEVICE_KEYS, DEVICE_LISTS, DeviceKeysRow,
-    KEY_SIGNATURES,
+    CROSS_SIGNING_KEYS, CrossSigningKeyRow, CrossSigningUse, DEVICE_KEYS, DeviceKeysRow, KEY_SIGNATURES,
 };
 use freehold_store::{Actor, Order, Position, ReadError, Snapshot, Tenant, UserNumber};
 use ruma_common::{OwnedDeviceId, OwnedServerName, OwnedUserId, UserId};
 
 use crate::devices::devices;
 use crate::document::with_signatures;
+use crate::elsewhere::stream_id;
 use crate::failure::Failure;
 use crate::service::{Encryption, Reached};
 
@@ -129,11 +129,35 @@ impl Encryption {
         let subject = Subject { asker: None, user, user_id, own_server: false };
         let mut keys = QueriedKeys::default();
         cross_signing_keys(&snapshot, &subject, &mut keys).await?;
-        found.stream_id = snapshot.get(&DEVICE_LISTS, &user).await?.unwrap_or(Position(0));
+        found.stream_id = stream_id(&snapshot, user).await?;
         found.devices = self.devices_of(&snapshot, &subject, &[]).await?;
         found.master_key = keys.master_keys.remove(user_id);
         found.self_signing_key = keys.self_signing_keys.remove(user_id);
         Ok(found)
+    }
+
+    /// The keys of one device of a user of a tenant as another server may see them, if it has any.
+    pub(crate) async fn device_for_server(
+        &self,
+        snapshot: &Snapshot,
+        (user, user_id): (UserNumber, &UserId),
+        device_id: &str,
+    ) -> Result<Option<String>, Failure> {
+        let subject = Subject { asker: None, user, user_id, own_server: false };
+        let devices = self.devices_of(snapshot, &subject, &[OwnedDeviceId::from(device_id)]).await?;
+        Ok(devices.into_values().next())
+    }
+
+    /// The master key and the self-signing key of a user of a tenant as another server may see them.
+    pub(crate) async fn signing_keys_for_server(
+        &self,
+        snapshot: &Snapshot,
+        (user, user_id): (UserNumber, &UserId),
+    ) -> Result<(Option<String>, Option<String>), Failure> {
+        let subject = Subject { asker: None, user, user_id, own_server: false };
+        let mut keys = QueriedKeys::default();
+        cross_signing_keys(snapshot, &subject, &mut keys).await?;
+        Ok((keys.master_keys.remove(user_id), keys.self_signing_keys.remove(user_id)))
     }
 
     async fn devices_of(

@@ -11,6 +11,7 @@ use ruma_common::{OwnedUserId, UserId};
 
 use crate::device_keys::{published_signing_key, signing_key_id};
 use crate::document::{Document, InvalidDocument};
+use crate::elsewhere::Changed;
 use crate::failure::Failure;
 use crate::service::{ATTEMPTS, Encryption, Reached};
 
@@ -85,7 +86,7 @@ impl Encryption {
             let unknown = |key_id: &String| (key_id.clone(), SignatureFailure::UnknownKey);
             return Ok(keys.keys().map(unknown).collect());
         };
-        let (mut failed, mut signed) = (BTreeMap::new(), false);
+        let (mut failed, mut signed, mut changed) = (BTreeMap::new(), false, Changed::default());
         for (key_id, text) in keys {
             match self.signatures_on(snapshot, (actor, user), key_id, text).await? {
                 Err(failure) => {
@@ -93,12 +94,17 @@ impl Encryption {
                 }
                 Ok(signatures) => {
                     signed = true;
+                    let master = cross_signing_key(snapshot, user, CrossSigningUse::Master).await?;
+                    match master.is_some_and(|row| row.public_key == *key_id) {
+                        true => changed.signing_keys = true,
+                        false => changed.devices.push(key_id.clone()),
+                    }
                     put_signatures(snapshot, (user, key_id), (actor.user, signatures), batch).await?;
                 }
             }
         }
         match signed {
-            true if user == actor.user => self.mark_device_list(snapshot, user, batch).await?,
+            true if user == actor.user => self.mark_device_list(snapshot, (user, changed), batch).await?,
             true => mark_signed_user(snapshot, actor.user, user, batch).await?,
             false => {}
         }

@@ -1,5 +1,6 @@
 //! Who answers, and who does not: shared by all tenants.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +13,9 @@ use ruma_common::{OwnedServerName, ServerName};
 
 use crate::backlog::Backlog;
 use crate::discovery::doubled;
-use crate::limits::{HEALTH_DURABLE_MS, HEALTH_SERVERS_MAX, HEALTH_WAIT_MAX_MS, HEALTH_WAIT_MIN_MS};
+use crate::limits::{
+    HEALTH_DURABLE_MS, HEALTH_SERVERS_MAX, HEALTH_WAIT_MAX_MS, HEALTH_WAIT_MIN_MS, WAKE_AFTER_MS,
+};
 use crate::randomness::Randomness;
 
 /// Which servers do not answer, and when they are tried again.
@@ -37,6 +40,8 @@ struct Inner {
     randomness: Arc<dyn Randomness>,
     backlog: Backlog<HealthRow>,
     ill: Mutex<LruCache<OwnedServerName, Ill>>,
+    /// Servers of which somebody waits to hear.
+    awaited: Mutex<BTreeMap<OwnedServerName, Arc<Event>>>,
 }
 
 struct Ill {
@@ -72,9 +77,6 @@ pub enum Outlook {
 
 /// For how long the one request that tries a failing server keeps others away.
 const TRIAL_MS: i64 = 60_000;
-/// How long a server has to have been left in peace before a sign of life has it tried: one that speaks but cannot be
-/// spoken to is not tried each time that it speaks.
-const WAKE_AFTER_MS: i64 = 60_000;
 
 impl Health {
     /// Remembers who did not answer when this process last ran.
@@ -95,6 +97,7 @@ impl Health {
             randomness: parts.randomness,
             backlog: Backlog::new(parts.store, &SERVER_HEALTH),
             ill: Mutex::new(ill),
+            awaited: Mutex::default(),
         })))
     }
 
@@ -163,16 +166,32 @@ impl Health {
         }
     }
 
-    /// A server showed that it lives, by a request to us for example: it may be tried at once.
+    /// A server showed that it lives, by a request to us for example: it may be tried soon, however long it was to be left in
+    /// peace.
     pub fn heard_from(&self, server: &ServerName) {
+        if let Some(awaited) = self.0.awaited().get(server) {
+            awaited.notify(usize::MAX);
+        }
         let now_ts = self.0.clock.now_ts();
         let mut all = self.0.lock();
         let Some(ill) = all.get_mut(server) else { return };
-        if now_ts < ill.failed_ts.saturating_add(WAKE_AFTER_MS) {
-            return;
+        let due_ts = ill.failed_ts.saturating_add(WAKE_AFTER_MS).max(now_ts);
+        if due_ts < ill.row.retry_ts {
+            ill.row.retry_ts = due_ts;
+            ill.changed.notify(usize::MAX);
         }
-        ill.row.retry_ts = ill.row.retry_ts.min(now_ts);
-        ill.changed.notify(usize::MAX);
+    }
+
+    /// Waits until a server shows by itself that it lives.
+    pub async fn wait_until_heard(&self, server: &ServerName) {
+        let (event, heard) = {
+            let mut awaited = self.0.awaited();
+            let event = Arc::clone(awaited.entry(server.to_owned()).or_default());
+            let heard = event.listen();
+            (event, heard)
+        };
+        let _waiting = Waiting { health: self, server, event };
+        heard.await;
     }
 
     /// Waits until a server may be tried.
@@ -198,7 +217,28 @@ impl Health {
     }
 }
 
+/// Somebody who waits to hear of a server.
+struct Waiting<'w> {
+    health: &'w Health,
+    server: &'w ServerName,
+    event: Arc<Event>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut awaited = self.health.0.awaited();
+        // One is in the map, one is this; others are of others who wait.
+        if Arc::strong_count(&self.event) <= 2 {
+            awaited.remove(self.server);
+        }
+    }
+}
+
 impl Inner {
+    fn awaited(&self) -> MutexGuard<'_, BTreeMap<OwnedServerName, Arc<Event>>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, LruCache<OwnedServerName, Ill>> {
         self.ill.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -53,7 +53,9 @@ pub use ingest::{
 };
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
 pub use media::{FileBody, FileError, FileForm, FileRequest, MediaOfServers, MultipartError, RemoteFile};
-pub use outbound::{Outbound, OutboundParts, OutboundReport, TenantsByNumber, ToldReceipt};
+pub use outbound::{
+    DeviceNews, NoDevices, Outbound, OutboundParts, OutboundReport, OwnDevices, TenantsByNumber, ToldReceipt,
+};
 pub use randomness::{Randomness, SystemRandomness};
 pub use remote::Remote;
 pub use transport::{

@@ -101,6 +101,46 @@ pub const QUEUED_EVENTS_MAX: usize = 500;
 pub const EPHEMERAL_MAX: usize = 1000;
 /// How many rows of a tenant's log are read at once.
 pub const LOG_ROWS_MAX: usize = 500;
+/// The same, to find what one server missed.
+pub const LOG_PAGE_ROWS: usize = 100;
+/// How many rows of a tenant's log are removed at once.
+pub const LOG_CUT_ROWS_MAX: usize = 2_000;
+/// After how many new rows it is looked how long a log has become for servers that are away.
+pub const LOG_LOOKED_AT_ROWS: usize = 10_000;
+/// How many rows of a tenant's log are kept for servers that are away, roughly. A server that missed more gets the last
+/// event of each room first, and finds the others from there.
+pub const LOG_KEPT_ROWS_MAX: usize = 100_000;
+/// For how long events are kept in the log for a server that is away; the same then.
+pub const AWAY_MS_MAX: i64 = 7 * 24 * HOUR_MS;
+/// How many last events of rooms are written at once.
+pub const MISSED_ROOMS_PAGE: usize = 1_000;
+/// How often it is looked how much waits for servers that are away.
+pub const TENDED_EVERY_MS: u64 = 60 * 60 * 1000;
+/// How many messages to devices wait for one server from one tenant; beyond it the oldest go.
+pub const WAITING_MESSAGES_MAX: usize = 10_000;
+/// How many bytes they have together; the same.
+pub const WAITING_MESSAGES_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// For how long they wait at least, if they are not too many; at most twice as long.
+pub const WAITING_MESSAGES_MS: i64 = 14 * 24 * HOUR_MS;
+/// How many messages to devices are read at once.
+pub const MESSAGES_PAGE: usize = 200;
+/// How many transactions with messages to devices may follow each other while events wait.
+pub const MESSAGES_IN_A_ROW_MAX: usize = 20;
+/// How many transactions are under way at a time, to servers that took the last one.
+pub const TRANSACTIONS_AT_ONCE: usize = 512;
+/// The same, to all others, which may hang.
+pub const UNPROVEN_TRANSACTIONS_AT_ONCE: usize = 512;
+/// Of how many servers it is remembered that they took the last transaction.
+pub const PROVEN_SERVERS_MAX: usize = 20_000;
+/// After how many failures in a row a transaction is no longer held in memory.
+pub const HELD_FAILURES_MAX: u32 = 3;
+/// After how many refusals, for which the transaction is not to blame as far as the answer says, less is sent.
+pub const REFUSALS_OF_MANY_MAX: u32 = 4;
+/// How long transactions that are under way have to end when the process stops.
+pub const STOP_TIME_MS: u64 = 5_000;
+/// How long a server has to have been left in peace before a sign of life has it tried: one that speaks but cannot be
+/// spoken to is not tried each time that it speaks.
+pub const WAKE_AFTER_MS: i64 = MINUTE_MS;
 /// The wait after a server has refused a transaction; it doubles with each further refusal.
 pub const REFUSED_WAIT_MIN_MS: i64 = 10_000;
 /// The longest wait after a server has refused a transaction.

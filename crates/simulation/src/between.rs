@@ -24,22 +24,22 @@ impl api::Ingest for EventsIntoRooms {
         tenant: &'a Tenant,
         origin: &'a ServerName,
         (room_id, events): (&'a RoomId, Vec<String>),
-    ) -> BoxFuture<'a, Result<Vec<api::Taken>, Unserved>> {
+    ) -> BoxFuture<'a, Result<Vec<Option<api::Taken>>, Unserved>> {
         Box::pin(async move { told(self.0.take(tenant, origin, room_id, events).await) })
     }
 }
 
 /// What the other server is told. A fault here is none of its events': it sends them again.
-fn told(taken: TakenEvents) -> Result<Vec<api::Taken>, Unserved> {
+fn told(taken: TakenEvents) -> Result<Vec<Option<api::Taken>>, Unserved> {
     let mut told = Vec::with_capacity(taken.len());
     for (event_id, taken) in taken {
         let refused = match taken {
             Ok(Taken::Known | Taken::Accepted) => None,
-            Ok(Taken::Refused(_)) => Some("the event is not allowed in the room".to_owned()),
+            Ok(Taken::Refused(_) | Taken::RefusedBefore) => Some(api::NOT_ALLOWED.to_owned()),
             Err(TakeError::Here(error)) => return Err(Unserved(Box::new(error))),
             Err(error) => Some(error.to_string()),
         };
-        told.extend(event_id.map(|event_id| api::Taken { event_id, refused }));
+        told.push(event_id.map(|event_id| api::Taken { event_id, refused }));
     }
     Ok(told)
 }

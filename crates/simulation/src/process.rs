@@ -13,7 +13,8 @@ use freehold_federation::fake::{Handler, RuntimeClock, answer};
 use freehold_federation::http::{Request, Response};
 use freehold_federation::{
     AddressPolicy, Client, ClientFetching, ClientParts, Discovery, DiscoveryParts, Health, HealthParts,
-    Ingest, IngestParts, Outbound, OutboundParts, Randomness, Remote, RemoteKeyring, RemoteKeyringParts, Web,
+    Ingest, IngestParts, NoDevices, Outbound, OutboundParts, Randomness, Remote, RemoteKeyring,
+    RemoteKeyringParts, Web,
 };
 use freehold_federation_api as api;
 use freehold_keyring::FetchPolicy;
@@ -121,6 +122,7 @@ impl Process {
             store: store.clone(),
             identities: identities.clone(),
             tenants: identities.clone(),
+            devices: Arc::new(NoDevices),
             clock: clock.clone(),
             randomness,
         });

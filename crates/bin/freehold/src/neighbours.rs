@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use freehold_encryption::Encryption;
 use freehold_federation::{Ingest, Outbound, OutboundParts, SystemRandomness, TenantsByNumber};
 use freehold_rooms::Rooms;
 use freehold_store::{Clock, Store, Tenant, TenantNumber};
 use freehold_tenancy::{Tenancy, TenantState};
 
-use crate::between::IdentitiesOfTenants;
+use crate::between::{DevicesOfTenants, IdentitiesOfTenants};
 use crate::cli::Failure;
 use crate::reach::Reach;
 use crate::stop::Stop;
@@ -16,7 +17,7 @@ use crate::stop::Stop;
 pub(crate) async fn outbound(
     reach: &Reach,
     (store, rooms): (&Store, &Rooms),
-    tenancy: &Tenancy,
+    (tenancy, encryption): (&Tenancy, &Encryption),
     clock: &Arc<dyn Clock>,
 ) -> Result<Outbound, Failure> {
     let outbound = Outbound::open(OutboundParts {
@@ -25,6 +26,7 @@ pub(crate) async fn outbound(
         store: store.clone(),
         identities: Arc::new(IdentitiesOfTenants(tenancy.clone())),
         tenants: Arc::new(NumbersOfTenants(tenancy.clone())),
+        devices: Arc::new(DevicesOfTenants(encryption.clone())),
         clock: clock.clone(),
         randomness: Arc::new(SystemRandomness),
     });
@@ -37,10 +39,13 @@ pub(crate) async fn run(outbound: Outbound, ingest: Ingest, stop: Stop) {
         let caught_up = ingest.catch_up().await;
         tracing::info!(?caught_up, "asked other servers for what was missed");
     };
-    tokio::select! {
-        _ = async { tokio::join!(outbound.run(), catch_up) } => {}
-        () = stop.asked() => {}
-    }
+    let catch_up = async {
+        tokio::select! {
+            () = catch_up => {}
+            () = stop.asked() => {}
+        }
+    };
+    tokio::join!(outbound.run_until(stop.asked()), catch_up);
 }
 
 /// The tenants that are in service, by their numbers.

@@ -72,7 +72,7 @@ impl Parts {
         let servers =
             TenantsAsServers { tenancy: tenancy.clone(), client: reach.client.clone(), rooms: rooms.clone() };
         let encryption = encryption(&store, servers, &clock);
-        let outbound = outbound(&reach, (&store, &rooms), &tenancy, &clock).await?;
+        let outbound = outbound(&reach, (&store, &rooms), (&tenancy, &encryption), &clock).await?;
         let accounts = accounts((&store, interner), &tenancy, (&encryption, &rooms), &shares);
         let news = freehold_sync::Outside {
             accounts: Arc::new(NewsOfAccounts(accounts.clone())),

@@ -28,14 +28,16 @@ pub(super) struct Ephemeral {
 
 impl Ephemeral {
     pub(super) fn type_in(&mut self, room_id: OwnedRoomId, user_id: OwnedUserId, typing: bool) {
-        if self.len() < EPHEMERAL_MAX {
-            self.typing.insert((room_id, user_id), typing);
+        let place = (room_id, user_id);
+        if self.len() < EPHEMERAL_MAX || self.typing.contains_key(&place) {
+            self.typing.insert(place, typing);
         }
     }
 
     pub(super) fn read_in(&mut self, room_id: OwnedRoomId, user_id: OwnedUserId, receipt: ToldReceipt) {
-        if self.len() < EPHEMERAL_MAX {
-            self.receipts.insert((room_id, user_id, receipt.thread.clone()), receipt);
+        let place = (room_id, user_id, receipt.thread.clone());
+        if self.len() < EPHEMERAL_MAX || self.receipts.contains_key(&place) {
+            self.receipts.insert(place, receipt);
         }
     }
 

@@ -1,14 +1,15 @@
 //! Reading what is to be sent from where it is written down.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use freehold_rooms::{Identities, Reader, Unreadable};
+use freehold_rooms::{Reader, Unreadable};
 use freehold_store::tables::rooms::OutgoingRow;
-use freehold_store::{EventNumber, Position, TenantNumber};
+use freehold_store::{EventNumber, Position, RoomNumber, Tenant, TenantNumber};
 use ruma_common::{OwnedServerName, ServerName};
 
 use super::progress::At;
-use crate::limits::LOG_ROWS_MAX;
+use super::service::Outbound;
+use crate::limits::{LOG_PAGE_ROWS, LOG_ROWS_MAX};
 
 /// Part of the log of a tenant, as one server is to have it.
 pub(super) struct Page {
@@ -20,20 +21,40 @@ pub(super) struct Page {
     pub(super) is_end: bool,
 }
 
-/// The servers that are to have an event: those in the room since before it, and those whom it is about. Not tenants of this
-/// process: they have it.
-pub(super) async fn recipients(
-    reader: &Reader,
-    identities: &dyn Identities,
-    position: Position,
-    row: &OutgoingRow,
-) -> Result<BTreeSet<OwnedServerName>, Unreadable> {
-    let in_room = reader.servers_in(row.room).await?;
-    let mut servers: BTreeSet<OwnedServerName> =
-        in_room.into_iter().filter(|(_, server)| server.since < position).map(|(name, _)| name).collect();
-    servers.extend(row.others.iter().cloned());
-    servers.retain(|server| identities.tenant(server).is_none());
-    Ok(servers)
+/// Who is in rooms, each of which is read once.
+#[derive(Default)]
+pub(super) struct Members(BTreeMap<RoomNumber, Vec<(OwnedServerName, Position)>>);
+
+impl Outbound {
+    /// Whether a tenant sends something to a server: none that is hosted here, and none with which it does not speak.
+    pub(super) fn speaks(&self, tenant: Option<&Tenant>, server: &ServerName) -> bool {
+        let identities = &self.0.parts.identities;
+        identities.tenant(server).is_none() && tenant.is_none_or(|tenant| identities.speak(tenant, server))
+    }
+
+    /// The servers that are to have an event: those in the room since before it, and those whom it is about.
+    pub(super) async fn recipients(
+        &self,
+        (reader, members): (&Reader, &mut Members),
+        tenant: Option<&Tenant>,
+        (position, row): (Position, &OutgoingRow),
+    ) -> Result<Vec<OwnedServerName>, Unreadable> {
+        if !members.0.contains_key(&row.room) {
+            let servers = reader.servers_in(row.room).await?.into_iter();
+            let servers = servers.filter(|(server, _)| self.speaks(tenant, server));
+            let servers = servers.map(|(server, in_room)| (server, in_room.since)).collect();
+            members.0.insert(row.room, servers);
+        }
+        let in_room = members.0.get(&row.room).map(Vec::as_slice).unwrap_or_default();
+        let before = in_room.iter().filter(|(_, since)| *since < position);
+        let mut servers: Vec<OwnedServerName> = before.map(|(server, _)| server.clone()).collect();
+        for other in row.others.iter().filter(|other| self.speaks(tenant, other)) {
+            if !servers.contains(other) {
+                servers.push(other.clone());
+            }
+        }
+        Ok(servers)
+    }
 }
 
 /// Up to `limit` events of a tenant's log after a place that a server is to have.
@@ -43,19 +64,32 @@ pub(super) async fn missed(
     after: At,
     limit: usize,
 ) -> Result<Page, Unreadable> {
-    let rows = reader.outgoing(tenant, after, LOG_ROWS_MAX).await?;
-    let is_end = rows.len() < LOG_ROWS_MAX;
-    let mut page = Page { events: Vec::new(), up_to: after, is_end };
-    for (at, row) in rows {
-        if page.events.len() == limit {
-            page.is_end = false;
-            break;
+    let mut page = Page { events: Vec::new(), up_to: after, is_end: false };
+    let mut since: BTreeMap<RoomNumber, Option<Position>> = BTreeMap::new();
+    for _ in 0..LOG_ROWS_MAX.div_ceil(LOG_PAGE_ROWS) {
+        let rows = reader.outgoing(tenant, page.up_to, LOG_PAGE_ROWS).await?;
+        let is_end = rows.len() < LOG_PAGE_ROWS;
+        for (at, row) in rows {
+            if page.events.len() == limit {
+                return Ok(page);
+            }
+            let since = match since.get(&row.room) {
+                Some(since) => *since,
+                None => {
+                    let found = reader.server_in(row.room, server).await?.map(|in_room| in_room.since);
+                    *since.entry(row.room).or_insert(found)
+                }
+            };
+            let is_in = since.is_some_and(|since| since < at.0);
+            if is_in || row.others.iter().any(|other| other == server) {
+                page.events.push((at, row.event));
+            }
+            page.up_to = at;
         }
-        let is_in = reader.server_in(row.room, server).await?.is_some_and(|known| known.since < at.0);
-        if is_in || row.others.iter().any(|other| other == server) {
-            page.events.push((at, row.event));
+        if is_end {
+            page.is_end = true;
+            return Ok(page);
         }
-        page.up_to = at;
     }
     Ok(page)
 }

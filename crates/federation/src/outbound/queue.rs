@@ -5,28 +5,61 @@ use std::collections::VecDeque;
 use freehold_store::EventNumber;
 
 use super::ephemeral::Ephemeral;
-use super::progress::At;
+use super::progress::{At, BEGINNING, before};
 use crate::limits::QUEUED_EVENTS_MAX;
 
 /// What waits to be sent from one tenant to one server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queue {
     /// Events in order, when the queue keeps up.
     events: VecDeque<(At, EventNumber)>,
-    /// Whether what is to be sent is read from the log instead, because it did not come through.
-    pub(super) behind: Option<At>,
+    /// Up to where the server has the log, if what it is to have is read from there.
+    behind: Option<At>,
+    /// What was read from the log before the queue kept up; it does not come again.
+    read_up_to: At,
+    /// What the store says of `behind`.
+    pub(super) written: Option<At>,
     /// Whether there may be messages in their table.
     pub(super) has_messages: bool,
+    /// Whether there may be more of them than when they were last counted.
+    pub(super) has_more_messages: bool,
+    /// Whether there may be device lists or signing keys in their tables.
+    pub(super) has_lists: bool,
+    /// Whether there may be last events of rooms, of the time when the server was given up.
+    pub(super) has_missed: bool,
+    /// Whether it was written down since when messages wait.
+    pub(super) has_waited: bool,
+    /// Whether the first messages may have been sent, and nothing came back: they are sent together as they were.
+    pub(super) may_have_sent: bool,
     /// Typing and receipts.
     pub(super) ephemeral: Ephemeral,
-    /// Whether somebody sends.
-    pub(super) sending: bool,
+    /// Whether somebody sends, or is about to.
+    pub(super) is_busy: bool,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue {
+            events: VecDeque::new(),
+            behind: None,
+            read_up_to: BEGINNING,
+            written: None,
+            has_messages: false,
+            has_more_messages: true,
+            has_lists: false,
+            has_missed: false,
+            has_waited: false,
+            may_have_sent: false,
+            ephemeral: Ephemeral::default(),
+            is_busy: false,
+        }
+    }
 }
 
 impl Queue {
-    /// Adds an event; `false` if it is not held, because the queue reads it from the log later.
+    /// Adds an event; `false` if it is not held, because the queue reads it from the log or has done so.
     pub(super) fn push(&mut self, at: At, event: EventNumber) -> bool {
-        if self.behind.is_some() {
+        if self.behind.is_some() || at <= self.read_up_to {
             return false;
         }
         self.events.push_back((at, event));
@@ -43,25 +76,91 @@ impl Queue {
         self.events.iter().take(limit).copied().collect()
     }
 
-    /// Some events went through.
-    pub(super) fn sent(&mut self, count: usize) {
-        self.events.drain(..count.min(self.events.len()));
+    /// Events went through up to a place. Those that are no longer held.
+    pub(super) fn sent(&mut self, up_to: At) -> Vec<At> {
+        if let Some(behind) = &mut self.behind {
+            *behind = up_to.max(*behind);
+            return Vec::new();
+        }
+        let count = self.events.iter().take_while(|(at, _)| *at <= up_to).count();
+        self.events.drain(..count).map(|(at, _)| at).collect()
     }
 
-    /// Lets go of the events: from now on they are read from the log, from after `at`.
-    pub(super) fn fall_behind(&mut self, at: At) -> Vec<At> {
-        self.behind = Some(self.behind.map_or(at, |behind| behind.min(at)));
+    /// Lets go of the events: from now on they are read from the log. `dispatched` is the last event that queues were given.
+    /// Those that are no longer held.
+    pub(super) fn fall_behind(&mut self, dispatched: At) -> Vec<At> {
         self.ephemeral.clear();
-        self.events.drain(..).map(|(at, _)| at).collect()
+        if self.behind.is_none() {
+            self.behind = Some(self.events.front().map_or(dispatched, |(at, _)| before(*at)));
+        }
+        let held = std::mem::take(&mut self.events);
+        held.into_iter().map(|(at, _)| at).collect()
     }
 
-    /// The first event that is held.
-    pub(super) fn first(&self) -> Option<At> {
-        self.events.front().map(|(at, _)| *at)
+    /// The log was read to its end: from now on events come as they happen.
+    pub(super) fn keep_up(&mut self, read_up_to: At) {
+        self.behind = None;
+        self.read_up_to = read_up_to;
+    }
+
+    /// Goes on where an earlier run of this process wrote down that it was.
+    pub(super) fn resume_behind(&mut self, at: At) {
+        (self.behind, self.written) = (Some(at), Some(at));
+    }
+
+    /// Up to where the server has the log, if the queue does not keep up.
+    pub(super) fn behind(&self) -> Option<At> {
+        self.behind
     }
 
     /// Whether there is nothing to send.
     pub(super) fn is_idle(&self) -> bool {
-        self.events.is_empty() && self.behind.is_none() && !self.has_messages && self.ephemeral.is_empty()
+        let has_rows = self.has_messages || self.has_lists || self.has_missed;
+        self.events.is_empty() && self.behind.is_none() && !has_rows && self.ephemeral.is_empty()
+    }
+
+    /// Whether nothing has to be remembered of it.
+    pub(super) fn is_forgettable(&self) -> bool {
+        self.is_idle() && !self.is_busy && self.written.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use freehold_store::Position;
+
+    use super::*;
+
+    const fn at(position: u64) -> At {
+        (Position(position), 0)
+    }
+
+    fn queue(positions: &[u64]) -> Queue {
+        let mut queue = Queue::default();
+        positions.iter().for_each(|position| assert!(queue.push(at(*position), EventNumber(*position))));
+        queue
+    }
+
+    #[test]
+    fn what_is_sent_while_the_queue_falls_behind_is_not_read_again() {
+        let mut queue = queue(&[3, 5, 8]);
+        assert_eq!(queue.next(2).len(), 2);
+        assert_eq!(queue.fall_behind(at(8)), [at(3), at(5), at(8)]);
+        assert_eq!(queue.behind(), Some(before(at(3))));
+        assert_eq!(queue.sent(at(5)), [], "they were let go of once");
+        assert_eq!(queue.behind(), Some(at(5)));
+        assert_eq!(queue.sent(at(4)), []);
+        assert_eq!(queue.behind(), Some(at(5)), "it never goes back");
+    }
+
+    #[test]
+    fn an_empty_queue_falls_behind_after_what_was_dispatched() {
+        let mut queue = Queue::default();
+        queue.fall_behind(at(9));
+        assert_eq!(queue.behind(), Some(at(9)));
+        assert!(!queue.push(at(10), EventNumber(10)));
+        queue.keep_up(at(12));
+        assert!(!queue.push(at(12), EventNumber(12)), "it was read from the log");
+        assert!(queue.push(at(13), EventNumber(13)));
     }
 }

@@ -1,23 +1,27 @@
 //! The service that sends.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use freehold_rooms::{Identities, Rooms, Unreadable};
-use freehold_store::tables::outbound::{BEHIND, HANDED_OVER, OUTGOING_DEVICE_LISTS, OUTGOING_MESSAGES};
-use freehold_store::{Clock, Order, Position, ReadError, Snapshot, Store, Tenant, TenantNumber, UserNumber};
-use ruma_common::{OwnedServerName, RoomId, UserId};
+use event_listener::Event;
+use freehold_rooms::{Identities, Rooms};
+use freehold_store::tables::outbound::{BEHIND, HANDED_OVER, WAITING_MESSAGES};
+use freehold_store::{Clock, Order, Position, ReadError, Store, Tenant, TenantNumber};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
-use super::ephemeral::{Ephemeral, ToldReceipt};
-use super::progress::{At, BEGINNING, Progress};
-use super::queue::Queue;
+use super::devices::OwnDevices;
+use super::permits::Permits;
+use super::progress::{At, Progress};
+use super::state::{Key, State};
+use super::waiting::{lists_wait_for, messages_wait_for, missed_by};
 use crate::client::Client;
+use crate::limits::{STOP_TIME_MS, TENDED_EVERY_MS};
 use crate::randomness::Randomness;
-
-/// A tenant and a server.
-pub(super) type Key = (TenantNumber, OwnedServerName);
 
 /// Who sends for tenants what other servers are to have. A clone is another handle on the same.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub struct OutboundParts {
     pub identities: Arc<dyn Identities>,
     /// The tenants by their numbers.
     pub tenants: Arc<dyn TenantsByNumber>,
+    /// What other servers are told of devices.
+    pub devices: Arc<dyn OwnDevices>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Spreads the attempts.
@@ -54,24 +60,25 @@ pub struct OutboundReport {
     pub queues: usize,
     /// Those of them that do not keep up: the server does not answer, or not fast enough.
     pub behind: usize,
+    /// Transactions that are under way.
+    pub under_way: usize,
 }
 
 pub(super) struct Inner {
     pub(super) parts: OutboundParts,
+    pub(super) permits: Permits,
     state: Mutex<State>,
-    /// Makes the ids of transactions different from those of earlier runs.
-    pub(super) started_ts: i64,
-    pub(super) transactions: AtomicU64,
+    /// Some queue has something to send, and nobody who sends it.
+    pub(super) ready: Event,
+    pub(super) is_stopping: AtomicBool,
+    /// Tells transactions apart that have the same in them and are not the same.
+    pub(super) nonce: AtomicU64,
 }
 
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) queues: BTreeMap<Key, Queue>,
-    pub(super) progress: BTreeMap<TenantNumber, Progress>,
-}
-
-/// How often it is written down how far events have come, and who ceased to send begins anew.
+/// How often it is written down how far events have come.
 const TICK: Duration = Duration::from_secs(1);
+/// How often it is looked whether tenants are in service again.
+const PARKED: Duration = Duration::from_secs(60);
 
 impl Outbound {
     /// Goes on where it was when this process last ran. Nothing is sent before [`run`](Self::run).
@@ -81,150 +88,153 @@ impl Outbound {
     pub async fn open(parts: OutboundParts) -> Result<Self, ReadError> {
         let snapshot = parts.store.snapshot()?;
         let mut state = State::default();
-        let behind: Vec<(Key, At)> = snapshot.scan_prefix(&BEHIND, &(), Order::Ascending, usize::MAX).await?;
-        for (key, at) in behind {
-            state.queues.entry(key).or_default().behind = Some(at);
-        }
-        for key in messages_wait_for(&snapshot).await? {
-            state.queues.entry(key).or_default().has_messages = true;
-        }
         let handed_over: Vec<(TenantNumber, At)> =
             snapshot.scan_prefix(&HANDED_OVER, &(), Order::Ascending, usize::MAX).await?;
         for (tenant, at) in handed_over {
             state.progress.insert(tenant, Progress::resumed(at));
         }
-        let started_ts = parts.clock.now_ts();
-        let (state, transactions) = (Mutex::new(state), AtomicU64::new(0));
-        Ok(Outbound(Arc::new(Inner { parts, state, started_ts, transactions })))
+        let behind: Vec<(Key, At)> = snapshot.scan_prefix(&BEHIND, &(), Order::Ascending, usize::MAX).await?;
+        for (key, at) in behind {
+            state.resume_behind(key, at);
+        }
+        for key in messages_wait_for(&snapshot).await? {
+            let queue = state.queue(&key);
+            (queue.has_messages, queue.may_have_sent) = (true, true);
+        }
+        for key in lists_wait_for(&snapshot).await? {
+            state.queue(&key).has_lists = true;
+        }
+        for key in missed_by(&snapshot).await? {
+            state.queue(&key).has_missed = true;
+        }
+        let waited: Vec<(Key, (i64, Position))> =
+            snapshot.scan_prefix(&WAITING_MESSAGES, &(), Order::Ascending, usize::MAX).await?;
+        for (key, _) in waited {
+            let queue = state.queue(&key);
+            (queue.has_messages, queue.has_waited) = (true, true);
+        }
+        let nonce = parts.clock.now_ts().cast_unsigned() << 16;
+        Ok(Outbound(Arc::new(Inner {
+            parts,
+            permits: Permits::new(),
+            state: Mutex::new(state),
+            ready: Event::new(),
+            is_stopping: AtomicBool::new(false),
+            nonce: AtomicU64::new(nonce),
+        })))
     }
 
-    /// Sends for as long as it is polled.
+    /// Sends for as long as it is polled. Whoever drops it stops at once: what was under way is sent again.
     pub async fn run(&self) {
+        self.run_until(std::future::pending()).await;
+    }
+
+    /// Sends until it is time to stop. What is under way then is brought to its end, if that does not take long.
+    pub async fn run_until(&self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        let mut senders = JoinSet::new();
+        let mut tick = Instant::now() + TICK;
+        let (mut unpark, mut tend) = (Instant::now() + PARKED, Instant::now() + TENDED_EVERY);
         self.dispatch_all().await;
+        self.wake_all();
         loop {
-            let put_out = tokio::time::timeout(TICK, self.0.parts.store.outgoing().next()).await;
-            match put_out {
-                Ok(put_out) => self.take(put_out).await,
-                Err(_) => {
+            self.begin_sending(&mut senders);
+            let (ready, has_chores) = (self.0.ready.listen(), self.has_chores());
+            if self.0.lock().has_ready() {
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                () = sleep_until(tick), if has_chores => {
+                    self.dispatch_unread().await;
                     self.write_progress().await;
-                    self.resume();
+                    tick = Instant::now() + TICK;
                 }
+                () = sleep_until(unpark) => {
+                    self.unpark();
+                    unpark = Instant::now() + PARKED;
+                }
+                () = sleep_until(tend) => {
+                    self.tend_all().await;
+                    tend = Instant::now() + TENDED_EVERY;
+                }
+                Some(_) = senders.join_next(), if !senders.is_empty() => {}
+                () = ready => {}
+                put_out = self.0.parts.store.outgoing().next() => self.take(put_out).await,
             }
         }
-    }
-
-    /// Tells the other servers in a room that a user of a tenant types, or stopped.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub async fn tell_typing(
-        &self,
-        tenant: &Tenant,
-        (room_id, user_id): (&RoomId, &UserId),
-        typing: bool,
-    ) -> Result<(), Unreadable> {
-        self.tell(tenant, room_id, |waiting| {
-            waiting.type_in(room_id.to_owned(), user_id.to_owned(), typing);
-        })
-        .await
-    }
-
-    /// Tells the other servers in a room up to where a user of a tenant read.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub async fn tell_receipt(
-        &self,
-        tenant: &Tenant,
-        (room_id, user_id): (&RoomId, &UserId),
-        receipt: &ToldReceipt,
-    ) -> Result<(), Unreadable> {
-        self.tell(tenant, room_id, |waiting| {
-            waiting.read_in(room_id.to_owned(), user_id.to_owned(), receipt.clone());
-        })
-        .await
+        self.finish(senders).await;
     }
 
     /// How much there is to be sent.
     pub fn report(&self) -> OutboundReport {
+        let under_way = self.0.permits.under_way();
         let state = self.0.lock();
-        let behind = state.queues.values().filter(|queue| queue.behind.is_some()).count();
-        OutboundReport { queues: state.queues.len(), behind }
+        let behind = state.queues.values().filter(|queue| queue.behind().is_some()).count();
+        OutboundReport { queues: state.queues.len(), behind, under_way }
     }
 
-    async fn tell(
-        &self,
-        tenant: &Tenant,
-        room_id: &RoomId,
-        add: impl Fn(&mut Ephemeral),
-    ) -> Result<(), Unreadable> {
-        let reader = self.0.parts.rooms.reader()?;
-        let Some(room) = reader.room_number(room_id).await? else { return Ok(()) };
-        for (server, _) in reader.servers_in(room).await? {
-            if self.0.parts.identities.tenant(&server).is_some() {
-                continue;
-            }
-            let key = (tenant.number(), server);
-            {
-                let mut state = self.0.lock();
-                let queue = state.queues.entry(key.clone()).or_default();
-                // Who does not answer now need not hear later that somebody typed.
-                if queue.behind.is_none() {
-                    add(&mut queue.ephemeral);
-                }
-            }
-            self.send(key);
+    fn has_chores(&self) -> bool {
+        self.0.lock().look_for_chores()
+    }
+
+    /// Has somebody send for each queue that has something to send.
+    fn begin_sending(&self, senders: &mut JoinSet<()>) {
+        loop {
+            let Some(key) = self.0.lock().next_ready() else { return };
+            let this = self.clone();
+            senders.spawn(async move { this.drive(key).await });
         }
-        Ok(())
+    }
+
+    /// Brings to its end what is under way, and writes down how far everything came.
+    async fn finish(&self, mut senders: JoinSet<()>) {
+        self.0.is_stopping.store(true, Ordering::SeqCst);
+        let landed = tokio::time::timeout(Duration::from_millis(STOP_TIME_MS), self.0.permits.landed()).await;
+        if landed.is_err() {
+            tracing::info!("transactions that are under way are given up; they are sent again");
+        }
+        senders.shutdown().await;
+        self.write_progress().await;
+    }
+
+    fn wake_all(&self) {
+        let mut state = self.0.lock();
+        let keys: Vec<Key> = state.queues.keys().cloned().collect();
+        keys.iter().for_each(|key| state.wake(key));
+    }
+
+    /// Queues of tenants that were not in service, and may be again.
+    fn unpark(&self) {
+        let parked = std::mem::take(&mut self.0.lock().parked);
+        for key in parked {
+            let is_back = self.0.parts.tenants.tenant(key.0).is_some();
+            let mut state = self.0.lock();
+            match is_back {
+                true => state.wake(&key),
+                false => drop(state.parked.insert(key)),
+            }
+        }
     }
 }
+
+const TENDED_EVERY: Duration = Duration::from_millis(TENDED_EVERY_MS);
 
 impl Inner {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Tells whoever runs what there is to do.
+    pub(super) fn announce(&self) {
+        if self.lock().has_news() {
+            self.ready.notify(usize::MAX);
+        }
+    }
 }
 
-impl State {
-    pub(super) fn progress(&mut self, tenant: TenantNumber) -> &mut Progress {
-        self.progress.entry(tenant).or_insert_with(|| Progress::resumed(BEGINNING))
-    }
-}
-
-/// For whom messages or device lists wait: one read for each.
-async fn messages_wait_for(snapshot: &Snapshot) -> Result<Vec<Key>, ReadError> {
-    let mut found = Vec::new();
-    let mut start = (TenantNumber(0), None::<OwnedServerName>);
-    loop {
-        let after = |name: &OwnedServerName| (start.0, name.clone(), Position(u64::MAX), u16::MAX);
-        let end = (TenantNumber(u32::MAX),);
-        let next = match &start.1 {
-            Some(name) => {
-                snapshot.scan_range(&OUTGOING_MESSAGES, (&after(name), &end), Order::Ascending, 1).await?
-            }
-            None => snapshot.scan_range(&OUTGOING_MESSAGES, (&(start.0,), &end), Order::Ascending, 1).await?,
-        };
-        let Some((key, _)) = next.into_iter().next() else { break };
-        start = (key.0, Some(key.1.clone()));
-        found.push((key.0, key.1));
-    }
-    let mut last: Option<Key> = None;
-    loop {
-        let end = (TenantNumber(u32::MAX),);
-        let next = match &last {
-            Some((tenant, name)) => {
-                let after = (*tenant, name.clone(), UserNumber(u64::MAX));
-                snapshot.scan_range(&OUTGOING_DEVICE_LISTS, (&after, &end), Order::Ascending, 1).await?
-            }
-            None => {
-                let start = (TenantNumber(0),);
-                snapshot.scan_range(&OUTGOING_DEVICE_LISTS, (&start, &end), Order::Ascending, 1).await?
-            }
-        };
-        let Some((key, _)) = next.into_iter().next() else { break };
-        let key = (key.0, key.1);
-        last = Some(key.clone());
-        found.push(key);
-    }
-    Ok(found)
+/// A number that is not 0.
+pub(super) fn at_least_one(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
 }

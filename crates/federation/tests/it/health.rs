@@ -84,18 +84,25 @@ async fn a_sign_of_life_has_a_server_tried_but_not_each_time_that_it_speaks() {
     }
     world.health.failed(remote());
     assert!(wait_ms(&world) > 10 * MINUTE_MS);
-    world.health.heard_from(remote());
-    assert!(!world.health.is_alive(remote()), "it has just been tried");
-    pass(2 * MINUTE_MS).await;
     let woken = tokio::spawn({
         let health = world.health.clone();
         async move { health.wait_until_due(remote()).await }
     });
     pass(1).await;
-    assert!(!woken.is_finished());
     world.health.heard_from(remote());
+    assert!(!world.health.is_alive(remote()), "it has just been tried");
+    assert!(wait_ms(&world) <= limits::WAKE_AFTER_MS, "but what was heard is not forgotten");
+    pass(2 * MINUTE_MS).await;
     woken.await.unwrap();
     assert!(matches!(world.health.outlook(remote()), Outlook::Due { .. }));
+    world.health.failed(remote());
+    assert!(wait_ms(&world) > 10 * MINUTE_MS);
+    pass(2 * MINUTE_MS).await;
+    world.health.heard_from(remote());
+    assert!(
+        matches!(world.health.outlook(remote()), Outlook::Due { .. }),
+        "it was left in peace for long enough"
+    );
     world.health.failed(remote());
     world.health.heard_from(remote());
     assert!(!world.health.is_alive(remote()), "it speaks and cannot be spoken to");

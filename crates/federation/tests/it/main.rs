@@ -17,5 +17,8 @@ mod keys;
 mod loopback;
 mod media;
 mod neighbourhood;
+mod outbound;
+mod outbound_random;
+mod posting;
 mod repair;
 mod world;

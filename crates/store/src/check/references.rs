@@ -13,7 +13,7 @@ use crate::table::TableId;
 use crate::tables::accounts::{self, TokenKind};
 use crate::tables::media::{self, MediaContent};
 use crate::tables::rooms::{self, Standing};
-use crate::tables::{encryption, identity, receipts, tenancy};
+use crate::tables::{encryption, identity, outbound, receipts, tenancy};
 
 /// Looks whether every row to which another refers is there. Rows that cannot be read are left to
 /// [`super::check_rows`].
@@ -108,6 +108,7 @@ fn of_rooms() -> Vec<Referring> {
         }),
         Referring::new(&rooms::ROOM_SERVERS, |(room, _), _, claims| claims.to(&rooms::ROOMS, room)),
         Referring::new(&rooms::OUTGOING, |_, row, claims| claims.to(&rooms::EVENTS, &row.event)),
+        Referring::new(&outbound::LAST_MISSED, |_, row, claims| claims.to(&rooms::EVENTS, &row.event)),
         Referring::new(&rooms::MISSING_PREVS, |(_, _, event), (), claims| claims.to(&rooms::EVENTS, event)),
         Referring::new(&rooms::WAITING_REDACTIONS, |(_, event), (), claims| {
             claims.to(&rooms::EVENTS, event);

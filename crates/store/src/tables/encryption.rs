@@ -61,6 +61,10 @@ pub const TO_DEVICE_RECEIVED_AGES: Table<(TenantNumber, OwnedServerName, i64, St
 /// What is known of the devices of users of other servers.
 pub const FOREIGN_DEVICE_LISTS: Table<UserNumber, ForeignDeviceListRow> =
     Table::new(TableId(108), "foreign_device_lists");
+/// The last changes of the device lists of users of tenants, with the ids of the devices that changed: what other servers
+/// are told of.
+pub const DEVICE_LIST_UPDATES: Table<(UserNumber, Position), Vec<String>> =
+    Table::new(TableId(109), "device_list_updates");
 
 /// The identity keys of a device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,68 @@
+//! What is told to the other servers in a room and not written down.
+
+use freehold_rooms::Unreadable;
+use freehold_store::Tenant;
+use ruma_common::{RoomId, UserId};
+
+use super::ephemeral::{Ephemeral, ToldReceipt};
+use super::service::Outbound;
+
+impl Outbound {
+    /// Tells the other servers in a room that a user of a tenant types, or stopped.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn tell_typing(
+        &self,
+        tenant: &Tenant,
+        (room_id, user_id): (&RoomId, &UserId),
+        typing: bool,
+    ) -> Result<(), Unreadable> {
+        self.tell(tenant, room_id, |waiting| {
+            waiting.type_in(room_id.to_owned(), user_id.to_owned(), typing);
+        })
+        .await
+    }
+
+    /// Tells the other servers in a room up to where a user of a tenant read.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn tell_receipt(
+        &self,
+        tenant: &Tenant,
+        (room_id, user_id): (&RoomId, &UserId),
+        receipt: &ToldReceipt,
+    ) -> Result<(), Unreadable> {
+        self.tell(tenant, room_id, |waiting| {
+            waiting.read_in(room_id.to_owned(), user_id.to_owned(), receipt.clone());
+        })
+        .await
+    }
+
+    async fn tell(
+        &self,
+        tenant: &Tenant,
+        room_id: &RoomId,
+        add: impl Fn(&mut Ephemeral),
+    ) -> Result<(), Unreadable> {
+        let reader = self.0.parts.rooms.reader()?;
+        let Some(room) = reader.room_number(room_id).await? else { return Ok(()) };
+        let servers = reader.servers_in(room).await?.into_iter().map(|(server, _)| server);
+        let servers: Vec<_> = servers.filter(|server| self.speaks(Some(tenant), server)).collect();
+        {
+            let mut state = self.0.lock();
+            for server in servers {
+                let key = (tenant.number(), server);
+                let queue = state.queue(&key);
+                // Who does not answer now need not hear later that somebody typed.
+                if queue.behind().is_none() {
+                    add(&mut queue.ephemeral);
+                }
+                state.wake(&key);
+            }
+        }
+        self.0.announce();
+        Ok(())
+    }
+}
