@@ -3,7 +3,7 @@
 //! What is under way is held in memory: after a restart people begin again, and nothing is lost but their time.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -92,6 +92,9 @@ pub struct Attempt {
     pub proof: Option<StageProof>,
 }
 
+/// What stands for no endpoint.
+const CONSENT: &str = "consent";
+
 /// For what somebody authenticates. What was done for one purpose does not count for another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Purpose {
@@ -105,6 +108,17 @@ impl Purpose {
     /// know the name.
     pub fn registration(tenant: &Tenant) -> Self {
         Purpose { tenant: tenant.number(), user: None, request: digest("register", &[]) }
+    }
+
+    /// Accepting the documents of the tenant, after an account was made.
+    pub(crate) fn consent(actor: &Actor) -> Self {
+        let request = digest(CONSENT, &[]);
+        Purpose { tenant: actor.tenant.number(), user: Some(actor.user), request }
+    }
+
+    /// Whose consent it is, if it is one.
+    fn consenting(&self) -> Option<UserNumber> {
+        self.user.filter(|_| self.request == digest(CONSENT, &[]))
     }
 
     /// A request of a user: the endpoint, and what of its body and path decides what it does.
@@ -186,6 +200,8 @@ impl Completed {
 pub(crate) struct Interactions {
     under_way: Mutex<LruCache<String, Interaction>>,
     max: NonZeroUsize,
+    /// What makes names of sessions that nobody guesses; made when it is first needed.
+    secret: OnceLock<[u8; 32]>,
 }
 
 #[derive(Clone, Debug)]
@@ -282,6 +298,9 @@ impl Accounts {
         if let Err(failure) = self.check_proof(tenant, &interaction.purpose, proof).await? {
             return Ok(Err(failure));
         }
+        if let Some(user) = interaction.purpose.consenting() {
+            self.accept_terms(user, &interaction.documents).await?;
+        }
         self.0.interactions.complete(session, stage, token);
         Ok(Ok(()))
     }
@@ -345,7 +364,27 @@ impl Accounts {
 impl Interactions {
     pub(crate) fn new(max: usize) -> Self {
         let max = NonZeroUsize::new(max).unwrap_or(NonZeroUsize::MIN);
-        Interactions { under_way: Mutex::new(LruCache::unbounded()), max }
+        Interactions { under_way: Mutex::new(LruCache::unbounded()), max, secret: OnceLock::new() }
+    }
+
+    pub(crate) fn secret(&self) -> Result<[u8; 32], ServerFailure> {
+        if let Some(secret) = self.secret.get() {
+            return Ok(*secret);
+        }
+        let made = random::bytes()?;
+        Ok(*self.secret.get_or_init(|| made))
+    }
+
+    /// Has a session of this name be under way, with all its time before it.
+    pub(crate) fn ensure(
+        &self,
+        id: &str,
+        (purpose, flows, documents): (Purpose, Vec<Vec<Stage>>, Vec<TermsDocument>),
+        since_ts: i64,
+    ) {
+        let (completed, registration_token) = (Vec::new(), None);
+        let interaction = Interaction { purpose, flows, completed, registration_token, documents, since_ts };
+        self.remember(id.to_owned(), interaction);
     }
 
     fn find(&self, id: &str, now_ts: i64) -> Option<Interaction> {

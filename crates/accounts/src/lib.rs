@@ -17,6 +17,7 @@
 mod account_data;
 mod accounts;
 mod attempts;
+mod consent;
 mod credentials;
 mod deactivate;
 mod device;

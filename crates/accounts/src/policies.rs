@@ -125,6 +125,8 @@ pub struct TermsDocument {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Whether people who did not accept this version say nothing until they do.
+    pub required: bool,
     /// Where it is, by language code.
     pub translations: BTreeMap<String, Translation>,
 }

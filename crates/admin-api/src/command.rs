@@ -200,6 +200,9 @@ pub enum Command {
         /// Whether the bytes of all media are read, too.
         #[serde(default)]
         media: bool,
+        /// Whether signatures are verified and the authorisation rules asked again, too.
+        #[serde(default)]
+        deep: bool,
     },
     /// Takes messages from the store and its files that nobody keeps any longer.
     #[serde(rename = "forget")]

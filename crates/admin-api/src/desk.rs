@@ -16,7 +16,7 @@ use crate::answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 use crate::authority::Authority;
 use crate::command::Command;
 use crate::entry;
-use crate::fsck::{self, Depth};
+use crate::fsck::{self, Extent};
 use crate::records::Records;
 use crate::refusal::Refusal;
 use crate::room::RepairReport;
@@ -124,7 +124,7 @@ impl Desk {
             Command::Status {} => {
                 Ok(Answer::Status(self.status.as_ref().map(|status| status.status()).unwrap_or_default()))
             }
-            Command::Fsck { media } => self.check(media).await,
+            Command::Fsck { media, deep } => self.check(Extent { media, deep }).await,
             Command::Forget {} => self.forget().await,
         }
     }
@@ -160,9 +160,8 @@ impl Desk {
         made.map(Answer::Backup).map_err(Refusal::failed)
     }
 
-    async fn check(&self, media: bool) -> Result<Answer, Refusal> {
-        let depth = if media { Depth::WithMedia } else { Depth::Store };
-        let checked = fsck::check(&self.store, &self.media, depth).await;
+    async fn check(&self, extent: Extent) -> Result<Answer, Refusal> {
+        let checked = fsck::check(&self.store, (&self.media, &self.rooms), extent).await;
         checked.map(Answer::Check).map_err(Refusal::internal)
     }
 

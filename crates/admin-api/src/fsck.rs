@@ -3,7 +3,8 @@
 use std::fmt;
 
 use freehold_media::{Failure, Media};
-use freehold_rooms::check::{RoomFinding, check_rooms};
+use freehold_rooms::Rooms;
+use freehold_rooms::check::{RoomFinding, RoomsCheck, check_rooms};
 use freehold_store::check::{TableReport, about, check_numbers, check_references, check_rows};
 use freehold_store::tables::identity::{EVENT_IDS, ROOM_IDS};
 use freehold_store::{EventNumber, ReadError, RoomNumber, Snapshot, Store};
@@ -18,6 +19,12 @@ pub struct CheckReport {
     pub rooms: u64,
     /// How many events were read, hashed and compared.
     pub events: u64,
+    /// Of how many events signatures and verdict were looked at anew; `None` if that was not asked for.
+    #[serde(default)]
+    pub rejudged: Option<u64>,
+    /// For how many of them no key is here that could say whether they are signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<u64>,
     /// How many files of media were read; `None` if that was not asked for.
     pub media: Option<u64>,
     /// How many things are wrong.
@@ -55,17 +62,24 @@ pub struct CheckFinding {
     pub what: String,
 }
 
-/// What is looked at.
+/// What is looked at beside what the store says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// The store.
-    Store,
-    /// Also the bytes of all media.
-    WithMedia,
+pub(crate) struct Extent {
+    /// The bytes of all media.
+    pub(crate) media: bool,
+    /// Signatures and verdicts of all events.
+    pub(crate) deep: bool,
 }
 
+/// After how many events it is said how far a check has come.
+const SAID_EVERY: u64 = 10_000;
+
 /// Reads everything that one snapshot shows, and looks whether it is what follows from the events.
-pub(crate) async fn check(store: &Store, media: &Media, depth: Depth) -> Result<CheckReport, Failure> {
+pub(crate) async fn check(
+    store: &Store,
+    (media, rooms): (&Media, &Rooms),
+    extent: Extent,
+) -> Result<CheckReport, Failure> {
     let mut check = Check { snapshot: store.snapshot()?, report: CheckReport::default() };
     let rows = check_rows(&check.snapshot).await?;
     check.report.tables = rows.iter().map(TableCheck::from).collect();
@@ -74,12 +88,12 @@ pub(crate) async fn check(store: &Store, media: &Media, depth: Depth) -> Result<
     check.tables(&check_references(&check.snapshot).await?).await?;
     if rows_are_readable {
         check.tables(&check_numbers(&check.snapshot).await?).await?;
-        check.rooms().await?;
+        check.rooms(rooms, extent).await?;
     } else {
         // They would stop at the first such row.
         check.say("numbers and rooms were not checked, because they need rows that cannot be read");
     }
-    if depth == Depth::WithMedia {
+    if extent.media {
         check.media(media).await?;
     }
     Ok(check.report)
@@ -105,8 +119,21 @@ impl Check {
         Ok(())
     }
 
-    async fn rooms(&mut self) -> Result<(), ReadError> {
-        let found = check_rooms(&self.snapshot).await?;
+    async fn rooms(&mut self, rooms: &Rooms, extent: Extent) -> Result<(), ReadError> {
+        let mut next = SAID_EVERY;
+        let mut say = |found: &RoomsCheck| {
+            if found.events >= next {
+                next = found.events.saturating_add(SAID_EVERY);
+                tracing::info!(events = found.events, faults = found.faults, "checked so far");
+            }
+        };
+        let found = match extent.deep {
+            true => rooms.check_deep(&self.snapshot, &mut say).await?,
+            false => check_rooms(&self.snapshot).await?,
+        };
+        if extent.deep {
+            (self.report.rejudged, self.report.unverified) = (Some(found.rejudged), Some(found.unverified));
+        }
         (self.report.rooms, self.report.events) = (found.rooms, found.events);
         self.report.damaged += found.faults;
         for RoomFinding { table, room, event, fault } in found.findings {
@@ -169,6 +196,12 @@ impl fmt::Display for CheckReport {
             writeln!(f, "{:<24} {:>12} rows {:>14} bytes", table.table, table.rows, table.bytes)?;
         }
         writeln!(f, "{} rooms and {} events were computed anew", self.rooms, self.events)?;
+        if let (Some(rejudged), Some(unverified)) = (self.rejudged, self.unverified) {
+            writeln!(
+                f,
+                "{rejudged} events were judged anew; for the signatures of {unverified} no key is here"
+            )?;
+        }
         if let Some(files) = self.media {
             writeln!(f, "{files} files of media were read")?;
         }

@@ -18,6 +18,7 @@
 mod account;
 mod authenticated;
 mod bodies;
+mod consent;
 mod cors;
 mod discovery;
 mod encryption;

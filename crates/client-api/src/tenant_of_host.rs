@@ -61,7 +61,7 @@ where
 }
 
 /// The host that the request names: in its target if that is absolute, as in HTTP/2, else in its header.
-fn host(parts: &Parts) -> Option<String> {
+pub(crate) fn host(parts: &Parts) -> Option<String> {
     let named = match parts.uri.authority() {
         Some(authority) => authority.as_str(),
         None => parts.headers.get(HOST)?.to_str().ok()?,

@@ -113,7 +113,7 @@ pub use purpose::Purpose;
 pub use remote::{
     Action, DocumentError, FetchFailure, FetchId, FetchPolicy, FetchRequest, Finding, KeyIdReuse, Needed,
     Notary, NotaryQuery, NotaryQueryError, Outcome, Refusal, RemoteKeys, Route, ServerKeys, Usage, Via,
-    WaitId, Want, notary_answer,
+    WaitId, Want, notary_answer, recorded_keys,
 };
 pub use seal::OpenError;
 pub use sealed_store::{Replaced, SealedStore};

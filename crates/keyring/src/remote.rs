@@ -8,7 +8,7 @@ mod policy;
 mod server_keys;
 mod walk;
 
-pub use known::{Finding, KeyIdReuse, Via};
+pub use known::{Finding, KeyIdReuse, Via, recorded_keys};
 pub use machine::{
     Action, FetchFailure, FetchId, FetchRequest, Needed, Outcome, Refusal, RemoteKeys, Route, Usage, WaitId,
     Want,

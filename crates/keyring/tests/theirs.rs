@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use freehold_keyring::{
     Action, FetchPolicy, Finding, Needed, Notary, NotaryQuery, NotaryQueryError, Outcome, Refusal,
-    RemoteKeys, Route, Via, Want, notary_answer,
+    RemoteKeys, Route, Via, Want, notary_answer, recorded_keys,
 };
 use freehold_signing::{KeyId, KeySource, KeyValidity, ServerSigner, SigningKey};
 use ruma_common::ServerName;
@@ -67,6 +67,10 @@ fn what_was_saved_is_used_without_a_request() {
     assert_eq!(second.asked, ["load a.example"]);
     assert_eq!(second.woken.len(), 1);
     assert_eq!(second.machine.key(&server, &a), world.machine.key(&server, &a));
+    // And by whoever only reads what lies there.
+    let read = recorded_keys(&world.saved[&server], &server).unwrap();
+    assert_eq!(read.get(&a), world.machine.key(&server, &a).map(|key| key.key));
+    assert_eq!(recorded_keys(b"{}", &name("b.example")).map(|keys| keys.len()), None);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::engine::{Bytes, CommitError, Engine};
 use crate::number::Position;
 use crate::store::{ReadError, Snapshot};
 use crate::table::TableId;
+use crate::tables::encryption::{CLAIMED_KEYS, ONE_TIME_KEY_COUNTS, ONE_TIME_KEY_IDS, ONE_TIME_KEYS};
 use crate::tables::{ALL, SCHEMA, SCHEMA_VERSION};
 
 /// How many bytes before a frame say how long it is.
@@ -219,7 +220,14 @@ impl Verify {
     }
 }
 
-/// A backup being put into an empty engine. Until it is there to its end, no store opens on that engine.
+/// What is in a backup and is not restored: one-time keys, and what is known of them. Some were claimed since the backup was made; to
+/// give a key away twice would let its second holder's messages be read with the first one's, so devices upload new
+/// ones, as they do whenever they have none here
+/// ([element-meta#2155](https://github.com/element-hq/element-meta/issues/2155)).
+const NOT_RESTORED: [TableId; 4] =
+    [ONE_TIME_KEYS.id, ONE_TIME_KEY_IDS.id, CLAIMED_KEYS.id, ONE_TIME_KEY_COUNTS.id];
+
+/// A backup being put into an empty engine, but for one-time keys. Until it is there to its end, no store opens on that engine.
 pub struct Restore<'a> {
     engine: &'a dyn Engine,
     verify: Verify,
@@ -246,6 +254,7 @@ impl<'a> Restore<'a> {
     pub async fn frame(&mut self, frame: &[u8]) -> Result<(), BackupError> {
         match self.verify.take(frame)? {
             Frame::Rows { table, rows } if TableId(table) == SCHEMA.id => self.schema = rows,
+            Frame::Rows { table, .. } if NOT_RESTORED.contains(&TableId(table)) => {}
             Frame::Rows { table, rows } => self.put(TableId(table), rows, Position(0)).await?,
             Frame::Begin { .. } | Frame::End { .. } => {}
         }

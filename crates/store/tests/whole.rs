@@ -78,6 +78,46 @@ fn what_is_restored_is_what_was_backed_up_and_goes_on_at_its_position() {
     assert_eq!(next, Position(before.position().0 + 1));
 }
 
+/// Restoring one-time keys gives keys away a second time that were claimed after the backup.
+#[test]
+fn one_time_keys_are_not_restored_and_fallback_keys_are() {
+    use freehold_store::DeviceNumber;
+    use freehold_store::tables::encryption::{
+        CLAIMED_KEYS, FALLBACK_KEYS, FallbackKeyRow, ONE_TIME_KEY_COUNTS, ONE_TIME_KEY_IDS, ONE_TIME_KEYS,
+        OneTimeKeyCountsRow, OneTimeKeyIdRow,
+    };
+    let (store, device, algorithm) = (filled(), DeviceNumber(1), "signed_curve25519".to_owned());
+    let mut batch = Batch::new();
+    let at = (device, algorithm.clone(), Position(9), "AAAA".to_owned());
+    batch.put(&ONE_TIME_KEYS, &at, &"{}".to_owned());
+    batch.put(&CLAIMED_KEYS, &at, &());
+    batch.put(
+        &ONE_TIME_KEY_IDS,
+        &(device, algorithm.clone(), "AAAA".to_owned()),
+        &OneTimeKeyIdRow { digest: [7; 16], unclaimed: Some(Position(9)) },
+    );
+    batch.put(&ONE_TIME_KEY_COUNTS, &device, &OneTimeKeyCountsRow::default());
+    let fallback = FallbackKeyRow { key_id: "AAAB".to_owned(), key: "{}".to_owned(), used: false };
+    batch.put(&FALLBACK_KEYS, &(device, algorithm.clone()), &fallback);
+    now(store.commit(batch)).unwrap();
+    let frames = frames(&store);
+    let engine = Arc::new(MemoryEngine::new());
+    let mut restore = Restore::new(&*engine).unwrap();
+    frames.iter().for_each(|frame| now(restore.frame(frame)).unwrap());
+    let contents = now(restore.end()).unwrap();
+    assert_eq!(contents.rows, verify(&frames).unwrap(), "it is what the backup holds that is counted");
+    let restored = now(Store::open(engine)).unwrap().snapshot().unwrap();
+    let rows = |name: &str| {
+        let reports = now(check_rows(&restored)).unwrap();
+        reports.into_iter().find(|report| report.name == name).map_or(0, |report| report.rows)
+    };
+    for table in ["one_time_keys", "one_time_key_ids", "claimed_keys", "one_time_key_counts"] {
+        assert_eq!(rows(table), 0, "{table}");
+    }
+    assert_eq!(now(restored.get(&FALLBACK_KEYS, &(device, algorithm))).unwrap(), Some(fallback));
+    assert_eq!(rows("event_json"), 150);
+}
+
 #[test]
 fn nothing_can_be_damaged_missing_or_out_of_order_in_a_backup() {
     let whole = frames(&filled());

@@ -76,6 +76,9 @@ pub enum RegistrationMode {
 pub struct Document {
     /// Its version; consent to one version is none to another.
     pub version: String,
+    /// Whether people who did not accept this version go on only after they do. Without it, who has an account is not asked again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
     /// Its name and address in each language, as `m.login.terms` has them
     /// (<https://spec.matrix.org/v1.19/client-server-api/#terms-of-service-at-registration>).
     pub languages: BTreeMap<String, Translation>,

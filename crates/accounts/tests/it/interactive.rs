@@ -13,6 +13,7 @@ fn with_terms() -> AccountPolicy {
     let terms = TermsDocument {
         name: "terms".to_owned(),
         version: "1".to_owned(),
+        required: false,
         translations: [("en".to_owned(), translation)].into(),
     };
     AccountPolicy { registration: Registration::Token, terms: vec![terms], ..AccountPolicy::default() }
@@ -105,4 +106,55 @@ async fn a_session_is_unknown_to_other_tenants_and_after_half_an_hour() {
     assert!(world.accounts.interaction(&tenant, &session).is_some());
     world.clock.advance(30 * 60 * 1000 + 1);
     assert_eq!(world.accounts.interaction(&tenant, &session), None);
+}
+
+#[tokio::test]
+async fn people_are_asked_for_what_they_must_accept_and_did_not() {
+    let document = |name: &str, version: &str, required| TermsDocument {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        required,
+        translations: [].into(),
+    };
+    let policy = |terms: &[TermsDocument]| AccountPolicy {
+        registration: Registration::Open,
+        terms: terms.to_vec(),
+        ..AccountPolicy::default()
+    };
+    let before = World::with(policy(&[document("rules", "1", true), document("news", "1", false)])).await;
+    let (alice, bob) =
+        (before.user(&alices(), "alice").await.actor, before.user(&alices(), "bob").await.actor);
+    let session = before.accounts.consent_session(&alice).await.unwrap().unwrap();
+    assert_eq!(
+        before.accounts.consent_session(&alice).await.unwrap().as_ref(),
+        Some(&session),
+        "one session each"
+    );
+    assert_ne!(before.accounts.consent_session(&bob).await.unwrap().unwrap(), session);
+    let shown = before.accounts.interaction(&alices(), &session).unwrap();
+    assert_eq!(shown.terms, [document("rules", "1", true)]);
+    // Another tenant's host leads nowhere, and nothing else than accepting counts.
+    let done = before.accounts.complete_stage(&bobs(), &session, StageProof::Terms).await.unwrap();
+    assert_eq!(done, Err(StageFailure::UnknownSession));
+    let done = before.accounts.complete_stage(&alices(), &session, StageProof::Dummy).await.unwrap();
+    assert_eq!(done, Err(StageFailure::NotNext));
+    assert!(before.accounts.consent_session(&alice).await.unwrap().is_some());
+    before.accounts.complete_stage(&alices(), &session, StageProof::Terms).await.unwrap().unwrap();
+    assert_eq!(before.accounts.consent_session(&alice).await.unwrap(), None);
+    assert!(before.accounts.consent_session(&bob).await.unwrap().is_some());
+
+    let after = |terms: &[TermsDocument]| {
+        World::over(
+            before.store.clone(),
+            policy(terms),
+            std::sync::Arc::new(freehold_accounts::NoMemberEvents),
+        )
+    };
+    let same = after(&[document("rules", "1", true)]);
+    assert_eq!(same.accounts.consent_session(&alice).await.unwrap(), None, "also after a restart");
+    let newer = after(&[document("rules", "2", true)]);
+    let session = newer.accounts.consent_session(&alice).await.unwrap().unwrap();
+    newer.accounts.complete_stage(&alices(), &session, StageProof::Terms).await.unwrap().unwrap();
+    assert_eq!(newer.accounts.consent_session(&alice).await.unwrap(), None);
+    assert_eq!(after(&[document("rules", "3", false)]).accounts.consent_session(&alice).await.unwrap(), None);
 }

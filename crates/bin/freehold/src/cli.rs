@@ -101,6 +101,9 @@ pub(crate) enum Topic {
         /// Read the bytes of all media, too
         #[arg(long)]
         media: bool,
+        /// Verify all signatures whose keys are here, and ask the authorisation rules about every event again
+        #[arg(long)]
+        deep: bool,
     },
     /// Take messages from the store and its files at once that nobody keeps any longer
     Forget,
@@ -357,7 +360,7 @@ impl Topic {
                 absolute(&directory).map(|directory| Command::Backup { directory })
             }
             Topic::Status => Ok(Command::Status {}),
-            Topic::Fsck { media } => Ok(Command::Fsck { media }),
+            Topic::Fsck { media, deep } => Ok(Command::Fsck { media, deep }),
             Topic::Forget => Ok(Command::Forget {}),
         }
     }

@@ -60,6 +60,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Topic::Serve(arguments) => serve::run(settings, arguments),
         Topic::Restore { directory } => restore::run(&settings, &directory, json),
         other => {
+            if matches!(other, Topic::Fsck { deep: true, .. }) {
+                // It takes long on a large store: here it is said how far it is, unless a server does it, which has a log of its own.
+                log::start(&settings.log);
+            }
             let command = other.command()?;
             let answer = ask::ask(&settings, command, ask::Remote { url, token })?;
             cli::print_answer(&answer, json);

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::in_room;
-use crate::authenticated::Authenticated;
+use crate::consent::Consenting;
 use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::request::{Body, bad_json};
@@ -20,7 +20,7 @@ use crate::request::{Body, bad_json};
 /// `POST /createRoom`.
 pub(crate) async fn create_room(
     State(rooms): State<Rooms>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<Request>,
 ) -> Result<Reply<Response>, ApiError> {
     let room_id = rooms.create_room(&user.actor, wanted(request)?).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn create_room(
 /// `POST /rooms/{roomId}/upgrade`.
 pub(crate) async fn upgrade_room(
     State(rooms): State<Rooms>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<upgrade::Request>,
 ) -> Result<Reply<upgrade::Response>, ApiError> {
     let upgrade::Request { room_id, new_version, additional_creators, .. } = request;

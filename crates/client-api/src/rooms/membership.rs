@@ -14,6 +14,7 @@ use ruma_common::{OwnedRoomId, RoomId};
 
 use super::error::{entering, in_room};
 use crate::authenticated::{Authenticated, EvenSuspended};
+use crate::consent::Consenting;
 use crate::error::ApiError;
 use crate::reply::Reply;
 use crate::request::Body;
@@ -21,7 +22,7 @@ use crate::request::Body;
 /// `POST /join/{roomIdOrAlias}`.
 pub(crate) async fn join(
     State(rooms): State<Rooms>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<Reply<join_room_by_id_or_alias::v3::Response>, ApiError> {
     let entry = Entry { room: request.room_id_or_alias, via: request.via, reason: request.reason };
@@ -33,7 +34,7 @@ pub(crate) async fn join(
 /// `POST /rooms/{roomId}/join`.
 pub(crate) async fn join_by_id(
     State(rooms): State<Rooms>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<join_room_by_id::v3::Request>,
 ) -> Result<Reply<join_room_by_id::v3::Response>, ApiError> {
     let entry = Entry { room: request.room_id.into(), via: Vec::new(), reason: request.reason };
@@ -45,7 +46,7 @@ pub(crate) async fn join_by_id(
 /// `POST /knock/{roomIdOrAlias}`.
 pub(crate) async fn knock(
     State(rooms): State<Rooms>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<knock::Request>,
 ) -> Result<Reply<knock::Response>, ApiError> {
     let entry = Entry { room: request.room_id_or_alias, via: request.via, reason: request.reason };
@@ -57,7 +58,7 @@ pub(crate) async fn knock(
 /// `POST /rooms/{roomId}/invite`, by user id.
 pub(crate) async fn invite(
     State(rooms): State<Rooms>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<invite_user::v3::Request>,
 ) -> Result<Reply<invite_user::v3::Response>, ApiError> {
     let invite_user::v3::InvitationRecipient::UserId(invitee) = request.recipient else {

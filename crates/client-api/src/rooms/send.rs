@@ -10,7 +10,8 @@ use ruma_common::serde::Raw;
 
 use super::error::in_room;
 use super::view::View;
-use crate::authenticated::{Authenticated, EvenSuspended, Standing, suspended};
+use crate::authenticated::{EvenSuspended, Standing, suspended};
+use crate::consent::Consenting;
 use crate::error::ApiError;
 use crate::in_flight::InFlight;
 use crate::reply::Reply;
@@ -20,7 +21,7 @@ use crate::request::Body;
 pub(crate) async fn send_message(
     State(rooms): State<Rooms>,
     State(in_flight): State<InFlight>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<message::Request>,
 ) -> Result<Reply<message::Response>, ApiError> {
     let _sending = in_flight.begin(user.actor.device);
@@ -40,7 +41,7 @@ pub(crate) async fn send_message(
 pub(crate) async fn send_state(
     State(rooms): State<Rooms>,
     State(in_flight): State<InFlight>,
-    user: Authenticated,
+    Consenting(user): Consenting,
     Body(request): Body<state::Request>,
 ) -> Result<Reply<state::Response>, ApiError> {
     let _sending = in_flight.begin(user.actor.device);

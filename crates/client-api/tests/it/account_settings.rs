@@ -338,6 +338,7 @@ async fn a_client_that_knows_no_terms_sends_people_to_a_page() {
     let document = TermsDocument {
         name: "terms".to_owned(),
         version: "1".to_owned(),
+        required: false,
         translations: [("en".to_owned(), translation)].into(),
     };
     let policy =

@@ -79,6 +79,13 @@ pub struct KeyIdReuse {
     pub via: Via,
 }
 
+/// The keys that a record holds which a machine of remote keys had saved ([`Action::Save`](super::Action::Save)), whether they are still
+/// in use or not; `None` when it cannot be read.
+pub fn recorded_keys(record: &[u8], server: &ServerName) -> Option<BTreeMap<KeyId, VerifyingKey>> {
+    let known = KnownServer::decode(record, server)?;
+    Some(known.keys.into_iter().map(|(key_id, known)| (key_id, known.key)).collect())
+}
+
 /// Keys by identifier, first seen, never replaced; and the newest document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KnownServer {

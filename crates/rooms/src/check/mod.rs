@@ -4,12 +4,16 @@
 //! of each room through state resolution, and from that state the members. Memory is bounded by the largest state of a room.
 
 mod current;
+mod deep;
 mod event;
 mod members;
 mod states;
 mod timeline;
 
 use std::collections::BTreeMap;
+
+use self::deep::Deep;
+use crate::rooms::Rooms;
 
 use freehold_store::tables::identity::EVENT_IDS;
 use freehold_store::tables::rooms::{EVENTS, EventRow, ROOMS, RoomRow};
@@ -29,6 +33,10 @@ pub struct RoomsCheck {
     pub rooms: u64,
     /// How many events were looked at.
     pub events: u64,
+    /// Of how many of them signatures and verdict were looked at.
+    pub rejudged: u64,
+    /// Of how many of those no key is here that could say whether they are signed.
+    pub unverified: u64,
     /// How many things are wrong.
     pub faults: u64,
     /// The first of them.
@@ -147,6 +155,27 @@ pub enum RoomFault {
     /// An event that was made here stands before one that it follows.
     #[error("event stands before one of its prev_events")]
     TimelineOrder,
+    /// A signature is not that of its server.
+    #[error("{reason}")]
+    Forged {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The event is kept as rejected, and the rules allow it.
+    #[error("event is rejected, and the authorisation rules allow it")]
+    RejectedThoughAllowed,
+    /// The event is kept as one that is allowed, and the rules refuse it.
+    #[error("event was taken, and the authorisation rules refuse it: {reason}")]
+    TakenThoughRefused {
+        /// Why.
+        reason: String,
+    },
+    /// It cannot be said what the rules make of the event.
+    #[error("event cannot be judged anew: {reason}")]
+    NoVerdict {
+        /// Why.
+        reason: String,
+    },
     /// The last event of the timeline is another.
     #[error("row names another event as the last of the timeline")]
     TimelineEnd,
@@ -157,10 +186,38 @@ pub enum RoomFault {
 /// # Errors
 /// [`ReadError`] when the engine fails, or a row cannot be read at all: [`freehold_store::check::check_rows`] names those.
 pub async fn check_rooms(snapshot: &Snapshot) -> Result<RoomsCheck, ReadError> {
+    check_all(snapshot, None, &mut |_| ()).await
+}
+
+impl Rooms {
+    /// The same, and judges each event anew: whether its signatures are those of its servers, as far as their keys are here, and
+    /// whether the authorisation rules still say of it what they said when it came. What was found so far is told now and then.
+    ///
+    /// # Errors
+    /// As those of [`check_rooms`].
+    pub async fn check_deep(
+        &self,
+        snapshot: &Snapshot,
+        told: &mut (dyn FnMut(&RoomsCheck) + Send),
+    ) -> Result<RoomsCheck, ReadError> {
+        let deep = Deep::new(&*self.0.outside.identities, self.now_ts());
+        check_all(snapshot, Some(deep), told).await
+    }
+}
+
+async fn check_all(
+    snapshot: &Snapshot,
+    mut deep: Option<Deep<'_>>,
+    told: &mut (dyn FnMut(&RoomsCheck) + Send),
+) -> Result<RoomsCheck, ReadError> {
     let mut check = Checking::of(snapshot).await?;
     let mut rows = Rows::of(&EVENTS);
     while let Some(page) = rows.next(snapshot).await? {
         check.events(&page).await?;
+        if let Some(deep) = deep.as_mut() {
+            check.all_anew(&page, deep).await?;
+        }
+        told(&check.found);
     }
     let mut rows = Rows::of(&ROOMS);
     while let Some(page) = rows.next(snapshot).await? {
@@ -206,6 +263,20 @@ impl Checking<'_> {
             // What comes after events that are not here was given by others.
             if named.is_none_or(|named| named == row.prev_events.len()) {
                 self.state_before(*number, row, &room).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges some events anew.
+    async fn all_anew(
+        &mut self,
+        page: &[(EventNumber, EventRow)],
+        deep: &mut Deep<'_>,
+    ) -> Result<(), ReadError> {
+        for (number, row) in page {
+            if let Some(room) = self.snapshot.get(&ROOMS, &row.room).await? {
+                self.anew((*number, row), &room, deep).await?;
             }
         }
         Ok(())

@@ -78,7 +78,7 @@ impl Checking<'_> {
     }
 
     /// Puts on the shelf what a computation needs; gives the reason if that cannot be.
-    async fn supply(
+    pub(super) async fn supply(
         &self,
         version: &'static RoomVersion,
         shelf: &mut Shelf,

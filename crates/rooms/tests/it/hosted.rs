@@ -159,13 +159,22 @@ impl World {
         hosted: &Arc<Hosted>,
         remote: &Arc<dyn RemoteServers>,
     ) -> Rooms {
-        let outside = Outside {
+        let outside = Self::around(hosted, remote);
+        Rooms::new(store.clone(), interner.clone(), outside, RoomsSettings::default())
+    }
+
+    /// What rooms of these tenants ask of others.
+    pub(crate) fn outside(&self) -> Outside {
+        Self::around(&self.hosted, &self.remote)
+    }
+
+    fn around(hosted: &Arc<Hosted>, remote: &Arc<dyn RemoteServers>) -> Outside {
+        Outside {
             identities: Arc::clone(hosted) as Arc<dyn Identities>,
             profiles: Arc::new(NoProfiles),
             remote: Arc::clone(remote),
             clock: Arc::new(Ticking(AtomicI64::new(1_767_225_600_000))),
-        };
-        Rooms::new(store.clone(), interner.clone(), outside, RoomsSettings::default())
+        }
     }
 
     pub(crate) async fn actor(&self, user_id: &str) -> Actor {

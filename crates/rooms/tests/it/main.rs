@@ -9,6 +9,7 @@
 mod at_once;
 mod changes;
 mod check;
+mod deep;
 mod delivered;
 mod elsewhere;
 mod entering;

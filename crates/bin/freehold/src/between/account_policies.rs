@@ -70,6 +70,7 @@ fn terms_document(name: &str, document: &freehold_tenancy::Document) -> TermsDoc
     TermsDocument {
         name: name.to_owned(),
         version: document.version.clone(),
+        required: document.required,
         translations: translations.collect(),
     }
 }

@@ -1,6 +1,11 @@
 //! What is shipped for running the server: the units of systemd, the dashboard, the Dockerfile.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -54,6 +59,48 @@ fn the_unit_starts_reloads_and_stops_the_server_as_it_wants_to_be() {
 }
 
 #[test]
+fn systemd_is_told_when_the_server_is_ready_and_when_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let said = || {
+        let mut bytes = [0; 4096];
+        let length = systemd.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let listen = ["--listen", "127.0.0.1:0"];
+    let server = Server::start_with(folder.path(), &listen, &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    assert!(said().lines().any(|line| line == "READY=1"));
+    // It is ready indeed.
+    assert_eq!(server.get("127.0.0.1", "/health").status, 200);
+    server.ask_to_stop();
+    assert!(said().lines().any(|line| line == "STOPPING=1"));
+    assert!(server.wait());
+}
+
+#[test]
+fn a_socket_that_systemd_opened_is_listened_on() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("freehold.toml"), "[[listener]]\naddress = \"systemd:0\"\n").unwrap();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    // As systemd does it: the socket is the first descriptor after the three that everybody has.
+    let script = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_freehold"), "--config", "freehold.toml", "serve"]);
+    command.current_dir(folder.path()).env_remove("NOTIFY_SOCKET").stdin(Stdio::from(OwnedFd::from(socket)));
+    let server = Server::spawn(&mut command);
+    assert_eq!(server.port, port);
+    assert_eq!(server.get("127.0.0.1", "/health").status, 200);
+    assert!(server.stop());
+    // Without it, the server says what is missing.
+    let refused = run(folder.path(), &["--config", "freehold.toml", "serve"]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && error.contains("systemd opened no such socket"), "{error}");
+}
+
+#[test]
 fn the_image_runs_what_the_program_takes() {
     let instruction = |name: &str| {
         let line = DOCKERFILE.lines().rfind(|line| line.starts_with(name)).unwrap();
@@ -63,6 +110,14 @@ fn the_image_runs_what_the_program_takes() {
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     assert_eq!(command[0], "freehold");
     assert!(is_command_line(&command[1..]), "{command:?}");
+    let check = DOCKERFILE
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("CMD [\"freehold\", \"--data\""))
+        .unwrap();
+    let check: Vec<String> = serde_json::from_str(&format!("[\"--data\"{check}")).unwrap();
+    let check: Vec<&str> = check.iter().map(String::as_str).collect();
+    assert_eq!(check, ["--data", "/var/lib/freehold", "status"], "of the server whose data it is");
+    assert_eq!(command[1..3], check[..2]);
     let build = DOCKERFILE.lines().find_map(|line| line.strip_prefix("RUN cargo ")).unwrap();
     assert_eq!(build, "build --release --locked --bin freehold");
 }

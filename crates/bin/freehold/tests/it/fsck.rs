@@ -27,7 +27,7 @@ fn lived_in(folder: &Path) -> String {
 }
 
 fn fsck(folder: &Path) -> (Option<i32>, Value) {
-    let output = run(folder, &["fsck", "--media", "--json"]);
+    let output = run(folder, &["fsck", "--media", "--deep", "--json"]);
     (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
 }
 
@@ -39,6 +39,7 @@ fn damage_is_named_with_room_event_and_table() {
     assert_eq!((code, report["damaged"].as_u64()), (Some(0), Some(0)), "{report}");
     assert_eq!((report["rooms"].as_u64(), report["media"].as_u64()), (Some(1), Some(1)), "{report}");
     assert!(report["events"].as_u64().unwrap() > 5, "{report}");
+    assert_eq!((&report["rejudged"], &report["unverified"]), (&report["events"], &0.into()), "{report}");
 
     let event_id = damage_last_event(&folder.path().join("freehold-data/store"));
     let blobs = walk(&folder.path().join("freehold-data/media/blobs"));

@@ -283,3 +283,48 @@ fn support_and_terms_are_told_to_whoever_asks() {
     assert_eq!(flows.json()["params"]["m.login.terms"]["policies"]["rules"]["version"], "2");
     assert!(server.stop());
 }
+
+#[test]
+fn who_did_not_accept_the_terms_of_today_says_nothing_until_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let alice = User::register(&server, ALICES, "alice");
+    let room = alice.create(&server, &json!({}));
+    let publish = |version: &str, required: bool| {
+        let languages = json!({ "en": { "name": "Rules", "url": "https://a.example/rules" } });
+        let rules = json!({ "version": version, "required": required, "languages": languages });
+        settle(folder.path(), ALICES, &json!({ "terms": { "rules": rules } }));
+    };
+    let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/1");
+    let send = || server.put(ALICES, &path, (&alice.token, "{\"body\": \"hello\"}"));
+    publish("1", false);
+    assert_eq!(send().status, 200);
+    for version in ["1", "2"] {
+        publish(version, true);
+        let refused = send();
+        assert_eq!(error(&refused), (403, "M_CONSENT_NOT_GIVEN".to_owned()), "{refused:?}");
+        for (path, body) in [
+            ("createRoom", json!({})),
+            (&*format!("rooms/{room}/invite"), json!({ "user_id": "@bob:bob.localhost" })),
+            (&*format!("join/{room}"), json!({})),
+            (&*format!("knock/{room}"), json!({})),
+        ] {
+            assert_eq!(error(&alice.post(&server, path, &body)).1, "M_CONSENT_NOT_GIVEN", "{path}");
+        }
+        // Who only reads, or goes, is not asked.
+        assert_eq!(alice.get(&server, "v3/sync?timeout=0").status, 200);
+        assert_eq!(alice.get(&server, &format!("v3/rooms/{room}/messages?dir=b")).status, 200);
+        let uri = refused.json()["consent_uri"].as_str().unwrap().to_owned();
+        let page = uri.strip_prefix("http://alice.localhost").unwrap_or_else(|| panic!("{uri}"));
+        let shown = server.get(ALICES, page);
+        assert!(shown.body.contains("https://a.example/rules"), "{shown:?}");
+        let session = page.split_once("session=").unwrap().1;
+        let accepted = server.post(ALICES, page, (None, &format!("session={session}")));
+        assert_eq!(accepted.status, 200, "{accepted:?}");
+        assert_eq!(send().status, 200);
+    }
+    publish("3", true);
+    assert_eq!(alice.post(&server, &format!("rooms/{room}/leave"), &json!({})).status, 200);
+    assert_eq!(alice.post(&server, "logout", &json!({})).status, 200);
+    assert!(server.stop());
+}

@@ -47,8 +47,13 @@ impl Server {
     /// Starts a server with more in its environment.
     pub(crate) fn start_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = freehold(folder, &["serve"]);
-        let child = command.args(arguments).envs(environment.iter().copied()).stdout(Stdio::piped()).spawn();
-        let mut child = child.unwrap();
+        command.args(arguments).envs(environment.iter().copied());
+        Server::spawn(&mut command)
+    }
+
+    /// Starts a server that a command becomes.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut greeting = Vec::new();
         // The socket for commands is the last thing that it names before the token.
