@@ -81,6 +81,8 @@ pub const HEALTH_DURABLE_MS: i64 = MINUTE_MS;
 pub const KEYS_WAIT_MS: u64 = 60_000;
 /// How many keys are asked for at a time.
 pub const WANTED_KEYS_MAX: usize = 10_000;
+/// From so many keys on that are not known, notaries are asked before the servers themselves.
+pub const MANY_SERVERS: usize = 16;
 /// How many notary queries are answered at a time.
 pub const NOTARY_QUERIES_MAX: usize = 32;
 

@@ -26,6 +26,7 @@ mod error;
 mod for_servers;
 mod garbage;
 mod ingest;
+mod labour;
 mod limits;
 mod loaded;
 mod membership;
@@ -53,6 +54,7 @@ pub use directory::{DirectoryFilter, RoomSummary};
 pub use error::ActionError;
 pub use for_servers::{MissingEvents, Nearest, NotShown, ServerView, StateAnswer};
 pub use garbage::{CollectedStates, MessageGarbage, SentCursor, StateGarbage};
+pub use labour::{Job, Labour, OwnHands};
 pub use limits::BATCH_MAX;
 pub use membership::{Entry, MemberAction};
 pub use outside::{

@@ -46,6 +46,14 @@ pub(crate) const ANSWER_EVENTS_MAX: usize = 400_000;
 /// what is not part of it.
 pub(crate) const ANSWER_PIECE_MAX: usize = 256 << 10;
 
+/// How many events of an answer are read at a time, and roughly how many bytes.
+pub(crate) const READ_EVENTS: usize = 256;
+/// See [`READ_EVENTS`].
+pub(crate) const READ_BYTES: usize = 1 << 20;
+
+/// How many events of an answer are verified at a time, and taken in one change.
+pub(crate) const TAKEN_AT_ONCE: usize = 1_000;
+
 /// How many servers an answer names at most.
 pub(crate) const ANSWER_SERVERS_MAX: usize = 100_000;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use freehold_event::RoomVersion;
 use freehold_store::tables::rooms::TENANT_ROOMS;
@@ -12,6 +12,7 @@ use ruma_common::{OwnedRoomId, RoomId, ServerName};
 
 use crate::garbage::NodeWrites;
 use crate::ingest::Arrivals;
+use crate::labour::Labour;
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
 use crate::random::{Entropy, SystemEntropy};
@@ -83,6 +84,8 @@ pub(crate) struct Inner {
     pub(crate) profiles: RemoteProfiles,
     pub(crate) node_writes: NodeWrites,
     pub(crate) arrivals: Arrivals,
+    /// Who does work for processors, if somebody was named.
+    pub(crate) labour: OnceLock<Arc<dyn Labour>>,
     cells: Mutex<Cells>,
     turns: Mutex<BTreeMap<OwnedRoomId, Turn>>,
     last_create_ts: AtomicI64,
@@ -123,6 +126,7 @@ impl Rooms {
             profiles: remote_profiles(),
             node_writes: NodeWrites::default(),
             arrivals: Arrivals::default(),
+            labour: OnceLock::new(),
             cells: Mutex::default(),
             turns: Mutex::default(),
             last_create_ts: AtomicI64::new(0),

@@ -12,7 +12,7 @@ use freehold_room::{
 };
 use freehold_signing::SignedPdu;
 use freehold_state_map::NodeId;
-use freehold_store::tables::rooms::{CurrentStateRow, EventRow, FORGOTTEN};
+use freehold_store::tables::rooms::{CurrentStateRow, EventRow, FORGOTTEN, Membership};
 use freehold_store::{
     Actor, Batch, DeviceNumber, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant,
     TenantNumber, TimelineIndex,
@@ -20,7 +20,7 @@ use freehold_store::{
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
 use crate::error::ActionError;
-use crate::ingest::NamedBy;
+use crate::ingest::{NamedBy, Ready};
 use crate::loaded::{Loaded, Locals, fulfil};
 use crate::random;
 use crate::rooms::{Cell, Rooms};
@@ -67,6 +67,8 @@ pub(crate) struct Work {
     pub(crate) staged: Vec<Receipt>,
     /// What the staged events bring beside themselves.
     pub(crate) beside: Beside,
+    /// What is known already of events that are about to be received.
+    pub(crate) ready: Ready,
     /// The row that is in the store; `None` for a new room.
     pub(crate) row: Option<CurrentStateRow>,
     /// What is to be said once the change is durable, before the next writer has its turn.
@@ -112,6 +114,8 @@ pub(crate) struct Beside {
     pub(crate) redactions: Vec<Arc<Event>>,
     /// What was read at once for all events of the change.
     pub(crate) read_ahead: Option<ReadAhead>,
+    /// Whose membership events are, by their numbers, as far as that is known without reading them.
+    pub(crate) members: BTreeMap<u64, KnownMember>,
 }
 
 /// What the store says of events that name others, read at once for all events of a change.
@@ -121,6 +125,15 @@ pub(crate) struct ReadAhead {
     pub(crate) missing_prevs: NamedBy,
     /// The redactions that wait for what they redact, by that.
     pub(crate) waiting_redactions: NamedBy,
+}
+
+/// Whose membership an event is.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownMember {
+    pub(crate) event: EventNumber,
+    /// The user, if the state key is one.
+    pub(crate) user_id: Option<OwnedUserId>,
+    pub(crate) membership: Option<Membership>,
 }
 
 /// By how much the numbers of members change.
@@ -171,6 +184,7 @@ impl Work {
             batch: Batch::new(),
             staged: Vec::new(),
             beside: Beside::default(),
+            ready: Ready::default(),
             row: Some(loaded.row.clone()),
             when_durable: None,
             guard,
@@ -244,6 +258,7 @@ impl Work {
             batch,
             staged: Vec::new(),
             beside: Beside::default(),
+            ready: Ready::default(),
             row: None,
             when_durable: None,
             guard: Arc::clone(&cell).lock_owned().await,

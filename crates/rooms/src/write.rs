@@ -19,7 +19,7 @@ use ruma_common::{EventId, OwnedUserId, UserId};
 
 use crate::error::ActionError;
 use crate::loaded::standing_row;
-use crate::work::Work;
+use crate::work::{KnownMember, Work};
 
 /// Makes the row of the current state once the position is known.
 pub(crate) type RowAt = Box<dyn FnOnce(Position) -> CurrentStateRow + Send>;
@@ -147,7 +147,7 @@ impl Work {
             origin_server_ts: event.pdu.origin_server_ts(),
             standing: standing_row(event.standing),
             timeline: None,
-            membership: membership_of(event),
+            membership: membership_of(&event),
             transaction: self.beside.transaction.clone().filter(|_| last),
             redacted_by,
             state_before: event.state_before.map(|root| *root.as_bytes()),
@@ -215,15 +215,15 @@ impl Work {
         change: Change,
         later: &mut Positioned,
     ) -> Result<(), ActionError> {
-        let new = self.changed_event(change.new.map(|entry| entry.event)).await?;
-        let old = self.changed_event(change.old.map(|entry| entry.event)).await?;
-        let Some(event) = new.as_ref().or(old.as_ref()).filter(|event| is_member(event)) else {
+        let new = self.member_of(change.new.map(|entry| entry.event)).await?;
+        let old = self.member_of(change.old.map(|entry| entry.event)).await?;
+        let membership = new.as_ref().and_then(|member| member.membership);
+        let before = old.as_ref().and_then(|member| member.membership);
+        let Some(member) = new.or(old) else {
             return Ok(());
         };
-        let membership = new.as_deref().and_then(membership_of);
-        let before = old.as_deref().and_then(membership_of);
         self.count(before, membership);
-        let Some(user_id) = event.pdu.state_key().and_then(|key| UserId::parse(key).ok()) else {
+        let Some(user_id) = member.user_id else {
             return Ok(());
         };
         self.beside.servers.count(user_id.server_name(), (before, membership));
@@ -231,7 +231,7 @@ impl Work {
             return Ok(());
         };
         let membership = membership.unwrap_or(Membership::Leave);
-        let event = EventNumber(event.number);
+        let event = member.event;
         let stripped_state = match membership {
             Membership::Invite | Membership::Knock => self.stripped_state(cause).await?,
             _ => Vec::new(),
@@ -271,16 +271,25 @@ impl Work {
         Ok(())
     }
 
-    async fn changed_event(&mut self, number: Option<u64>) -> Result<Option<Arc<Event>>, ActionError> {
+    /// Whose membership an event is; `None` if it is no membership.
+    async fn member_of(&mut self, number: Option<u64>) -> Result<Option<KnownMember>, ActionError> {
         let Some(number) = number else {
             return Ok(None);
         };
-        loop {
+        if let Some(known) = self.beside.members.get(&number) {
+            return Ok(Some(known.clone()));
+        }
+        let event = loop {
             match self.shelf.event(number) {
-                Ok(event) => return Ok(Some(Arc::clone(event))),
+                Ok(event) => break Arc::clone(event),
                 Err(stop) => self.fulfil(stop).await?,
             }
-        }
+        };
+        Ok(is_member(&event).then(|| KnownMember {
+            event: EventNumber(number),
+            user_id: event.pdu.state_key().and_then(|key| UserId::parse(key).ok()),
+            membership: membership_of(&event),
+        }))
     }
 
     fn count(&mut self, before: Option<Membership>, after: Option<Membership>) {

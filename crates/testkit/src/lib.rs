@@ -7,6 +7,7 @@
 //! - [`generate()`]: rooms made at random from a seed, on purpose unpleasant (forks, power struggles,
 //!   ban and join races, late, missing and rejected events), consistent at every event;
 //! - [`bench_room()`]: large rooms with two forks, for measurements;
+//! - [`LargeRoom`]: rooms with members of many servers, hashed and signed, for others to join;
 //! - [`twin`]: the specification's authorisation rules and state resolution, transcribed literally
 //!   and slowly, which everything else is held against;
 //! - [`Clock`] and [`Rng`]: time and randomness that are the same on every run.
@@ -32,6 +33,7 @@ mod builder;
 mod clock;
 mod event;
 mod generate;
+mod large_room;
 mod rng;
 mod room;
 #[cfg(feature = "ruma")]
@@ -47,6 +49,7 @@ pub use self::{
     clock::Clock,
     event::{Events, MemoryEvents, RoomEvent, StateKey, StateMap},
     generate::{GenerateConfig, Recipe, Trouble, generate},
+    large_room::LargeRoom,
     rng::Rng,
     room::Room,
     seal::{Sealing, ServerKeys},

@@ -19,7 +19,8 @@ use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master
 use crate::between::{
     AccountPolicies, DirectoriesOfOthers, EventsIntoRooms, EventsOfOthers, FilesOfOthers,
     IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies, MemberEventsInRooms,
-    NewsOfAccounts, NewsOfDevices, NotaryTenants, ProfilesOfAccounts, TenantsAsServers, ToldServers,
+    NewsOfAccounts, NewsOfDevices, NotaryTenants, Processors, ProfilesOfAccounts, TenantsAsServers,
+    ToldServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -301,7 +302,7 @@ fn rooms(
         open_rooms_bytes: bytes(shares.open_rooms),
         ..RoomsSettings::default()
     };
-    Rooms::new(store.clone(), interner.clone(), outside, settings)
+    Rooms::new(store.clone(), interner.clone(), outside, settings).with_labour(Arc::new(Processors))
 }
 
 fn ingest(rooms: &Rooms, (tenancy, reach): (&Tenancy, &Reach), clock: &Arc<dyn Clock>) -> Ingest {

@@ -19,11 +19,12 @@ use super::notary::OwnDocuments;
 use super::snapshot::KeySnapshot;
 use crate::backlog::Backlog;
 use crate::client::{Client, Request};
-use crate::limits::{KEYS_WAIT_MS, NOTARY_QUERIES_MAX, WANTED_KEYS_MAX};
+use crate::limits::{KEYS_WAIT_MS, MANY_SERVERS, NOTARY_QUERIES_MAX, WANTED_KEYS_MAX};
 
 /// The keys of other servers, for all tenants.
 ///
-/// Each server's keys are asked of itself first and then of the notaries; who does not answer is asked ever more rarely.
+/// Each server's keys are asked of itself first and then of the notaries, but of those first when many servers' keys are
+/// wanted at once, as for the members of a room; who does not answer is asked ever more rarely.
 /// What was learnt is kept in the store: the first key that a server uses under an identifier stays.
 #[derive(Clone)]
 pub struct RemoteKeyring(pub(super) Arc<Inner>);
@@ -113,12 +114,15 @@ impl RemoteKeyring {
         let mut waits = Vec::new();
         {
             let mut machine = self.lock();
+            let unknown = others.keys().filter(|(server, key_id)| machine.keys.key(server, key_id).is_none());
+            let are_many = unknown.take(MANY_SERVERS).count() == MANY_SERVERS;
+            let route = if are_many { Route::NotariesFirst } else { Route::Any };
             for ((server, key_id), minimum_valid_until_ts) in others.iter().take(WANTED_KEYS_MAX) {
                 let want = Want {
                     server,
                     key_id: Some(key_id),
                     minimum_valid_until_ts: *minimum_valid_until_ts,
-                    route: Route::Any,
+                    route,
                 };
                 if let Needed::Waiting(id) = machine.keys.need(want, now_ts) {
                     waits.push(machine.wait(id));

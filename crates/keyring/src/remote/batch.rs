@@ -47,6 +47,11 @@ impl NotaryState {
         }
     }
 
+    /// Whether this is the notary.
+    pub(super) fn is(&self, server: &ServerName) -> bool {
+        self.notary.server_name == *server
+    }
+
     /// When the queue is to be sent: when it is full, or when its first server has waited enough.
     pub(super) fn ready_ts(&self, policy: &FetchPolicy) -> Option<i64> {
         let (_, since_ts) = self.queue.front()?;

@@ -17,7 +17,7 @@ use super::{
 /// [`poll`](Self::poll) says, hands the results to [`loaded`](Self::loaded) and
 /// [`fetched`](Self::fetched), and wakes the verification when told so. For each server the store is
 /// asked first, then the server itself, then the notaries in turn, until every waiting verification
-/// has its key.
+/// has its key; for many servers at once ([`Route::NotariesFirst`]) the notaries come before them.
 ///
 /// An identifier keeps its first key for ever; that survives a restart because the caller stores
 /// what [`Action::Save`] says. All times are Unix milliseconds and given by the caller.
@@ -56,6 +56,8 @@ pub struct Want<'a> {
 pub enum Route {
     /// The server, then the notaries.
     Any,
+    /// The notaries, then the server: for keys of many servers at once, each of which would take a connection of its own.
+    NotariesFirst,
     /// The server only, as when acting as a notary oneself.
     Direct,
 }
@@ -179,6 +181,7 @@ pub struct Usage {
 pub(super) struct Server {
     pub(super) known: KnownServer,
     pub(super) stage: Stage,
+    pub(super) course: Course,
     pub(super) waiting: Vec<Waiting>,
     pub(super) direct_failures: u32,
     pub(super) direct_retry_ts: i64,
@@ -194,6 +197,15 @@ pub(super) enum Stage {
     Loading,
     Direct,
     Notary(usize),
+}
+
+/// In which order a server and the notaries are asked for its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    ServerFirst,
+    NotariesFirst,
+    /// The server after the notaries.
+    ServerLast,
 }
 
 #[derive(Debug)]
@@ -403,6 +415,7 @@ impl Server {
         Self {
             known: KnownServer::default(),
             stage: Stage::Loading,
+            course: Course::ServerFirst,
             waiting: Vec::new(),
             direct_failures: 0,
             direct_retry_ts: i64::MIN,
@@ -415,7 +428,7 @@ impl Server {
 
     fn retry_ts(&self, route: Route) -> i64 {
         match route {
-            Route::Any => self.walk_retry_ts,
+            Route::Any | Route::NotariesFirst => self.walk_retry_ts,
             Route::Direct => self.walk_retry_ts.max(self.direct_retry_ts),
         }
     }

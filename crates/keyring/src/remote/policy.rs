@@ -63,7 +63,7 @@ impl Default for FetchPolicy {
             prepared_max: 128,
             in_flight_max: 64,
             waiting_per_server_max: 1000,
-            batch_max: 50,
+            batch_max: 100,
             batch_delay_ms: 50,
             timeout_ms: 30_000,
             repeat_min_ms: 60_000,

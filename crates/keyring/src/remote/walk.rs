@@ -5,7 +5,8 @@ use ruma_common::{OwnedServerName, ServerName};
 use super::{
     known::{Finding, KnownServer, Via},
     machine::{
-        Action, Asked, FetchFailure, FetchId, FetchRequest, InFlight, Outcome, RemoteKeys, Route, Stage,
+        Action, Asked, Course, FetchFailure, FetchId, FetchRequest, InFlight, Outcome, RemoteKeys, Route,
+        Stage, Waiting,
     },
     server_keys::{DocumentError, ServerKeys},
 };
@@ -56,9 +57,19 @@ impl RemoteKeys {
         self.shrink();
     }
 
-    /// Begins to ask for a server: itself, unless it has failed lately.
+    /// Begins to ask for a server: itself, unless it has failed lately, or everybody who waits would have the notaries
+    /// asked first.
     pub(super) fn start_walk(&mut self, server: &ServerName, now_ts: i64) {
         let Some(entry) = self.servers.get_mut(server) else { return };
+        let prefers = |waiting: &Waiting| waiting.route == Route::NotariesFirst;
+        let notaries_first = !entry.waiting.is_empty() && entry.waiting.iter().all(prefers);
+        // Without its own keys, which only it can tell, a notary is none.
+        let is_notary = self.notaries.iter().any(|notary| notary.is(server));
+        if notaries_first && !is_notary && !self.notaries.is_empty() {
+            entry.course = Course::NotariesFirst;
+            return self.ask_notary(server, 0, now_ts);
+        }
+        entry.course = Course::ServerFirst;
         if now_ts >= entry.direct_retry_ts {
             entry.stage = Stage::Direct;
             self.direct_queue.push_back(server.to_owned());
@@ -102,18 +113,36 @@ impl RemoteKeys {
     pub(super) fn ask_notary(&mut self, server: &ServerName, index: usize, now_ts: i64) {
         self.settle(server, now_ts);
         let Some(entry) = self.servers.get_mut(server) else { return };
+        match entry.course {
+            Course::ServerFirst => {}
+            Course::NotariesFirst if index < self.notaries.len() && !entry.waiting.is_empty() => {
+                return self.queue_at_notary(server, index, now_ts);
+            }
+            Course::NotariesFirst if !entry.waiting.is_empty() && now_ts >= entry.direct_retry_ts => {
+                entry.course = Course::ServerLast;
+                entry.stage = Stage::Direct;
+                self.direct_queue.push_back(server.to_owned());
+                return;
+            }
+            Course::NotariesFirst | Course::ServerLast => return self.end_walk(server, now_ts),
+        }
         // Those who only want to hear the server itself have heard it, or that it is silent.
         let direct = entry.waiting.extract_if(.., |waiting| waiting.route == Route::Direct);
         for waiting in direct {
             let outcome = waiting.last_outcome(&entry.known);
             self.actions.push_back(Action::Wake { wait: waiting.id, outcome });
         }
-        match self.notaries.get_mut(index) {
-            Some(notary) if !entry.waiting.is_empty() => {
-                entry.stage = Stage::Notary(index);
-                notary.queue.push_back((server.to_owned(), now_ts));
-            }
-            _ => self.end_walk(server, now_ts),
+        if index < self.notaries.len() && !entry.waiting.is_empty() {
+            self.queue_at_notary(server, index, now_ts);
+        } else {
+            self.end_walk(server, now_ts);
+        }
+    }
+
+    fn queue_at_notary(&mut self, server: &ServerName, index: usize, now_ts: i64) {
+        if let (Some(entry), Some(notary)) = (self.servers.get_mut(server), self.notaries.get_mut(index)) {
+            entry.stage = Stage::Notary(index);
+            notary.queue.push_back((server.to_owned(), now_ts));
         }
     }
 

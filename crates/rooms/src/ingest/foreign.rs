@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use freehold_room::{
-    Coming, Dropped, Fetch, GivenError, Numbers, Place, Receipt, ReceiveError, Received, Standing,
-};
+use freehold_room::{Coming, Dropped, Numbers, Place, Receipt, ReceiveError, Received, Standing};
 use freehold_signing::SignedPdu;
 use freehold_state_map::Entry;
-use freehold_store::tables::rooms::{self, EVENTS, EventRow, MISSING_PREVS, WAITING_REDACTIONS};
+use freehold_store::tables::rooms::{EVENTS, EventRow, MISSING_PREVS, WAITING_REDACTIONS};
 use freehold_store::{EventNumber, Order};
 use ruma_common::{EventId, OwnedEventId};
 
@@ -37,9 +35,6 @@ impl Arrival<'_> {
     }
 }
 
-/// The state before an event as a server gave it: events by the numbers of their types and state keys.
-type Given = Vec<(u64, Entry)>;
-
 impl Work {
     /// Checks an event and stages it. With any answer but [`Incoming::Kept`] nothing is staged.
     pub(crate) async fn receive_foreign(
@@ -53,7 +48,10 @@ impl Work {
         if let Some(done) = self.done_before(&event_id, row.as_ref(), arrival) {
             return Ok(done);
         }
-        let numbers = numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?;
+        let numbers = match self.ready.numbers(&event_id) {
+            Some(numbers) => numbers,
+            None => numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?,
+        };
         self.shelve_key(&signed, numbers);
         let received = match arrival {
             Arrival::Outlier => self.received_outlier(signed, numbers).await?,
@@ -62,6 +60,9 @@ impl Work {
                     Ok(given) => given,
                     Err(incoming) => return Ok(incoming),
                 };
+                if let Some(given) = &given {
+                    self.shelve_for(&signed, given).await?;
+                }
                 let place = self.place_of(&event_id, arrival).await?;
                 self.received_event(signed, numbers, (place, given.as_deref())).await?
             }
@@ -137,6 +138,9 @@ impl Work {
 
     /// The row of an event that is stored.
     async fn kept_row(&self, event_id: &EventId) -> Result<Option<EventRow>, ActionError> {
+        if let Some(row) = self.ready.row(event_id) {
+            return Ok(row);
+        }
         match self.snapshot.number_of(&event_id.to_owned()).await? {
             Some(number) => Ok(self.snapshot.get(&EVENTS, &number).await?),
             None => Ok(None),
@@ -206,41 +210,6 @@ impl Work {
             }
         }
         Ok(())
-    }
-
-    /// What a server gave as a state, in numbers; what was rejected counts for nothing.
-    async fn given_state(
-        &self,
-        state: Option<&[OwnedEventId]>,
-    ) -> Result<Result<Option<Given>, Incoming>, ActionError> {
-        let Some(event_ids) = state else {
-            return Ok(Ok(None));
-        };
-        let numbers = self.snapshot.numbers_of(event_ids).await?;
-        let (mut given, mut missing) = (Given::with_capacity(event_ids.len()), Vec::new());
-        for (event_id, number) in event_ids.iter().zip(numbers) {
-            let row = match number {
-                Some(number) => self.snapshot.get(&EVENTS, &number).await?.map(|row| (number, row)),
-                None => None,
-            };
-            let Some((number, row)) = row else {
-                missing.push(event_id.clone());
-                continue;
-            };
-            if row.room != self.number {
-                return Ok(Err(Incoming::BadState(GivenError::OtherRoom)));
-            }
-            let Some(key) = row.state_key else {
-                return Ok(Err(Incoming::BadState(GivenError::NoState)));
-            };
-            if row.standing != rooms::Standing::Rejected {
-                given.push((key.0, Entry { event: number.0, generation: row.generation }));
-            }
-        }
-        if missing.is_empty() {
-            return Ok(Ok(Some(given)));
-        }
-        Ok(Err(Incoming::Fetch(Fetch { prev_events: Vec::new(), auth_events: missing })))
     }
 }
 

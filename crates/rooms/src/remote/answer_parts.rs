@@ -57,11 +57,27 @@ struct Piece {
 }
 
 impl Piece {
-    fn push(&mut self, byte: u8) -> Result<(), BadAnswer> {
-        if self.json.len() >= ANSWER_PIECE_MAX {
+    /// How many bytes come next that are of the value and change nothing about where it ends: most of them.
+    fn plain(&self, bytes: &[u8]) -> usize {
+        let matters = match (self.in_string, self.depth) {
+            _ if self.escaped => return 0,
+            (true, _) => bytes.iter().position(|byte| matches!(byte, b'"' | b'\\')),
+            (false, 0) => return 0,
+            (false, _) => bytes.iter().position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')),
+        };
+        matters.unwrap_or(bytes.len())
+    }
+
+    fn extend(&mut self, bytes: &[u8]) -> Result<(), BadAnswer> {
+        if self.json.len().saturating_add(bytes.len()) > ANSWER_PIECE_MAX {
             return Err(BadAnswer::TooLarge { what: "bytes in one piece", limit: ANSWER_PIECE_MAX as u64 });
         }
-        self.json.push(byte);
+        self.json.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn push(&mut self, byte: u8) -> Result<(), BadAnswer> {
+        self.extend(&[byte])?;
         match byte {
             _ if self.escaped => self.escaped = false,
             b'\\' if self.in_string => self.escaped = true,
@@ -100,8 +116,18 @@ impl AnswerParts {
     /// # Errors
     /// [`BadAnswer::Form`], [`BadAnswer::TooLarge`].
     pub(crate) fn feed(&mut self, bytes: &[u8], parts: &mut Vec<Part>) -> Result<(), BadAnswer> {
-        for byte in bytes {
-            self.step(*byte, parts)?;
+        let mut rest = bytes;
+        while let Some((byte, after)) = rest.split_first() {
+            match rest.split_at_checked(self.piece.plain(rest)) {
+                Some((plain, after)) if !plain.is_empty() => {
+                    self.piece.extend(plain)?;
+                    rest = after;
+                }
+                _ => {
+                    self.step(*byte, parts)?;
+                    rest = after;
+                }
+            }
         }
         Ok(())
     }

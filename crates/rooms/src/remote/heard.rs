@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use freehold_event::{HashedPdu, RawPdu, ReferenceLimits, RoomVersion};
-use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
+use freehold_event::HashedPdu;
+use ruma_common::{OwnedEventId, OwnedServerName, ServerName};
 
 use super::BadAnswer;
-use super::answer_parts::{AnswerParts, Part};
-use crate::limits::{ANSWER_BYTES_MAX, ANSWER_EVENTS_MAX, ANSWER_SERVERS_MAX};
-use crate::outside::AnswerBody;
+use crate::limits::{ANSWER_EVENTS_MAX, ANSWER_SERVERS_MAX};
 
 /// What another server answered about a room: well-formed events of the room with what their hashes cover, each once.
 /// What is no event of the room is left out.
@@ -27,49 +25,20 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Reads an answer to its end.
+    /// Takes a member of the answer that is none of its lists.
+    pub(crate) fn add_member(&mut self, name: &str, json: Vec<u8>) {
+        match name {
+            "event" => self.event = Some(json),
+            "members_omitted" => self.members_omitted = json.trim_ascii() == b"true",
+            _ => {}
+        }
+    }
+
+    /// Takes the name of a server that is said to be in the room.
     ///
     /// # Errors
-    /// [`BadAnswer`].
-    pub(crate) async fn read(
-        body: &mut dyn AnswerBody,
-        version: &'static RoomVersion,
-        room_id: &RoomId,
-    ) -> Result<Self, BadAnswer> {
-        let (mut heard, mut reader) = (Heard::default(), AnswerParts::new());
-        let (mut parts, mut bytes) = (Vec::new(), 0_u64);
-        while let Some(chunk) = body.chunk().await.map_err(BadAnswer::BrokeOff)? {
-            bytes = bytes.saturating_add(chunk.len() as u64);
-            if bytes > ANSWER_BYTES_MAX {
-                return Err(BadAnswer::TooLarge { what: "bytes", limit: ANSWER_BYTES_MAX });
-            }
-            reader.feed(&chunk, &mut parts)?;
-            for part in parts.drain(..) {
-                heard.add(part, version, room_id)?;
-            }
-        }
-        if reader.is_over() { Ok(heard) } else { Err(BadAnswer::Form("it ends too early")) }
-    }
-
-    fn add(&mut self, part: Part, version: &'static RoomVersion, room_id: &RoomId) -> Result<(), BadAnswer> {
-        match part {
-            Part::Element { list: "servers_in_room", json } => self.add_server(&json)?,
-            Part::Element { list, json } => {
-                let event_id = self.add_event(&json, version, room_id)?;
-                if list != "auth_chain" {
-                    self.state.extend(event_id);
-                }
-            }
-            Part::Member { name, json } if name == "event" => self.event = Some(json),
-            Part::Member { name, json } if name == "members_omitted" => {
-                self.members_omitted = json.trim_ascii() == b"true";
-            }
-            Part::Member { .. } => {}
-        }
-        Ok(())
-    }
-
-    fn add_server(&mut self, json: &[u8]) -> Result<(), BadAnswer> {
+    /// [`BadAnswer::TooLarge`].
+    pub(crate) fn add_server(&mut self, json: &[u8]) -> Result<(), BadAnswer> {
         if self.servers.len() >= ANSWER_SERVERS_MAX {
             return Err(BadAnswer::TooLarge { what: "servers", limit: ANSWER_SERVERS_MAX as u64 });
         }
@@ -78,26 +47,20 @@ impl Heard {
         Ok(())
     }
 
-    fn add_event(
-        &mut self,
-        json: &[u8],
-        version: &'static RoomVersion,
-        room_id: &RoomId,
-    ) -> Result<Option<OwnedEventId>, BadAnswer> {
-        let Ok(pdu) = RawPdu::new(json).parse_with(version, ReferenceLimits::BACKFILL) else {
-            return Ok(None);
-        };
-        if pdu.room_id() != room_id {
-            return Ok(None);
+    /// Takes an event of the room; one that came before is not kept twice.
+    ///
+    /// # Errors
+    /// [`BadAnswer::TooLarge`].
+    pub(crate) fn add_event(&mut self, event: HashedPdu, is_of_state: bool) -> Result<(), BadAnswer> {
+        let event_id = event.pdu().event_id().to_owned();
+        if is_of_state {
+            self.state.push(event_id.clone());
         }
-        let event_id = pdu.event_id().to_owned();
-        if !self.events.contains_key(&event_id) {
-            if self.events.len() >= ANSWER_EVENTS_MAX {
-                return Err(BadAnswer::TooLarge { what: "events", limit: ANSWER_EVENTS_MAX as u64 });
-            }
-            self.events.insert(event_id.clone(), pdu.check_content_hash());
+        if self.state.len() > ANSWER_EVENTS_MAX || self.events.len() >= ANSWER_EVENTS_MAX {
+            return Err(BadAnswer::TooLarge { what: "events", limit: ANSWER_EVENTS_MAX as u64 });
         }
-        Ok(Some(event_id))
+        self.events.entry(event_id).or_insert(event);
+        Ok(())
     }
 
     /// The events in an order in which each comes after those of them that it names as its authorisation. Events that

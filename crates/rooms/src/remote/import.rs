@@ -1,12 +1,13 @@
 //! Takes what another server told about a room into the store: events that hold, as outliers, and which of them make the
 //! state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use freehold_event::RoomVersion;
+use freehold_event::{HashedPdu, RoomVersion};
 use freehold_room::{CreateError, Room};
 use freehold_signing::{SignedPdu, verify_event};
-use freehold_store::Tenant;
+use freehold_store::BoxFuture;
 use freehold_store::tables::rooms::{EVENTS, ROOMS, Standing};
 use ruma_common::{EventId, OwnedEventId, RoomId};
 
@@ -15,7 +16,7 @@ use super::heard::Heard;
 use super::keys::Keys;
 use crate::error::ActionError;
 use crate::ingest::Arrival;
-use crate::limits::BATCH_MAX;
+use crate::limits::{BATCH_MAX, TAKEN_AT_ONCE};
 use crate::receive::Incoming;
 use crate::rooms::Rooms;
 use crate::send::tried;
@@ -60,19 +61,17 @@ impl Rooms {
     /// [`NotTaken`].
     pub(crate) async fn take_told(
         &self,
-        tenant: &Tenant,
         (room_id, version): (&RoomId, &'static RoomVersion),
         heard: &mut Heard,
+        keys: Keys,
     ) -> Result<Vec<OwnedEventId>, NotTaken> {
         let create = create_of(heard, version)?;
         let mut held = self.take_known(room_id, heard).await?;
         let mut order = heard.by_authority();
         // In some room versions no event names it.
         order.sort_by_key(|event_id| *event_id != create);
-        let pdus = order.iter().filter_map(|event_id| heard.events.get(event_id)).map(|event| event.pdu());
-        let keys = self.keys_for(tenant, pdus).await;
-        for page in order.chunks(BATCH_MAX) {
-            let signed = self.verified(page, heard, &keys);
+        let mut verifying = Verifying::new(self, (order, std::mem::take(&mut heard.events)), keys);
+        while let Some(signed) = verifying.next().await? {
             self.begin_with_create(room_id, &signed, &create).await?;
             held.extend(tried!(self.try_take(room_id, &signed))?);
         }
@@ -94,7 +93,11 @@ impl Rooms {
         let ids: Vec<OwnedEventId> = heard.events.keys().cloned().collect();
         let mut held = BTreeSet::new();
         for page in ids.chunks(BATCH_MAX) {
-            for (event_id, number) in page.iter().zip(snapshot.numbers_of(page).await?) {
+            let numbers = snapshot.numbers_of(page).await?;
+            if numbers.iter().all(Option::is_none) {
+                continue;
+            }
+            for (event_id, number) in page.iter().zip(numbers) {
                 let Some(number) = number else { continue };
                 let Some(row) = snapshot.get(&EVENTS, &number).await? else { continue };
                 // In the first room versions an event of another room can have the same id.
@@ -105,12 +108,6 @@ impl Rooms {
             }
         }
         Ok(held)
-    }
-
-    fn verified(&self, page: &[OwnedEventId], heard: &mut Heard, keys: &Keys) -> Vec<SignedPdu> {
-        let now_ts = self.now_ts();
-        let events = page.iter().filter_map(|event_id| heard.events.remove(event_id));
-        events.filter_map(|event| verify_event(event, keys, now_ts).ok()).collect()
     }
 
     /// Begins a room that is not known here, if its create event is among some.
@@ -146,6 +143,7 @@ impl Rooms {
             return Ok(held);
         }
         let mut work = Work::begin(self, room_id).await?;
+        work.prepare(signed).await?;
         for event in signed {
             // What names an event that does not hold does not hold either.
             if let Incoming::Known | Incoming::Kept(None) =
@@ -158,6 +156,49 @@ impl Rooms {
             work.commit().await?;
         }
         Ok(held)
+    }
+}
+
+/// Events whose signatures are checked, some pages ahead of those that are taken.
+struct Verifying<'a> {
+    rooms: &'a Rooms,
+    events: BTreeMap<OwnedEventId, HashedPdu>,
+    order: std::vec::IntoIter<OwnedEventId>,
+    keys: Arc<Keys>,
+    under_way: VecDeque<BoxFuture<'static, Result<Vec<SignedPdu>, ActionError>>>,
+}
+
+impl<'a> Verifying<'a> {
+    fn new(
+        rooms: &'a Rooms,
+        (order, events): (Vec<OwnedEventId>, BTreeMap<OwnedEventId, HashedPdu>),
+        keys: Keys,
+    ) -> Self {
+        let (order, keys, under_way) = (order.into_iter(), Arc::new(keys), VecDeque::new());
+        Verifying { rooms, events, order, keys, under_way }
+    }
+
+    /// The next events that are signed by all who must; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Vec<SignedPdu>>, ActionError> {
+        while self.under_way.len() <= self.rooms.labour().hands() && self.begin() {}
+        match self.under_way.pop_front() {
+            Some(verified) => Ok(Some(verified.await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Begins with a page; `false` when there is none.
+    fn begin(&mut self) -> bool {
+        let page = self.order.by_ref().take(TAKEN_AT_ONCE);
+        let events: Vec<HashedPdu> = page.filter_map(|event_id| self.events.remove(&event_id)).collect();
+        if events.is_empty() {
+            return false;
+        }
+        let (keys, now_ts) = (Arc::clone(&self.keys), self.rooms.now_ts());
+        self.under_way.push_back(self.rooms.have_done(move || {
+            events.into_iter().filter_map(|event| verify_event(event, &*keys, now_ts).ok()).collect()
+        }));
+        true
     }
 }
 

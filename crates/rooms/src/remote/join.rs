@@ -6,7 +6,6 @@ use freehold_store::Actor;
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 
 use super::BadAnswer;
-use super::heard::Heard;
 use super::import::NotTaken;
 use super::own_event::OwnChange;
 use super::residents::{Change, Offer, Residents};
@@ -67,12 +66,13 @@ impl Rooms {
         let mut body =
             answer.map_err(|answer| ActionError::Refused { server: offer.server.clone(), answer })?;
         let taken = async {
-            let mut heard = Heard::read(&mut *body, offer.version, own.room_id).await?;
+            let room = (own.room_id, offer.version);
+            let (mut heard, keys) = self.hear(&actor.tenant, room, &mut *body).await?;
             if heard.members_omitted {
                 return Err(BadAnswer::Form("members are left out, which was not asked for").into());
             }
             let joined = self.completed(actor, event, heard.event.as_deref()).await?;
-            let state = self.take_told(&actor.tenant, (own.room_id, offer.version), &mut heard).await?;
+            let state = self.take_told(room, &mut heard, keys).await?;
             tried_taking(self, own.room_id, &joined, &state).await
         };
         taken.await.map_err(|error| match error {

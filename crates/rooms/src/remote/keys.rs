@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use freehold_event::Pdu;
-use freehold_signing::{KeyId, KeySource, PublishedKey, WantedKey, wanted_keys};
+use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, WantedKey, wanted_keys};
 use freehold_store::Tenant;
 use ruma_common::{OwnedServerName, ServerName};
 
@@ -13,7 +13,29 @@ use crate::sign::HostedKeys;
 /// The keys for some events.
 pub(crate) struct Keys {
     hosted: HostedKeys,
-    others: Box<dyn KeySource + Send + Sync>,
+    others: Sources,
+}
+
+/// Keys of other servers as they came.
+#[derive(Default)]
+struct Sources {
+    all: Vec<Box<dyn KeySource + Send + Sync>>,
+    /// Which of them were asked about a server; what came last counts.
+    about: BTreeMap<OwnedServerName, Vec<usize>>,
+}
+
+/// Keys that are fetched while the events for which they are needed still come.
+#[derive(Default)]
+pub(crate) struct KeysOfMany {
+    wanted: BTreeMap<(OwnedServerName, KeyId), Validity>,
+    hosted: Vec<WantedKey>,
+    others: Sources,
+}
+
+/// Until when a key must be valid at least, if that matters.
+struct Validity {
+    asked: Option<i64>,
+    wanted: Option<i64>,
 }
 
 impl Rooms {
@@ -30,11 +52,90 @@ impl Rooms {
             key_id,
             minimum_valid_until_ts,
         });
-        let identities = &self.0.outside.identities;
         let (hosted, others): (Vec<WantedKey>, Vec<WantedKey>) =
-            wanted.partition(|key| identities.tenant(&key.server).is_some());
+            wanted.partition(|key| self.is_hosted(&key.server));
         let hosted = HostedKeys::wanted(self, hosted, self.now_ts());
-        Keys { hosted, others: self.0.outside.remote.keys(tenant, &others).await }
+        let source = self.0.outside.remote.keys(tenant, &others).await;
+        let mut sources = Sources::default();
+        sources.add(others.into_iter().map(|key| key.server), source);
+        Keys { hosted, others: sources }
+    }
+
+    fn is_hosted(&self, server: &ServerName) -> bool {
+        self.0.outside.identities.tenant(server).is_some()
+    }
+}
+
+impl KeysOfMany {
+    /// Notes with which keys an event is signed; gives those that are to be asked for now.
+    pub(crate) fn note(&mut self, rooms: &Rooms, keys: Vec<WantedKey>) -> Vec<WantedKey> {
+        let mut new = Vec::new();
+        for key in keys {
+            let until = key.minimum_valid_until_ts;
+            let id = (key.server, key.key_id);
+            if let Some(validity) = self.wanted.get_mut(&id) {
+                validity.wanted = validity.wanted.max(until);
+                continue;
+            }
+            let (server, key_id) = id.clone();
+            self.wanted.insert(id, Validity { asked: until, wanted: until });
+            let key = WantedKey { server, key_id, minimum_valid_until_ts: until };
+            match rooms.is_hosted(&key.server) {
+                true => self.hosted.push(key),
+                false => new.push(key),
+            }
+        }
+        new
+    }
+
+    /// Takes the keys that came when these servers were asked about.
+    pub(crate) fn came(&mut self, servers: Vec<OwnedServerName>, source: Box<dyn KeySource + Send + Sync>) {
+        self.others.add(servers.into_iter(), source);
+    }
+
+    /// Keys that came and must be valid for longer than was asked for first, and than they are. Each is given once.
+    pub(crate) fn late(&mut self) -> Vec<WantedKey> {
+        let mut late = Vec::new();
+        for ((server, key_id), validity) in &mut self.wanted {
+            let until = std::mem::replace(&mut validity.asked, validity.wanted);
+            let Some(wanted) = validity.wanted.filter(|wanted| until.is_none_or(|until| until < *wanted))
+            else {
+                continue;
+            };
+            let known = self.others.key(server, key_id).map(|key| key.validity);
+            if matches!(known, Some(KeyValidity::Current { valid_until_ts }) if valid_until_ts < wanted) {
+                late.push(WantedKey {
+                    server: server.clone(),
+                    key_id: key_id.clone(),
+                    minimum_valid_until_ts: Some(wanted),
+                });
+            }
+        }
+        late
+    }
+
+    /// All that came.
+    pub(crate) fn into_keys(self, rooms: &Rooms) -> Keys {
+        Keys { hosted: HostedKeys::wanted(rooms, self.hosted, rooms.now_ts()), others: self.others }
+    }
+}
+
+impl Sources {
+    fn add(
+        &mut self,
+        servers: impl Iterator<Item = OwnedServerName>,
+        source: Box<dyn KeySource + Send + Sync>,
+    ) {
+        let place = self.all.len();
+        self.all.push(source);
+        servers.for_each(|server| self.about.entry(server).or_default().push(place));
+    }
+}
+
+impl KeySource for Sources {
+    fn key(&self, server: &ServerName, key_id: &KeyId) -> Option<PublishedKey<'_>> {
+        let mut places = self.about.get(server)?.iter().rev();
+        places.find_map(|place| self.all.get(*place)?.key(server, key_id))
     }
 }
 

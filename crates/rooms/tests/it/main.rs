@@ -21,6 +21,7 @@ mod going_out;
 mod hosted;
 mod hostile;
 mod inviting;
+mod large;
 mod many;
 mod members;
 mod memory;

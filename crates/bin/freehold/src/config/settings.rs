@@ -86,7 +86,8 @@ settings! {
         /// Networks in which other servers, and what domains publish, are looked for although they are not of the
         /// internet.
         allowed_networks: Vec<IpNet> = Vec::new(), default "[]";
-        /// Servers that are asked for the keys of servers that do not answer, in this order.
+        /// Servers that are asked for the keys of servers that do not answer, and first of all for those of many servers
+        /// at once, in this order. They are believed.
         notaries: Vec<OwnedServerName> = vec![owned_server_name!("matrix.org")], default "[\"matrix.org\"]";
         /// How many requests who may send.
         rate_limits: RateLimits = RateLimits::default(), default "";
