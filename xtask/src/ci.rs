@@ -1,7 +1,7 @@
 //! Everything that must pass before a change lands, in the order in which a failure is cheapest.
 
 use crate::{
-    bench, examples, fuzz, peers,
+    bench, demo, examples, fuzz, peers,
     process::{Outcome, call, cargo, is_present, output, target_folder, workspace_root},
     spec_tests, tidy, wasm,
 };
@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     ("fuzz smoke", || fuzz::smoke().map(passed)),
     ("bench smoke", || bench::smoke().map(passed)),
     ("real servers", real_servers),
+    ("walk with a Synapse", walk),
     ("real neighbours", real_neighbours),
     ("real clients", real_clients),
 ];
@@ -145,6 +146,14 @@ fn browser() -> Result<Verdict, String> {
 fn real_servers() -> Result<Verdict, String> {
     match peers::availability() {
         Ok(()) => peers::run(&peers::Peer::Synapse(peers::SynapseOptions::default())).map(passed),
+        Err(reason) => Ok(Verdict::Skipped(reason)),
+    }
+}
+
+/// What the README shows of our server and a Synapse.
+fn walk() -> Result<Verdict, String> {
+    match peers::availability() {
+        Ok(()) => demo::walk(&[]).map(passed),
         Err(reason) => Ok(Verdict::Skipped(reason)),
     }
 }

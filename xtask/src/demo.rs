@@ -1,14 +1,43 @@
-//! A tour of roomlab on a room made at random: what a new user runs first.
+//! What a new user runs first: a tour of roomlab on a room made at random, and a domain of ours that talks with a Synapse.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use crate::peers;
 use crate::process::{Outcome, call, cargo, shown, target_folder};
+
+/// What is shown.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Start our server and a Synapse, and have somebody on each talk with the other
+    #[arg(long)]
+    synapse: bool,
+    /// With --synapse: let both run until Enter is pressed
+    #[arg(long, requires = "synapse")]
+    stay: bool,
+}
 
 /// How roomlab ends when it did its work and found what it looks for.
 const FINDINGS: i32 = 1;
 
 /// The task `demo`.
-pub(crate) fn run() -> Outcome {
+pub(crate) fn run(options: &Options) -> Outcome {
+    match options {
+        Options { synapse: true, stay: true } => walk(&["--stay"]),
+        Options { synapse: true, stay: false } => walk(&[]),
+        Options { synapse: false, .. } => bench(),
+    }
+}
+
+/// Our server and a Synapse, as the README shows.
+pub(crate) fn walk(more: &[&str]) -> Outcome {
+    peers::availability()?;
+    call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-server"]))?;
+    let mut command = peers::peers("demo/synapse", &[]);
+    command.arg("walk").arg("--freehold").arg(target_folder().join("release/freehold")).args(more);
+    call(command.stdin(Stdio::inherit()))
+}
+
+fn bench() -> Outcome {
     call(&mut cargo(&["build", "--release", "--quiet", "--locked", "--package", "freehold-roomlab"]))?;
     let folder = target_folder().join("demo");
     std::fs::create_dir_all(&folder)

@@ -31,8 +31,8 @@ struct Arguments {
 enum Task {
     /// Everything that must pass: format, lints, tests, docs, tidy, vectors, fuzz smoke, bench smoke, real peers
     Ci,
-    /// Make a room at random, verify, resolve, compare and draw it
-    Demo,
+    /// Make a room at random, verify, resolve, compare and draw it; or have our server talk with a Synapse
+    Demo(demo::Options),
     /// Check layers, dependency caps, sizes, names and specification links
     Tidy {
         /// Lower the recorded sizes to what the tree has now
@@ -65,7 +65,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Ci => ci::run(),
-        Task::Demo => demo::run(),
+        Task::Demo(options) => demo::run(&options),
         Task::Tidy { ratchet: false } => tidy::run(),
         Task::Tidy { ratchet: true } => tidy::record_sizes(),
         Task::SpecTests => spec_tests::run(),

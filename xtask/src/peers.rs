@@ -116,7 +116,7 @@ fn federation(options: &FederationOptions) -> Outcome {
 }
 
 /// The program that drives real servers.
-fn peers(folder: &str, versions: &[String]) -> Command {
+pub(crate) fn peers(folder: &str, versions: &[String]) -> Command {
     let mut command = program("freehold-peers", "freehold-peers");
     command.arg("--python").arg(target_folder().join("peers/synapse/bin/python"));
     command.arg("--folder").arg(target_folder().join(folder));

@@ -19,6 +19,7 @@ mod scenario;
 mod server;
 mod synapse;
 mod user;
+mod walk;
 
 use std::{
     path::{Path, PathBuf},
@@ -75,6 +76,15 @@ enum Task {
         #[arg(long, default_value_t = 1800)]
         seconds: u64,
     },
+    /// A first walk: a domain of ours and a Synapse, and two people who talk
+    Walk {
+        /// Our server's program
+        #[arg(long)]
+        freehold: PathBuf,
+        /// Let both servers run until Enter is pressed
+        #[arg(long)]
+        stay: bool,
+    },
     /// How long messages take between our server and Synapse, and between two Synapse servers
     Delays {
         /// Our server's program
@@ -113,6 +123,9 @@ fn run(arguments: &Arguments) -> Result<()> {
             clients: clients.as_deref(),
             time: Duration::from_secs(*seconds),
         }),
+        Task::Walk { freehold, stay } => {
+            walk::run(&walk::Walk { python: &arguments.python, freehold, folder, stays: *stay })
+        }
         Task::Delays { freehold, messages } => {
             let python = &arguments.python;
             delays::run(&delays::Run { python, freehold, folder, messages: *messages })

@@ -16,6 +16,9 @@ use crate::{
 /// How long anything may take to come from one server to another.
 const ARRIVE_SECONDS_MAX: u64 = 30;
 
+/// The password of every account.
+pub(crate) const PASSWORD: &str = "of one run";
+
 /// A logged-in user.
 pub(crate) struct User {
     client: Client,
@@ -29,7 +32,7 @@ impl User {
     pub(crate) fn register(client: &Client, server: &dyn Home, localpart: &str) -> Result<Self> {
         let url = format!("{}/_matrix/client/v3/register", server.client_url());
         let body = json!({
-            "username": localpart, "password": "of one run", "auth": {"type": "m.login.dummy"},
+            "username": localpart, "password": PASSWORD, "auth": {"type": "m.login.dummy"},
         });
         let answer = client.send(Call {
             method: "POST",

@@ -1,7 +1,7 @@
 //! How tenants reach other servers, and what proofs of control see of the world.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ impl Reach {
         store: &Store,
         (tenancy, clock): (&Tenancy, &Arc<dyn Clock>),
     ) -> Result<Self, Failure> {
-        let transport: Arc<dyn Transport> = Arc::new(Internet::new(&config.extra_ca));
+        let nameservers: Vec<SocketAddr> = config.nameservers.iter().map(|server| server.0).collect();
+        let transport: Arc<dyn Transport> = Arc::new(Internet::new(&config.extra_ca).asking(&nameservers));
         let web = Web::new(transport, AddressPolicy::new(&config.allowed_networks));
         let randomness = Arc::new(SystemRandomness);
         let discovery =

@@ -1,14 +1,16 @@
 //! The real network: the system's name servers, and sockets.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use freehold_store::BoxFuture;
-use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{NameServerConfig, ResolverConfig};
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::RData;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use hyper::body::Bytes;
 use hyper::{Request, Response};
 use tokio::time::Instant;
@@ -22,6 +24,8 @@ use super::{Endpoint, Looked, LookupError, SendError, SrvRecord, Transport};
 pub struct Internet {
     /// Files with authorities that are trusted beside those of the web, in PEM format.
     extra_ca: Vec<PathBuf>,
+    /// Who is asked for names; without any, those of the system.
+    nameservers: Vec<SocketAddr>,
     resolver: OnceLock<TokioResolver>,
     pool: OnceLock<Arc<Pool>>,
 }
@@ -32,14 +36,28 @@ const NOTHING_MS: i64 = 60_000;
 impl Internet {
     /// The internet, with authorities that are trusted beside those of the web: files in PEM format.
     pub fn new(extra_ca: &[PathBuf]) -> Self {
-        Internet { extra_ca: extra_ca.to_vec(), resolver: OnceLock::new(), pool: OnceLock::new() }
+        Internet {
+            extra_ca: extra_ca.to_vec(),
+            nameservers: Vec::new(),
+            resolver: OnceLock::new(),
+            pool: OnceLock::new(),
+        }
+    }
+
+    /// The same, with these name servers in place of those of the system, if there are any.
+    pub fn asking(self, nameservers: &[SocketAddr]) -> Self {
+        Internet { nameservers: nameservers.to_vec(), ..self }
     }
 
     fn resolver(&self) -> Result<&TokioResolver, String> {
         if let Some(resolver) = self.resolver.get() {
             return Ok(resolver);
         }
-        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let builder = match self.nameservers.as_slice() {
+            [] => TokioResolver::builder_tokio(),
+            nameservers => Ok(asking(nameservers)),
+        };
+        let built = builder.and_then(|builder| builder.build());
         let built = built.map_err(|error| format!("no resolver: {error}"))?;
         Ok(self.resolver.get_or_init(|| built))
     }
@@ -123,6 +141,20 @@ impl Transport for Internet {
     ) -> BoxFuture<'a, Result<Response<Body>, SendError>> {
         Box::pin(async move { self.pool()?.send(endpoint, request).await })
     }
+}
+
+/// A resolver that asks some name servers, over UDP and, for long answers, TCP.
+fn asking(nameservers: &[SocketAddr]) -> ResolverBuilder<TokioRuntimeProvider> {
+    let server = |address: &SocketAddr| {
+        let mut server = NameServerConfig::udp_and_tcp(address.ip());
+        server.connections.iter_mut().for_each(|connection| connection.port = address.port());
+        server
+    };
+    let servers = nameservers.iter().map(server).collect();
+    TokioResolver::builder_with_config(
+        ResolverConfig::from_name_servers(servers),
+        TokioRuntimeProvider::default(),
+    )
 }
 
 #[derive(Clone, Copy)]

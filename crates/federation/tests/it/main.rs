@@ -9,6 +9,7 @@
 mod caching;
 mod client;
 mod discovery;
+mod dns;
 mod doctor;
 mod health;
 mod incidents;

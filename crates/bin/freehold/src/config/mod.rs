@@ -4,6 +4,7 @@ mod address;
 mod domain;
 mod error;
 mod files;
+mod name_server;
 mod place;
 mod reference;
 mod settings;

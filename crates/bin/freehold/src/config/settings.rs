@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::address::Address;
 use super::domain::ProviderDomain;
+use super::name_server::NameServer;
 use super::place::{MediaPlace, StoragePlace};
 use super::size::Size;
 
@@ -86,6 +87,9 @@ settings! {
         /// Networks in which other servers, and what domains publish, are looked for although they are not of the
         /// internet.
         allowed_networks: Vec<IpNet> = Vec::new(), default "[]";
+        /// Name servers that are asked for the names of other servers, as an address with a port or without; without any, those
+        /// of the system.
+        nameservers: Vec<NameServer> = Vec::new(), default "[]";
         /// Servers that are asked for the keys of servers that do not answer, and first of all for those of many servers
         /// at once, in this order. They are believed.
         notaries: Vec<OwnedServerName> = vec![owned_server_name!("matrix.org")], default "[\"matrix.org\"]";
