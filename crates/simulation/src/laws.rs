@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::{Acknowledged, Told};
-use crate::observe::{Observed, RoomSeen};
+use crate::observe::{EventSeen, Observed, RoomSeen};
 
 /// A law that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,24 @@ fn members(observed: &Observed) -> BTreeMap<&str, Members<'_>> {
             rooms.entry(room_id).or_default().insert(*place, room);
         }
     }
+    for members in rooms.values_mut() {
+        let all = members.clone();
+        members.retain(|_, room| !is_exiled(room, &all));
+    }
     rooms
+}
+
+/// Whether a process is in a room by what it knows, and by what others know it never came in: its join came at the same
+/// time as a change that did not allow it, and lost. Nobody tells such a server, because nobody sees it in the room; that is
+/// how the protocol is. One that was removed is told, so it is not meant here.
+fn is_exiled(room: &RoomSeen, others: &Members<'_>) -> bool {
+    let gone = |user: &String, other: &RoomSeen| {
+        let place = ("m.room.member".to_owned(), user.clone());
+        other.state.get(&place).is_none_or(|event| room.events.contains_key(event))
+    };
+    let shuts_out =
+        |other: &&RoomSeen| room.own.iter().all(|user| !other.joined.contains(user) && gone(user, other));
+    !room.own.is_empty() && others.values().any(|other| shuts_out(other))
 }
 
 /// All honest processes in a room have the same newest events and the same current state.
@@ -109,12 +126,27 @@ pub(crate) fn completeness(observed: &Observed) -> Vec<Violation> {
             let missing =
                 history.iter().filter(|id| !room.events.contains_key(**id) && !excused.contains(**id));
             for id in missing.take(SHOWN) {
-                let found = format!("{room_id}: p{place} lacks {id}, which others hold or name");
+                let found = format!("{room_id}: p{place} lacks {id}, {}", whereabouts(&members, id));
                 violations.push(Violation::new("completeness", found));
             }
         }
     }
     violations
+}
+
+/// What others know of an event that somebody lacks.
+fn whereabouts(members: &Members<'_>, id: &str) -> String {
+    let holders: Vec<String> = members
+        .iter()
+        .filter_map(|(place, room)| Some((place, room.events.get(id)?)))
+        .map(|(place, event)| format!("p{place} ({} by {})", event.about, event.sender))
+        .collect();
+    let follows = |event: &&EventSeen| event.prev_events.iter().any(|prev| prev == id);
+    let named = members.values().flat_map(|room| room.events.values()).find(follows);
+    match (holders.is_empty(), named) {
+        (true, Some(event)) => format!("which nobody holds and {} of {} follows", event.about, event.sender),
+        _ => format!("which is held by {}", holders.join(", ")),
+    }
 }
 
 /// How many cases of one kind are shown.
@@ -137,11 +169,9 @@ fn behind<'g>(graph: &BTreeMap<&'g str, &'g [String]>, from: Vec<&'g str>) -> BT
     found
 }
 
-/// What is before the joins with which a process came into a room: those that follow something that it does not hold.
+/// What is before the joins with which a process came into a room.
 fn before_entrance<'g>(graph: &BTreeMap<&'g str, &'g [String]>, room: &'g RoomSeen) -> BTreeSet<&'g str> {
-    let lacks = |prev: &String| !room.events.contains_key(prev);
-    let entrances =
-        room.events.values().filter(|event| event.is_own_join && event.prev_events.iter().any(lacks));
+    let entrances = room.events.values().filter(|event| event.is_entrance);
     let before = entrances.flat_map(|event| event.prev_events.iter().map(String::as_str));
     behind(graph, before.collect())
 }
@@ -175,6 +205,7 @@ pub(crate) fn durability(observed: &Observed, acknowledged: &[Acknowledged]) -> 
             }
         }
     }
+    violations.truncate(SHOWN);
     violations
 }
 
@@ -201,11 +232,53 @@ pub(crate) fn secrecy(
         .collect()
 }
 
+/// What an operator who lies sent to all processes together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Brought {
+    /// Transactions and questions.
+    pub(crate) requests: u64,
+    /// Events.
+    pub(crate) events: u64,
+    /// Bytes of bodies.
+    pub(crate) bytes: u64,
+}
+
+/// What that cost one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// How many requests it sent.
+    pub(crate) requests: u64,
+    /// How many bytes it wrote.
+    pub(crate) bytes: u64,
+}
+
+/// How many requests one event may cause: a search asks some servers for what is between, and for the state.
+const REQUESTS_PER_EVENT: u64 = 4;
+/// How many bytes one event, or one request, may have written beside itself: its row and those that find it, the state after
+/// it, the answer to its transaction.
+const BYTES_PER_EVENT: u64 = 6_000;
+/// How many times its own size an event may take.
+const COPIES: u64 = 2;
+
+/// What is done and stored because of somebody who lies is bounded by what he sends.
+pub(crate) fn frugality(place: usize, brought: Brought, cost: Cost) -> Vec<Violation> {
+    let each = brought.requests + brought.events;
+    let requests_max = each * REQUESTS_PER_EVENT;
+    let bytes_max = each * BYTES_PER_EVENT + brought.bytes * COPIES;
+    let mut violations = Vec::new();
+    for (what, paid, most) in [("requests", cost.requests, requests_max), ("bytes", cost.bytes, bytes_max)] {
+        if paid > most {
+            let found = format!("p{place}: {paid} {what} for {brought:?}, which are more than {most}");
+            violations.push(Violation::new("frugality", found));
+        }
+    }
+    violations
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ledger::Mark;
-    use crate::observe::EventSeen;
 
     fn event(prev_events: &[&str]) -> EventSeen {
         EventSeen {
@@ -216,7 +289,7 @@ mod tests {
             is_soft_failed: false,
             redacts: None,
             is_redacted: false,
-            is_own_join: false,
+            is_entrance: false,
         }
     }
 
@@ -224,6 +297,8 @@ mod tests {
         let chain = [("$a", vec![]), ("$b", vec!["$a"]), ("$c", vec!["$b"]), ("$d", vec!["$c"])];
         RoomSeen {
             is_joined: true,
+            joined: BTreeSet::new(),
+            own: BTreeSet::new(),
             heads: BTreeSet::from(["$d".to_owned()]),
             state: BTreeMap::from([(("m.room.topic".to_owned(), String::new()), "$b".to_owned())]),
             events: chain.iter().map(|(id, prev)| ((*id).to_owned(), event(prev))).collect(),
@@ -284,6 +359,25 @@ mod tests {
     }
 
     #[test]
+    fn who_lost_his_join_need_not_agree_and_who_was_removed_must() {
+        let user = "@ben:two.example".to_owned();
+        let member = ("m.room.member".to_owned(), user.clone());
+        let apart = |removed: Option<&str>| {
+            let mut observed = observed(|room| {
+                room.own.insert(user.clone());
+                room.joined.insert(user.clone());
+                room.heads.clear();
+            });
+            let seen = observed.processes.get_mut(&0).unwrap().get_mut("!room").unwrap();
+            removed.map(|event| seen.state.insert(member.clone(), event.to_owned()));
+            agreement(&observed).len()
+        };
+        assert_eq!(apart(None), 0);
+        assert_eq!(apart(Some("$b")), 0, "an old leave, which the second knows");
+        assert!(apart(Some("$ban")) > 0);
+    }
+
+    #[test]
     fn an_event_that_only_one_has_is_found() {
         let missing = |id: &'static str| completeness(&observed(move |room| drop(room.events.remove(id))));
         assert_eq!(missing("$b").len(), 1);
@@ -296,7 +390,7 @@ mod tests {
             completeness(&observed(move |room| {
                 room.events.remove("$a");
                 room.events.remove("$b");
-                room.events.get_mut("$c").unwrap().is_own_join = true;
+                room.events.get_mut("$c").unwrap().is_entrance = true;
                 also.map(|id| room.events.remove(id));
             }))
         };
@@ -321,5 +415,15 @@ mod tests {
         assert_eq!(found(told(0, "out.example")), 1);
         assert_eq!(found(told(9, "out.example")), 0);
         assert_eq!(secrecy(&[told(0, "in.example")], &BTreeMap::new(), None).len(), 1);
+    }
+
+    #[test]
+    fn who_pays_too_much_for_lies_is_found() {
+        let brought = Brought { requests: 10, events: 20, bytes: 10_000 };
+        let found = |requests, bytes| frugality(1, brought, Cost { requests, bytes }).len();
+        assert_eq!(found(30 * REQUESTS_PER_EVENT, 0), 0);
+        assert_eq!(found(30 * REQUESTS_PER_EVENT + 1, 0), 1);
+        assert_eq!(found(0, 30 * BYTES_PER_EVENT + 10_000 * COPIES), 0);
+        assert_eq!(found(0, 30 * BYTES_PER_EVENT + 10_000 * COPIES + 1), 1);
     }
 }

@@ -21,6 +21,7 @@
     reason = "a simulation that cannot go on stops, and its seed says how it came to that"
 )]
 
+mod adversary;
 mod between;
 mod crowd;
 mod deed;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use freehold_rooms::StoredEvent;
+use freehold_rooms::{Reader, StoredEvent};
 use freehold_store::tables::rooms::{EVENTS, Membership, Standing};
 use freehold_store::{EventNumber, Order};
 use ruma_common::{OwnedRoomId, UserId};
@@ -23,6 +23,10 @@ pub(crate) struct Observed {
 pub(crate) struct RoomSeen {
     /// Whether a user of one of its tenants is joined.
     pub(crate) is_joined: bool,
+    /// Whose users are joined, by the current state.
+    pub(crate) joined: BTreeSet<String>,
+    /// Which of them are users of its own tenants.
+    pub(crate) own: BTreeSet<String>,
     /// The events that no other follows.
     pub(crate) heads: BTreeSet<String>,
     /// The current state, by type and state key.
@@ -48,8 +52,8 @@ pub(crate) struct EventSeen {
     pub(crate) redacts: Option<String>,
     /// Whether its content was taken by a redaction.
     pub(crate) is_redacted: bool,
-    /// Whether it is the join of a user of a tenant of the process.
-    pub(crate) is_own_join: bool,
+    /// Whether it is a join with which the process came into the room: none of its people was in it.
+    pub(crate) is_entrance: bool,
 }
 
 /// What all honest processes hold of some rooms.
@@ -83,14 +87,23 @@ async fn room_seen(process: &Process, room_id: &OwnedRoomId) -> Option<RoomSeen>
     let of_room = rows.iter().filter(|(_, row)| row.room == number && row.state_before.is_some());
     let numbers: Vec<EventNumber> = of_room.map(|(event, _)| *event).collect();
     let events = reader.events(&numbers).await.unwrap();
+    let mut seen = BTreeMap::new();
+    for event in &events {
+        let is_entrance = is_entrance(process, &reader, event).await;
+        seen.insert(event.pdu.event_id().to_string(), event_seen(event, is_entrance));
+    }
+    let members = state.iter().filter(|event| event.pdu.event_type() == "m.room.member");
+    let present = members.filter(|event| event.row.membership == Some(Membership::Join));
+    let (own, others): (Vec<_>, Vec<_>) = present.partition(|event| is_ours(process, event));
+    let user = |event: &&Arc<StoredEvent>| event.pdu.state_key().unwrap_or_default().to_owned();
+    let own: BTreeSet<String> = own.iter().map(user).collect();
     Some(RoomSeen {
         is_joined,
+        joined: own.iter().cloned().chain(others.iter().map(user)).collect(),
+        own,
         heads: heads.iter().map(ToString::to_string).collect(),
         state: state.iter().map(|event| entry(event)).collect(),
-        events: events
-            .iter()
-            .map(|event| (event.pdu.event_id().to_string(), event_seen(process, event)))
-            .collect(),
+        events: seen,
     })
 }
 
@@ -99,10 +112,23 @@ fn entry(event: &StoredEvent) -> ((String, String), String) {
     (key, event.pdu.event_id().to_string())
 }
 
-fn event_seen(process: &Process, event: &Arc<StoredEvent>) -> EventSeen {
+/// Whether a user of a process joins by an event, and none was in the room before.
+async fn is_entrance(process: &Process, reader: &Reader, event: &StoredEvent) -> bool {
+    if event.row.membership != Some(Membership::Join) || !is_ours(process, event) {
+        return false;
+    }
+    let members = reader.state_before(event).await.unwrap().members().await.unwrap();
+    let is_joined = |event: &Arc<StoredEvent>| event.row.membership == Some(Membership::Join);
+    !members.iter().any(|member| is_joined(member) && is_ours(process, member))
+}
+
+/// Whether an event is about a user of a process.
+fn is_ours(process: &Process, event: &StoredEvent) -> bool {
     let target = event.pdu.state_key().and_then(|target| <&UserId>::try_from(target).ok());
-    let is_ours =
-        target.is_some_and(|user| process.setting.hosted.find(user.server_name().as_str()).is_some());
+    target.is_some_and(|user| process.setting.hosted.find(user.server_name().as_str()).is_some())
+}
+
+fn event_seen(event: &StoredEvent, is_entrance: bool) -> EventSeen {
     EventSeen {
         sender: event.pdu.sender().to_string(),
         about: format!("{} {}", event.pdu.event_type(), event.pdu.state_key().unwrap_or("-")),
@@ -111,6 +137,6 @@ fn event_seen(process: &Process, event: &Arc<StoredEvent>) -> EventSeen {
         is_soft_failed: event.row.standing == Standing::SoftFailed,
         redacts: event.pdu.redacts().map(ToOwned::to_owned),
         is_redacted: event.row.redacted_by.is_some(),
-        is_own_join: is_ours && event.row.membership == Some(Membership::Join),
+        is_entrance,
     }
 }

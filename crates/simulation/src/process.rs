@@ -1,5 +1,6 @@
 //! One run of a process: the real parts, over a disk and a link of the simulation.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,14 +18,14 @@ use freehold_federation::{
     RemoteKeyringParts, Web,
 };
 use freehold_federation_api as api;
-use freehold_keyring::FetchPolicy;
+use freehold_keyring::{FetchPolicy, Notary};
 use freehold_media::{Media, MediaSettings};
 use freehold_rooms::{NoProfiles, Outside, Rooms, RoomsSettings};
 use freehold_store::{Actor, Batch, Clock, Interner, MemoryEngine, Store};
 use freehold_sync::SyncService;
 use freehold_testkit::Rng;
 use hyper::body::Bytes;
-use ruma_common::UserId;
+use ruma_common::{OwnedServerName, UserId};
 use tower::ServiceExt as _;
 
 use crate::between::{EventsIntoRooms, KeysOfOrigins, NoNews, NotaryTenants};
@@ -45,6 +46,8 @@ pub(crate) struct Setting {
     pub(crate) hosted: Hosted,
     /// Its clock, which goes a little wrong.
     pub(crate) clock: RuntimeClock,
+    /// Whom it asks for the keys of those that do not answer.
+    pub(crate) notaries: Vec<OwnedServerName>,
     /// What is durable.
     pub(crate) durable: Arc<MemoryEngine>,
 }
@@ -99,7 +102,7 @@ impl Process {
                 back_off_max_ms: KEYS_BACK_OFF_MS,
                 ..FetchPolicy::default()
             },
-            notaries: Vec::new(),
+            notaries: setting.notaries.iter().cloned().map(notary).collect(),
         });
         let interner = Interner::new(&store);
         let outside = Outside {
@@ -201,6 +204,10 @@ impl Process {
         let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
         Response::from_parts(head, bytes)
     }
+}
+
+fn notary(server_name: OwnedServerName) -> Notary {
+    Notary { server_name, keys: BTreeMap::new() }
 }
 
 fn services(

@@ -8,9 +8,10 @@ use freehold_testkit::Rng;
 use ruma_common::{OwnedRoomId, OwnedUserId};
 use tokio::runtime;
 
+use crate::adversary::{Adversary, Trick};
 use crate::crowd::Crowd;
 use crate::deed::Deed;
-use crate::laws::{self, Violation};
+use crate::laws::{self, Brought, Cost, Violation};
 use crate::observe::observe;
 use crate::plan::Plan;
 use crate::process::pass;
@@ -84,9 +85,14 @@ async fn simulate(seed: u64, keep_lines: bool) -> Outcome {
     let crowd = Crowd::new(world.clone());
     gather(&world, &crowd, (&plan, rng.fork("gather"))).await;
     world.wires.weather(plan.weather);
-    live(&world, &crowd, (&plan, rng.fork("live"))).await;
+    let adversary = plan.hostile.map(|place| Adversary::new(world.clone(), crowd.clone(), place));
+    live(&world, (&crowd, adversary.as_ref()), (&plan, rng.fork("live"))).await;
     world.recover().await;
-    let (violations, rounds) = settle(&world, &crowd).await;
+    let (mut violations, rounds) = settle(&world, &crowd).await;
+    if let Some(adversary) = &adversary {
+        violations.extend(siege(&world, adversary, rng.fork("siege")).await);
+        violations.extend(settle(&world, &crowd).await.0);
+    }
     let (happened, hash) = trace.hash();
     let acknowledged = world.ledger.all_acknowledged().len();
     Outcome { seed, violations, happened, hash, lines: trace.lines(), rounds, acknowledged }
@@ -115,11 +121,20 @@ async fn gather(world: &World, crowd: &Crowd, (plan, mut rng): (&Plan, Rng)) {
 }
 
 /// People do what they do, while links break and processes die.
-async fn live(world: &Arc<World>, crowd: &Arc<Crowd>, (plan, mut rng): (&Plan, Rng)) {
+async fn live(
+    world: &Arc<World>,
+    (crowd, adversary): (&Arc<Crowd>, Option<&Arc<Adversary>>),
+    (plan, mut rng): (&Plan, Rng),
+) {
     let people = everybody(world);
     for _ in 0..plan.deeds {
         if let Some(deed) = Deed::choose(&mut rng, &crowd.rooms(), &people) {
             crowd.begin(deed);
+        }
+        if let Some(adversary) = adversary
+            && rng.chance(30)
+        {
+            adversary.begin(rng.fork("trick"));
         }
         if rng.chance(plan.faults_percent) {
             fault(world, &mut rng).await;
@@ -158,6 +173,38 @@ async fn fault(world: &Arc<World>, rng: &mut Rng) {
             }
         }
     }
+}
+
+/// Nobody does anything but the operator who lies, once all is quiet: what that costs the others is counted.
+async fn siege(world: &World, adversary: &Arc<Adversary>, mut rng: Rng) -> Vec<Violation> {
+    let (sent, before) = (adversary.sent(), costs(world));
+    for trick in Trick::ALL {
+        adversary.play(trick, &mut rng).await;
+        pass(2_000).await;
+    }
+    pass(ROUND_MS).await;
+    let now = adversary.sent();
+    let brought = Brought {
+        requests: now.requests - sent.requests,
+        events: now.events - sent.events,
+        bytes: now.bytes - sent.bytes,
+    };
+    let after = costs(world);
+    let paid = after.into_iter().zip(before).map(|((place, after), (_, before))| {
+        let cost = Cost { requests: after.requests - before.requests, bytes: after.bytes - before.bytes };
+        world.trace.note(format!("p{place} pays {cost:?} for {brought:?}"));
+        laws::frugality(place, brought, cost)
+    });
+    paid.flatten().collect()
+}
+
+/// What every honest process has sent and written so far.
+fn costs(world: &World) -> Vec<(Place, Cost)> {
+    let cost = |place| {
+        let bytes = world.process(place).map_or(0, |process| process.disk.counted().bytes);
+        (place, Cost { requests: world.wires.sent_by(place), bytes })
+    };
+    world.honest().map(cost).collect()
 }
 
 /// Everybody speaks until all hold the same, or for too long. Gives what does not hold.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use freehold_federation::fake::RuntimeClock;
 use freehold_store::MemoryEngine;
 use freehold_testkit::Rng;
-use ruma_common::{OwnedUserId, UserId};
+use ruma_common::{OwnedUserId, ServerName, UserId};
 
 use crate::hosted::Hosted;
 use crate::ledger::Ledger;
@@ -43,6 +43,7 @@ impl World {
         let wires = Wires::new(rng.fork("wires"), trace.clone(), ledger.clone());
         let settings: Vec<Setting> =
             plan.tenants.iter().enumerate().map(|(place, count)| setting(place, *count, &mut rng)).collect();
+        let settings = with_notaries(settings, plan.hostile);
         let processes = settings.iter().map(|_| None).collect();
         let running = Mutex::new(Running { rng: rng.fork("running"), processes });
         let world = Arc::new(World { trace, ledger, wires, settings, running, hostile: plan.hostile });
@@ -132,5 +133,18 @@ fn setting(place: Place, tenants: usize, rng: &mut Rng) -> Setting {
     let hosted = Hosted::new(&names);
     // Nobody's clock is quite right.
     let clock = RuntimeClock::new(START_TS + rng.between(-20_000, 20_000));
-    Setting { place, names, hosted, clock, durable: Arc::new(MemoryEngine::new()) }
+    Setting { place, names, hosted, clock, notaries: Vec::new(), durable: Arc::new(MemoryEngine::new()) }
+}
+
+/// Every process asks the others for keys that it cannot have otherwise, but for the one whose operator lies: without the
+/// keys of a server that does not answer, nobody could tell its part of the state of a room from what others make up.
+fn with_notaries(mut settings: Vec<Setting>, hostile: Option<Place>) -> Vec<Setting> {
+    let honest = settings.iter().filter(|setting| Some(setting.place) != hostile);
+    let names: Vec<(Place, String)> =
+        honest.map(|setting| (setting.place, setting.names[0].clone())).collect();
+    for setting in &mut settings {
+        let others = names.iter().filter(|(place, _)| *place != setting.place);
+        setting.notaries = others.map(|(_, name)| ServerName::parse(name.as_str()).unwrap()).collect();
+    }
+    settings
 }

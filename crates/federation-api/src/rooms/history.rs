@@ -62,7 +62,7 @@ pub(super) async fn missing_events(
     Path(room_id): Path<OwnedRoomId>,
     Body(missing): Body<Missing>,
 ) -> Result<Json<Events>, ApiError> {
-    let view = rooms.reader()?.for_server(&asker.tenant, &asker.origin, &room_id).await?;
+    let view = rooms.reader()?.for_former_server(&asker.tenant, &asker.origin, &room_id).await?;
     let Missing { earliest_events, latest_events, limit, min_depth } = missing;
     let wanted = MissingEvents { earliest_events, latest_events, limit, min_depth };
     Ok(Json(Events { events: texts(view.missing_events(&wanted).await?)? }))

@@ -24,7 +24,7 @@ pub(super) async fn state(
     Path(room_id): Path<OwnedRoomId>,
     Query(At { event_id }): Query<At>,
 ) -> Result<Response<Body>, ApiError> {
-    let view = rooms.reader()?.for_server(&asker.tenant, &asker.origin, &room_id).await?;
+    let view = rooms.reader()?.for_former_server(&asker.tenant, &asker.origin, &room_id).await?;
     let state = view.state_before(&event_id).await?;
     let lists = vec![("auth_chain", state.auth_chain), ("pdus", state.pdus)];
     Ok(Lists::new(view, Form::Events, lists).into_response())
@@ -37,7 +37,7 @@ pub(super) async fn state_ids(
     Path(room_id): Path<OwnedRoomId>,
     Query(At { event_id }): Query<At>,
 ) -> Result<Response<Body>, ApiError> {
-    let view = rooms.reader()?.for_server(&asker.tenant, &asker.origin, &room_id).await?;
+    let view = rooms.reader()?.for_former_server(&asker.tenant, &asker.origin, &room_id).await?;
     let state = view.state_before(&event_id).await?;
     let lists = vec![("auth_chain_ids", state.auth_chain), ("pdu_ids", state.pdus)];
     Ok(Lists::new(view, Form::Ids, lists).into_response())
@@ -49,7 +49,7 @@ pub(super) async fn event_auth(
     asker: Asker,
     Path((room_id, event_id)): Path<(OwnedRoomId, OwnedEventId)>,
 ) -> Result<Response<Body>, ApiError> {
-    let view = rooms.reader()?.for_server(&asker.tenant, &asker.origin, &room_id).await?;
+    let view = rooms.reader()?.for_former_server(&asker.tenant, &asker.origin, &room_id).await?;
     let chain = view.auth_chain(&event_id).await?;
     Ok(Lists::new(view, Form::Events, vec![("auth_chain", chain)]).into_response())
 }

@@ -27,7 +27,8 @@ pub struct MissingEvents {
 
 impl ServerView {
     /// The events before some, "by doing a breadth-first walk of the `prev_events` for the `latest_events`, ignoring any
-    /// events in `earliest_events` and stopping at the `limit`", those walked last first. What the server may not see is redacted.
+    /// events in `earliest_events` and stopping at the `limit`", those walked last first. What the server may not see is
+    /// redacted, or left out if it is no longer in the room.
     ///
     /// # Errors
     /// [`NotShown`].
@@ -39,7 +40,9 @@ impl ServerView {
         seen.extend(latest.iter().map(|event_id| (*event_id).clone()));
         let mut next: VecDeque<OwnedEventId> = VecDeque::new();
         for event_id in latest {
-            if let Some(event) = self.graph_event(event_id).await? {
+            if let Some(event) = self.graph_event(event_id).await?
+                && (self.is_in || self.visible(std::slice::from_ref(&event)).await? == [true])
+            {
                 next.extend(event.pdu.prev_events().iter().cloned());
             }
         }
@@ -117,9 +120,9 @@ impl ServerView {
     /// Events in federation format, redacted where the server may not see them.
     async fn shown(&self, events: &[Arc<StoredEvent>]) -> Result<Vec<String>, Unreadable> {
         let visible = self.visible(events).await?;
-        let shown = events.iter().zip(visible).map(|(event, visible)| match visible {
-            true => text(&event.pdu),
-            false => text(&event.pdu.redacted()),
+        let shown = events.iter().zip(visible).filter_map(|(event, visible)| match visible {
+            true => Some(text(&event.pdu)),
+            false => self.is_in.then(|| text(&event.pdu.redacted())),
         });
         Ok(shown.collect())
     }

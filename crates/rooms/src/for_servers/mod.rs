@@ -26,8 +26,12 @@ pub struct ServerView {
     reader: Reader,
     room: Arc<RoomFacts>,
     server: OwnedServerName,
+    /// Whether it has somebody in the room now, and so has the tenant.
+    is_in: bool,
     /// The member keys of the server's users.
     users: async_lock::OnceCell<Vec<StateKeyNumber>>,
+    /// The member keys of the tenant's users, if it has nobody in the room any more.
+    hosts: Option<Vec<StateKeyNumber>>,
 }
 
 /// Why a server is shown nothing.
@@ -67,7 +71,7 @@ pub struct StateAnswer {
 }
 
 impl Reader {
-    /// A room as a server may see it that asks a tenant.
+    /// A room as a server may see it that asks a tenant, and is in the room.
     ///
     /// # Errors
     /// [`NotShown`].
@@ -77,19 +81,57 @@ impl Reader {
         server: &ServerName,
         room_id: &RoomId,
     ) -> Result<ServerView, NotShown> {
+        let view = self.view_of(tenant, server, room_id).await?;
+        if view.is_in { view.admitted().await } else { Err(NotShown::NotInRoom) }
+    }
+
+    /// The same where the server or the tenant may have been in the room and no longer be: what is seen was sent while both
+    /// were in it. Who leaves, or is shut out, while the other cannot be reached has sent or missed events that come before
+    /// that; if nobody gave them, the other could not take the event by which one of them is out.
+    ///
+    /// # Errors
+    /// [`NotShown`].
+    pub async fn for_former_server(
+        &self,
+        tenant: &Tenant,
+        server: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<ServerView, NotShown> {
+        let view = self.view_of_old(tenant, server, room_id).await?;
+        let was_in = view.is_in || !view.users().await?.is_empty();
+        if was_in { view.admitted().await } else { Err(NotShown::NotInRoom) }
+    }
+
+    /// A room that a tenant is in, for a server that may be.
+    async fn view_of(
+        &self,
+        tenant: &Tenant,
+        server: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<ServerView, NotShown> {
+        let view = self.view_of_old(tenant, server, room_id).await?;
+        if view.hosts.is_none() { Ok(view) } else { Err(NotShown::UnknownRoom) }
+    }
+
+    /// A room that a tenant is in, or was, for a server that may be.
+    async fn view_of_old(
+        &self,
+        tenant: &Tenant,
+        server: &ServerName,
+        room_id: &RoomId,
+    ) -> Result<ServerView, NotShown> {
         let number = self.room_number(room_id).await?.ok_or(NotShown::UnknownRoom)?;
         let room = self.room(number).await?.ok_or(NotShown::UnknownRoom)?;
-        if !self.is_in_room(tenant.number(), number).await? {
+        let hosts = match self.is_in_room(tenant.number(), number).await? {
+            true => None,
+            false => Some(self.member_keys(number, tenant.server_name()).await?),
+        };
+        if hosts.as_ref().is_some_and(Vec::is_empty) {
             return Err(NotShown::UnknownRoom);
         }
-        if self.server_in(number, server).await?.is_none() {
-            return Err(NotShown::NotInRoom);
-        }
-        if !self.current_state(number).await?.admits(server).await? {
-            return Err(NotShown::ShutOut);
-        }
+        let is_in = hosts.is_none() && self.server_in(number, server).await?.is_some();
         let (reader, server) = (self.clone(), server.to_owned());
-        Ok(ServerView { reader, room, server, users: async_lock::OnceCell::new() })
+        Ok(ServerView { reader, room, server, is_in, users: async_lock::OnceCell::new(), hosts })
     }
 
     /// An event of whichever room, in federation format
@@ -105,7 +147,7 @@ impl Reader {
     ) -> Result<String, NotShown> {
         let unknown = || NotShown::UnknownEvent(event_id.to_owned());
         let event = self.event_by_id(event_id).await?.ok_or_else(unknown)?;
-        let view = match self.for_server(tenant, server, event.pdu.room_id()).await {
+        let view = match self.for_former_server(tenant, server, event.pdu.room_id()).await {
             Err(NotShown::UnknownRoom) => return Err(unknown()),
             view => view?,
         };
@@ -125,6 +167,14 @@ impl Reader {
 }
 
 impl ServerView {
+    /// The same, unless the access control list of the room shuts the server out.
+    async fn admitted(self) -> Result<Self, NotShown> {
+        match self.current_state().await?.admits(&self.server).await? {
+            true => Ok(self),
+            false => Err(NotShown::ShutOut),
+        }
+    }
+
     /// The room.
     pub fn room(&self) -> &Arc<RoomFacts> {
         &self.room
@@ -139,10 +189,11 @@ impl ServerView {
         let event = self.own_event(event_id).await?;
         let is_shown = match event.row.standing {
             Standing::Rejected => return Err(NotShown::UnknownEvent(event_id.to_owned())),
-            Standing::Outlier if event.row.state_key.is_some() => true,
+            Standing::Outlier if event.row.state_key.is_some() && self.is_in => true,
             Standing::Outlier => return Err(NotShown::UnknownEvent(event_id.to_owned())),
             Standing::Accepted | Standing::SoftFailed => {
-                self.is_current(&event).await? || self.visible(std::slice::from_ref(&event)).await? == [true]
+                (self.is_in && self.is_current(&event).await?)
+                    || self.visible(std::slice::from_ref(&event)).await? == [true]
             }
         };
         match is_shown {
@@ -161,6 +212,7 @@ impl ServerView {
         if event.row.state_before.is_none() || event.row.standing == Standing::Rejected {
             return Err(NotShown::UnknownEvent(event_id.to_owned()));
         }
+        self.may_ask_about(&event).await?;
         let state = self.reader.state_before(&event).await?;
         let pdus: Vec<EventNumber> = state.numbers().await?.into_iter().map(|(_, event)| event).collect();
         let auth_chain = self.chain_of(&pdus).await?;
@@ -177,7 +229,16 @@ impl ServerView {
         if event.row.standing == Standing::Rejected {
             return Err(NotShown::UnknownEvent(event_id.to_owned()));
         }
+        self.may_ask_about(&event).await?;
         self.chain_of(&[event.number]).await
+    }
+
+    /// A server that is no longer in the room learns nothing of what came later.
+    async fn may_ask_about(&self, event: &Arc<StoredEvent>) -> Result<(), NotShown> {
+        match self.is_in || self.visible(std::slice::from_ref(event)).await? == [true] {
+            true => Ok(()),
+            false => Err(NotShown::UnknownEvent(event.pdu.event_id().to_owned())),
+        }
     }
 
     /// Events in federation format, in their order: parts of a state or of an auth chain that this view gave.

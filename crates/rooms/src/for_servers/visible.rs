@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use freehold_event::server_name_of;
-use freehold_store::StateKeyNumber;
 use freehold_store::tables::rooms::Membership;
+use freehold_store::{RoomNumber, StateKeyNumber};
+use ruma_common::ServerName;
 
 use super::ServerView;
-use crate::read::{HistoryVisibility, RoomState, StoredEvent, Unreadable};
+use crate::read::{HistoryVisibility, Reader, RoomState, StoredEvent, Unreadable};
 
 /// What decides, at one moment.
 #[derive(Clone, Copy)]
@@ -64,20 +65,34 @@ impl ServerView {
                     moment
                 }
             };
-            visible.push(before.allows() || self.after(event, before).await?);
+            visible.push(before.allows() || (self.is_in && self.after(event, before).await?));
         }
         Ok(visible)
     }
 
     async fn moment(&self, state: &RoomState) -> Result<Moment, Unreadable> {
-        let visibility = HistoryVisibility::of_state(state).await?;
+        // Nobody of a server that is not in the room joined after anything: what counts is who was there.
+        let visibility = match self.is_in {
+            true => HistoryVisibility::of_state(state).await?,
+            false => HistoryVisibility::Joined,
+        };
         let is_open = matches!(visibility, HistoryVisibility::WorldReadable | HistoryVisibility::Shared);
-        let has_member = is_open || self.has_member(state, visibility).await?;
+        let has_member =
+            is_open || (self.was_host(state).await? && self.has_member(state, visibility).await?);
         Ok(Moment { visibility, has_member })
     }
 
     async fn has_member(&self, state: &RoomState, visibility: HistoryVisibility) -> Result<bool, Unreadable> {
-        for key in self.users().await? {
+        self.any_lets_see(self.users().await?, state, visibility).await
+    }
+
+    async fn any_lets_see(
+        &self,
+        keys: &[StateKeyNumber],
+        state: &RoomState,
+        visibility: HistoryVisibility,
+    ) -> Result<bool, Unreadable> {
+        for key in keys {
             if let Some(number) = state.number_at(*key).await?
                 && lets_see(visibility, self.reader.event(number).await?.row.membership)
             {
@@ -87,23 +102,17 @@ impl ServerView {
         Ok(false)
     }
 
-    /// The member keys of the server's users, taken from the current state: whoever was a member once has an entry there.
-    async fn users(&self) -> Result<&Vec<StateKeyNumber>, Unreadable> {
-        let users = async || -> Result<Vec<StateKeyNumber>, Unreadable> {
-            let entries = self.current_state().await?.numbers().await?;
-            let numbers: Vec<StateKeyNumber> = entries.into_iter().map(|(key, _)| key).collect();
-            let keys = self.reader.state_keys(&numbers).await?;
-            let is_user = |key: &(String, String)| {
-                key.0 == "m.room.member" && server_name_of(&key.1) == Some(self.server.as_str())
-            };
-            Ok(numbers
-                .into_iter()
-                .zip(keys)
-                .filter(|(_, key)| is_user(key))
-                .map(|(number, _)| number)
-                .collect())
-        };
-        self.users.get_or_try_init(users).await
+    /// The member keys of the server's users.
+    pub(super) async fn users(&self) -> Result<&Vec<StateKeyNumber>, Unreadable> {
+        self.users.get_or_try_init(|| self.reader.member_keys(self.room.number, &self.server)).await
+    }
+
+    /// Whether a tenant that is no longer in the room had somebody in it then.
+    async fn was_host(&self, state: &RoomState) -> Result<bool, Unreadable> {
+        match &self.hosts {
+            Some(hosts) => self.any_lets_see(hosts, state, HistoryVisibility::Joined).await,
+            None => Ok(true),
+        }
     }
 
     /// Whether an event that is about what decides is visible by what it makes of it.
@@ -117,5 +126,23 @@ impl ServerView {
         let is_member = event.pdu.event_type() == "m.room.member";
         let is_own = event.pdu.state_key().and_then(server_name_of) == Some(self.server.as_str());
         Ok(is_member && is_own && lets_see(before.visibility, event.row.membership))
+    }
+}
+
+impl Reader {
+    /// The member keys of a server's users in a room, taken from the current state: whoever was a member once has an entry
+    /// there.
+    pub(super) async fn member_keys(
+        &self,
+        room: RoomNumber,
+        server: &ServerName,
+    ) -> Result<Vec<StateKeyNumber>, Unreadable> {
+        let entries = self.current_state(room).await?.numbers().await?;
+        let numbers: Vec<StateKeyNumber> = entries.into_iter().map(|(key, _)| key).collect();
+        let keys = self.state_keys(&numbers).await?;
+        let is_user = |key: &(String, String)| {
+            key.0 == "m.room.member" && server_name_of(&key.1) == Some(server.as_str())
+        };
+        Ok(numbers.into_iter().zip(keys).filter(|(_, key)| is_user(key)).map(|(number, _)| number).collect())
     }
 }

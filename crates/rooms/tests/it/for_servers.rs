@@ -232,3 +232,50 @@ async fn the_event_nearest_to_a_time_is_one_that_the_server_may_see() {
     let last = view.timestamp_to_event(i64::MAX - 1, Order::Descending).await.unwrap().unwrap();
     assert_eq!(last.event_id, events.last().unwrap().pdu.event_id());
 }
+
+#[tokio::test]
+async fn who_was_shut_out_while_away_is_given_what_that_follows_and_nothing_later() {
+    let talk = Talk::with("shared").await;
+    talk.world.say(&talk.alice, &talk.room, "unheard").await;
+    let kick = freehold_rooms::MemberAction { user_id: talk.bob.user_id.clone(), reason: None };
+    talk.world.rooms.kick(&talk.alice, &talk.room, kick).await.unwrap();
+    talk.world.say(&talk.alice, &talk.room, "after").await;
+    let ids = talk.ids().await;
+    let [.., during, unheard, kicked, after] = &ids[..] else { panic!("{ids:?}") };
+    let tenant = freehold_rooms::Identities::tenant(&*talk.world.hosted, &server("one.example")).unwrap();
+    let reader = talk.world.reader();
+    let two = reader.for_former_server(&tenant, &server("two.example"), &talk.room).await.unwrap();
+    let missing = |latest: &OwnedEventId| MissingEvents {
+        earliest_events: vec![during.clone()],
+        latest_events: vec![latest.clone()],
+        limit: 10,
+        min_depth: 0,
+    };
+    let given = two.missing_events(&missing(kicked)).await.unwrap();
+    assert_eq!(bodies(&given), [json!("unheard")]);
+    assert!(two.event(unheard).await.is_ok() && two.state_before(kicked).await.is_ok());
+    assert_eq!(two.missing_events(&missing(after)).await.unwrap(), Vec::<String>::new());
+    for refused in [two.event(after).await.err(), two.state_before(after).await.err()] {
+        assert!(matches!(refused, Some(NotShown::UnknownEvent(_) | NotShown::Hidden(_))), "{refused:?}");
+    }
+    let never = reader.for_former_server(&tenant, &server("three.example"), &talk.room).await;
+    assert!(matches!(never, Err(NotShown::NotInRoom)), "{never:?}");
+}
+
+#[tokio::test]
+async fn who_has_left_gives_what_came_before_that_and_nothing_later() {
+    let talk = Talk::with("shared").await;
+    let unheard = talk.world.say(&talk.bob, &talk.room, "unheard").await;
+    talk.world.rooms.leave(&talk.bob, &talk.room, None).await.unwrap();
+    let after = talk.world.say(&talk.alice, &talk.room, "after").await;
+    let two = freehold_rooms::Identities::tenant(&*talk.world.hosted, &server("two.example")).unwrap();
+    let reader = talk.world.reader();
+    let one = reader.for_former_server(&two, &server("one.example"), &talk.room).await.unwrap();
+    assert!(one.event(&unheard).await.is_ok());
+    assert!(one.event(&after).await.is_err(), "a neighbour is still in the room");
+    let strict = reader.for_server(&two, &server("one.example"), &talk.room).await;
+    assert!(matches!(strict, Err(NotShown::UnknownRoom)), "{strict:?}");
+    let three = freehold_rooms::Identities::tenant(&*talk.world.hosted, &server("three.example")).unwrap();
+    let never = reader.for_former_server(&three, &server("one.example"), &talk.room).await;
+    assert!(matches!(never, Err(NotShown::UnknownRoom)), "{never:?}");
+}
