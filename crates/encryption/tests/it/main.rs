@@ -11,5 +11,6 @@ mod claims;
 mod cross_signing;
 mod device_keys;
 mod device_lists;
+mod elsewhere;
 mod to_device;
 mod world;

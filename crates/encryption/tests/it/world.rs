@@ -8,7 +8,8 @@ use freehold_signing::SigningKey;
 use freehold_store::tables::accounts::{DEVICE_NUMBERS, DEVICES, DeviceRow};
 use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
 use freehold_store::tables::rooms::{
-    LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY,
+    LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, ROOM_SERVERS, RoomServerRow,
+    STATE_HISTORY,
 };
 use freehold_store::{
     Actor, Batch, BoxFuture, CommitError, DeviceNumber, Engine, EngineError, EngineSnapshot, EventNumber,
@@ -44,6 +45,10 @@ struct TestServers(BTreeMap<OwnedServerName, Tenant>);
 impl Servers for TestServers {
     fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
         self.0.get(server_name).cloned()
+    }
+
+    fn is_hosted(&self, server_name: &ServerName) -> bool {
+        self.0.contains_key(server_name)
     }
 }
 
@@ -150,6 +155,14 @@ impl World {
             writes.put(&MEMBERSHIPS, &(user, room), &row);
             writes.put(&STATE_HISTORY, &(room, since), &[0; 20]);
         });
+        self.store.commit(batch).await.unwrap();
+    }
+
+    /// A server is in a room.
+    pub(crate) async fn server_in_room(&self, name: &str, room: u64) {
+        let row = RoomServerRow { joined: 1, since: Position(1) };
+        let mut batch = Batch::new();
+        batch.put(&ROOM_SERVERS, &(RoomNumber(room), OwnedServerName::try_from(name).unwrap()), &row);
         self.store.commit(batch).await.unwrap();
     }
 

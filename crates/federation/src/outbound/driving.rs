@@ -58,6 +58,7 @@ impl Outbound {
                 self.wait_until_due(&key, &mut course).await;
                 continue;
             }
+            self.0.lock().queue(&key).end_to_wait();
             // In a box: most of those that send wait, and are to be small.
             match Box::pin(self.turn(&key, &tenant, &mut course)).await {
                 Ok(Turn::On) => {}
@@ -249,7 +250,7 @@ impl Outbound {
     }
 
     async fn wait_begins(&self, key: &Key) {
-        self.0.lock().fall_behind(key);
+        self.0.lock().begin_to_wait(key);
         self.0.announce();
         if let Err(error) = self.bound_messages(key).await {
             tracing::error!(server = %key.1, %error, "messages that wait cannot be counted");

@@ -1,6 +1,7 @@
 //! Reading what is to be sent from where it is written down.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use freehold_rooms::{Reader, Unreadable};
 use freehold_store::tables::rooms::OutgoingRow;
@@ -39,13 +40,14 @@ impl Outbound {
         tenant: Option<&Tenant>,
         (position, row): (Position, &OutgoingRow),
     ) -> Result<Vec<OwnedServerName>, Unreadable> {
-        if !members.0.contains_key(&row.room) {
-            let servers = reader.servers_in(row.room).await?.into_iter();
-            let servers = servers.filter(|(server, _)| self.speaks(tenant, server));
-            let servers = servers.map(|(server, in_room)| (server, in_room.since)).collect();
-            members.0.insert(row.room, servers);
-        }
-        let in_room = members.0.get(&row.room).map(Vec::as_slice).unwrap_or_default();
+        let in_room = match members.0.entry(row.room) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let servers = reader.servers_in(row.room).await?.into_iter();
+                let servers = servers.filter(|(server, _)| self.speaks(tenant, server));
+                unknown.insert(servers.map(|(server, in_room)| (server, in_room.since)).collect())
+            }
+        };
         let before = in_room.iter().filter(|(_, since)| *since < position);
         let mut servers: Vec<OwnedServerName> = before.map(|(server, _)| server.clone()).collect();
         for other in row.others.iter().filter(|other| self.speaks(tenant, other)) {

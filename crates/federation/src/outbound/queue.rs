@@ -35,6 +35,8 @@ pub(super) struct Queue {
     pub(super) ephemeral: Ephemeral,
     /// Whether somebody sends, or is about to.
     pub(super) is_busy: bool,
+    /// Whether whoever sends waits for the server: events that come meanwhile are not held.
+    is_waiting: bool,
 }
 
 impl Default for Queue {
@@ -52,6 +54,7 @@ impl Default for Queue {
             may_have_sent: false,
             ephemeral: Ephemeral::default(),
             is_busy: false,
+            is_waiting: false,
         }
     }
 }
@@ -66,9 +69,9 @@ impl Queue {
         true
     }
 
-    /// Whether more waits than is held in memory.
+    /// Whether no event is held in memory any more, as there are too many, or the server is waited for.
     pub(super) fn is_full(&self) -> bool {
-        self.events.len() >= QUEUED_EVENTS_MAX
+        self.is_waiting || self.events.len() >= QUEUED_EVENTS_MAX
     }
 
     /// The next events.
@@ -95,6 +98,27 @@ impl Queue {
         }
         let held = std::mem::take(&mut self.events);
         held.into_iter().map(|(at, _)| at).collect()
+    }
+
+    /// The server is waited for. A queue that holds no events does not fall behind by that: what others need of the log has
+    /// nothing to do with it. Those that are no longer held.
+    pub(super) fn begin_to_wait(&mut self) -> Vec<At> {
+        self.is_waiting = true;
+        self.ephemeral.clear();
+        match self.events.front() {
+            Some((first, _)) => self.fall_behind(before(*first)),
+            None => Vec::new(),
+        }
+    }
+
+    /// The server may be spoken to again.
+    pub(super) fn end_to_wait(&mut self) {
+        self.is_waiting = false;
+    }
+
+    /// Whether typing and receipts are told now: who does not answer now need not hear later that somebody typed.
+    pub(super) fn hears(&self) -> bool {
+        self.behind.is_none() && !self.is_waiting
     }
 
     /// The log was read to its end: from now on events come as they happen.
@@ -151,6 +175,21 @@ mod tests {
         assert_eq!(queue.behind(), Some(at(5)));
         assert_eq!(queue.sent(at(4)), []);
         assert_eq!(queue.behind(), Some(at(5)), "it never goes back");
+    }
+
+    #[test]
+    fn a_queue_that_waits_falls_behind_with_the_first_event() {
+        let mut waiting = queue(&[]);
+        waiting.begin_to_wait();
+        assert_eq!((waiting.behind(), waiting.is_full(), waiting.hears()), (None, true, false));
+        waiting.fall_behind(at(4));
+        assert!(!waiting.push(at(5), EventNumber(5)));
+        assert_eq!(waiting.behind(), Some(at(4)));
+        let mut waiting = queue(&[3, 5]);
+        assert_eq!(waiting.begin_to_wait(), [at(3), at(5)]);
+        assert_eq!(waiting.behind(), Some(before(at(3))));
+        waiting.end_to_wait();
+        assert!(!waiting.is_full() && !waiting.hears());
     }
 
     #[test]

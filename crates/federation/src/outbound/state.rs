@@ -87,6 +87,11 @@ impl State {
         self.change(key, |queue| queue.fall_behind(dispatched));
     }
 
+    /// A server is waited for.
+    pub(super) fn begin_to_wait(&mut self, key: &Key) {
+        self.change(key, Queue::begin_to_wait);
+    }
+
     /// A queue sent events up to a place.
     pub(super) fn sent(&mut self, key: &Key, up_to: At) {
         self.change(key, |queue| queue.sent(up_to));
@@ -120,7 +125,7 @@ impl State {
 
     /// Nobody sends for a queue, as its tenant is not in service.
     pub(super) fn park(&mut self, key: &Key) {
-        self.fall_behind(key);
+        self.begin_to_wait(key);
         self.queue(key).is_busy = false;
         self.parked.insert(key.clone());
     }

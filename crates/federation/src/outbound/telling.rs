@@ -55,8 +55,7 @@ impl Outbound {
             for server in servers {
                 let key = (tenant.number(), server);
                 let queue = state.queue(&key);
-                // Who does not answer now need not hear later that somebody typed.
-                if queue.behind().is_none() {
+                if queue.hears() {
                     add(&mut queue.ephemeral);
                 }
                 state.wake(&key);

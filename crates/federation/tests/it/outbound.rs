@@ -423,6 +423,61 @@ async fn who_is_away_for_too_long_gets_the_last_event_of_each_room_and_then_the_
     assert_eq!(peer.said_by(ALICE).last().unwrap(), "live");
 }
 
+/// A server in no room, which does not answer, keeps nobody's events.
+#[tokio::test(start_paused = true)]
+async fn who_is_away_and_has_no_events_keeps_no_log() {
+    let mut post = Post::new().await;
+    let (peer, address) = post.peer(PEER);
+    let (other, _) = post.peer(OTHER);
+    post.room(1, &[ALICE, OTHER]).await;
+    post.room(2, &[ALICE, PEER]).await;
+    post.world.network.trouble(address, Trouble::Refuses);
+    post.message(ALICE, PEER, &names("m", 1)).await;
+    pass(MINUTE_MS).await;
+    post.say_to(ALICE, 1, &names("e", 100), &[]).await;
+    pass(MINUTE_MS).await;
+    assert_eq!((post.rows(&OUTGOING).await, post.rows(&BEHIND).await), (0, 0));
+    post.say(ALICE, 2, "for it").await;
+    post.say_to(ALICE, 1, &names("f", 100), &[]).await;
+    pass(MINUTE_MS).await;
+    assert_eq!((post.rows(&OUTGOING).await, post.rows(&BEHIND).await), (101, 1));
+    assert_eq!(other.said_by(ALICE).len(), 200);
+    post.world.network.heal(address);
+    pass(HOUR_MS).await;
+    assert_eq!((peer.said_by(ALICE).len(), peer.lock().messages.len()), (1, 1));
+    assert_eq!((post.rows(&OUTGOING).await, post.rows(&BEHIND).await), (0, 0));
+}
+
+/// The process is killed at each moment of what it does.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_is_killed_at_any_moment_loses_nothing_and_repeats_what_it_did() {
+    for moment in 0..70 {
+        let mut post = Post::new().await;
+        let (peer, _) = post.peer(PEER);
+        post.room(1, &[ALICE, PEER]).await;
+        post.message(ALICE, PEER, &names("m", 3)).await;
+        post.say_to(ALICE, 1, &names("e", 60), &[]).await;
+        post.message(ALICE, PEER, &names("n", 2)).await;
+        post.message(ALICE, PEER, &names("o", 2)).await;
+        // Commits take two milliseconds, transactions three; what was sent is written down after a second.
+        pass(if moment < 40 { moment } else { 980 + moment - 40 }).await;
+        post.restart().await;
+        post.message(ALICE, PEER, &names("p", 1)).await;
+        post.say(ALICE, 1, "last").await;
+        pass(HOUR_MS).await;
+        let mut expected = names("e", 60);
+        expected.push("last".to_owned());
+        assert_eq!(peer.said_by(ALICE), expected, "{moment}");
+        let taken = peer.lock();
+        assert_eq!(taken.messages, ["m0", "m1", "m2", "n0", "n1", "o0", "o1", "p0"], "{moment}");
+        // Whoever knows transactions only by their ids got each message once, too.
+        let edus = taken.edus.iter().filter(|edu| edu["edu_type"] == "m.direct_to_device");
+        assert_eq!(edus.count(), taken.messages.len(), "{moment}");
+        drop(taken);
+        assert_eq!((post.rows(&OUTGOING).await, post.rows(&OUTGOING_MESSAGES).await), (0, 0), "{moment}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn messages_for_who_is_away_are_bounded_by_number_and_age() {
     let mut post = Post::new().await;

@@ -1,0 +1,182 @@
+//! What other servers are told of device lists, and what one that is told makes of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use freehold_encryption::{Consent, CrossSigningKeys, Encryption, Limits, NotAnswered, Servers};
+use freehold_store::tables::encryption::DEVICE_LIST_UPDATES;
+use freehold_store::tables::outbound::{OUTGOING_DEVICE_LISTS, OUTGOING_SIGNING_KEYS};
+use freehold_store::tables::rooms::Membership::Join;
+use freehold_store::{BoxFuture, Order, ReadError, Snapshot, Tenant, UserNumber};
+use freehold_testkit::Rng;
+use ruma_common::{ServerName, UserId};
+use serde_json::{Value, json};
+
+use crate::world::{Person, World, parsed};
+
+const FAR: &str = "far.example";
+
+/// A user of a tenant who shares a room with a server elsewhere.
+async fn watched() -> (World, Person) {
+    let world = World::new().await;
+    let one = world.person("@a:one.example", 1).await;
+    world.set_membership(&one, 1, Join).await;
+    for server in [FAR, "one.example", "two.example"] {
+        world.server_in_room(server, 1).await;
+    }
+    (world, one)
+}
+
+async fn update(world: &World, of: &Person) -> Value {
+    let content = world.encryption.device_list_update(&world.snapshot(), of.actor.user).await.unwrap();
+    parsed(&content.unwrap())
+}
+
+async fn upload(world: &World, person: &Person) {
+    world.encryption.upload_keys(&person.actor, &person.upload(&[])).await.unwrap();
+}
+
+async fn stream_id(world: &World, of: &Person) -> Value {
+    json!(world.encryption.devices_for_server(of.user_id()).await.unwrap().stream_id.0)
+}
+
+#[tokio::test]
+async fn each_update_follows_the_one_before_and_the_whole_list_says_the_same() {
+    let (world, one) = watched().await;
+    upload(&world, &one).await;
+    let first = update(&world, &one).await;
+    assert_eq!((&first["device_id"], &first["prev_id"]), (&json!("DEVICE1"), &json!([])));
+    assert_eq!(first["stream_id"], stream_id(&world, &one).await);
+    assert_eq!(first["keys"]["device_id"], "DEVICE1");
+    assert!(first.get("deleted").is_none() && first.get("device_display_name").is_none(), "{first}");
+
+    let other = world.device_of("@a:one.example", 1, "OTHER").await;
+    upload(&world, &other).await;
+    let second = update(&world, &one).await;
+    assert_eq!((&second["device_id"], &second["prev_id"]), (&json!("OTHER"), &json!([first["stream_id"]])));
+
+    // Cross-signing keys are told of apart, and are none of the sequence.
+    let master = one.cross_signing_key("master", 0, None);
+    let self_signing = one.cross_signing_key("self_signing", 0, Some(&master.0));
+    let keys = CrossSigningKeys {
+        master: Some(master.1.to_string()),
+        self_signing: Some(self_signing.1.to_string()),
+        user_signing: None,
+    };
+    world.encryption.upload_cross_signing_keys(&one.actor, &keys, Consent::Token).await.unwrap();
+    assert_eq!(stream_id(&world, &one).await, second["stream_id"]);
+    let told = world.encryption.signing_key_update(&world.snapshot(), one.actor.user).await.unwrap();
+    let told = parsed(&told.unwrap());
+    assert_eq!((&told["user_id"], &told["master_key"]), (&json!(one.user_id()), &master.1));
+    assert_eq!(told["self_signing_key"], self_signing.1);
+
+    world.delete_device(&other).await;
+    let third = update(&world, &one).await;
+    assert_eq!((&third["device_id"], &third["deleted"]), (&json!("OTHER"), &json!(true)));
+    assert_eq!(third["prev_id"], json!([second["stream_id"]]));
+    assert_eq!(third["stream_id"], stream_id(&world, &one).await);
+    assert!(third.get("keys").is_none());
+}
+
+#[tokio::test]
+async fn servers_that_share_a_room_are_told_and_nothing_grows() {
+    let (world, one) = watched().await;
+    let alone = world.person("@c:one.example", 3).await;
+    upload(&world, &alone).await;
+    for number in 0..20 {
+        upload(&world, &world.device_of("@a:one.example", 1, &format!("D{number}")).await).await;
+    }
+    let snapshot = world.snapshot();
+    let marks =
+        snapshot.scan_prefix(&OUTGOING_DEVICE_LISTS, &(), Order::Ascending, usize::MAX).await.unwrap();
+    let told: Vec<_> = marks.iter().map(|((_, server, user), _)| (server.as_str(), *user)).collect();
+    assert_eq!(told, [(FAR, one.actor.user)], "once, and no tenant");
+    let keys = snapshot.scan_prefix(&OUTGOING_SIGNING_KEYS, &(), Order::Ascending, usize::MAX).await.unwrap();
+    assert!(keys.is_empty());
+    let updates = snapshot.scan_prefix(&DEVICE_LIST_UPDATES, &one.actor.user, Order::Ascending, usize::MAX);
+    assert!(updates.await.unwrap().len() <= 3);
+}
+
+/// A server that asks the world of another one for whole lists.
+struct Asking(Encryption, Tenant);
+
+impl Servers for Asking {
+    fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
+        (server_name == self.1.server_name()).then(|| self.1.clone())
+    }
+
+    fn is_hosted(&self, server_name: &ServerName) -> bool {
+        server_name == self.1.server_name()
+    }
+
+    fn devices<'a>(
+        &'a self,
+        _: &'a Tenant,
+        user_id: &'a UserId,
+    ) -> BoxFuture<'a, Result<String, NotAnswered>> {
+        Box::pin(async move {
+            let found = self.0.devices_for_server(user_id).await.map_err(|_| NotAnswered)?;
+            let device = |(id, keys): (ruma_common::OwnedDeviceId, String)| json!({ "device_id": id, "keys": parsed(&keys) });
+            let devices: Vec<Value> = found.devices.into_iter().map(device).collect();
+            Ok(json!({ "user_id": user_id, "stream_id": found.stream_id.0, "devices": devices }).to_string())
+        })
+    }
+
+    fn shares_room<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        _: UserNumber,
+        _: &'a UserId,
+    ) -> BoxFuture<'a, Result<bool, ReadError>> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+}
+
+/// Whatever updates are lost, come late, come twice or are told as one: whoever got the last one knows the list.
+#[tokio::test]
+async fn who_got_the_last_update_knows_the_list() {
+    let mut resyncs = 0;
+    for seed in 0..30 {
+        let mut rng = Rng::new(seed);
+        let (ours, one) = watched().await;
+        let theirs = World::new().await;
+        let asker = theirs.person("@b:two.example", 2).await;
+        theirs.person("@a:one.example", 9).await;
+        let asking = Arc::new(Asking(ours.encryption.clone(), asker.actor.tenant.clone()));
+        let clock = Arc::new(1_700_000_000_000_i64);
+        let hearing = Encryption::new(theirs.store.clone(), asking, clock, Limits::default());
+        let (mut devices, mut late): (Vec<Person>, Vec<Value>) = (Vec::new(), Vec::new());
+        for round in 0..25 {
+            for _ in 0..=rng.below(2) {
+                if rng.below(3) == 0 && !devices.is_empty() {
+                    let gone = devices.remove(rng.below(devices.len()));
+                    ours.delete_device(&gone).await;
+                } else {
+                    let id = format!("D{round}-{}", devices.len());
+                    let device = ours.device_of("@a:one.example", 1, &id).await;
+                    upload(&ours, &device).await;
+                    devices.push(device);
+                }
+            }
+            let content = update(&ours, &one).await;
+            if rng.below(4) == 0 {
+                late.push(content);
+                continue;
+            }
+            for heard in [Some(content), late.pop().filter(|_| rng.below(2) == 0)].into_iter().flatten() {
+                resyncs += usize::from(heard["prev_id"] == json!([]));
+                let origin = one.actor.tenant.server_name();
+                hearing.hear_device_list_update(origin, &heard.to_string()).await.unwrap();
+            }
+            let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
+            let known = hearing.query_keys(&asker.actor, &wanted).await.unwrap().device_keys;
+            let truth = ours.encryption.devices_for_server(one.user_id()).await.unwrap().devices;
+            let parsed_all =
+                |devices: &BTreeMap<ruma_common::OwnedDeviceId, String>| -> BTreeMap<String, Value> {
+                    devices.iter().map(|(id, keys)| (id.to_string(), parsed(keys))).collect()
+                };
+            assert_eq!(parsed_all(&known[one.user_id()]), parsed_all(&truth), "seed {seed}, round {round}");
+        }
+    }
+    assert!(resyncs <= 40, "only the first update has none before it: {resyncs}");
+}
