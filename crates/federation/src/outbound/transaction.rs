@@ -124,20 +124,21 @@ mod tests {
 
     #[test]
     fn the_same_contents_have_the_same_id_and_others_another() {
-        let (one, two) = (raw("{\"a\":1}"), raw("{\"b\":2}"));
+        let (one, two) = ([raw("{\"a\":1}")], [raw("{\"b\":2}")]);
+        let [both, turned] = [[&one, &two], [&two, &one]].map(|pair| pair.map(|[raw]| raw.clone()));
         let ids = [
-            id((&[one.clone()], &[]), None),
-            id((&[], &[one.clone()]), None),
-            id((&[one.clone(), two.clone()], &[]), None),
-            id((&[two.clone(), one.clone()], &[]), None),
-            id((&[one.clone()], &[two.clone()]), None),
-            id((&[one.clone()], &[]), Some(1)),
-            id((&[one.clone()], &[]), Some(2)),
+            id((&one, &[]), None),
+            id((&[], &one), None),
+            id((&both, &[]), None),
+            id((&turned, &[]), None),
+            id((&one, &two), None),
+            id((&one, &[]), Some(1)),
+            id((&one, &[]), Some(2)),
             id((&[], &[]), None),
         ];
         let different: std::collections::BTreeSet<&String> = ids.iter().collect();
         assert_eq!(different.len(), ids.len());
-        assert_eq!(ids[0], id((&[one], &[]), None));
+        assert_eq!(ids[0], id((&one, &[]), None));
         assert!(ids[0].len() == 43 && ids[0].is_ascii());
     }
 }

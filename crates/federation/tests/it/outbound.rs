@@ -233,14 +233,15 @@ async fn messages_go_before_events_but_not_for_ever() {
     post.restart().await;
     post.world.network.heal(address);
     pass(5 * MINUTE_MS).await;
-    let taken = peer.lock();
-    let first_event = taken.order.iter().position(|what| what == "e0").unwrap();
-    assert_eq!(first_event, limits::MESSAGES_IN_A_ROW_MAX * 100);
-    assert_eq!((taken.messages.len(), taken.events.len()), (3_000, 60));
-    assert_eq!(taken.messages[..2], ["m0-0", "m0-1"]);
-    let lists = taken.edus.iter().filter(|edu| edu["edu_type"] == "m.device_list_update");
-    assert_eq!(lists.count(), 1, "of several changes the last is told");
-    drop(taken);
+    {
+        let taken = peer.lock();
+        let first_event = taken.order.iter().position(|what| what == "e0").unwrap();
+        assert_eq!(first_event, limits::MESSAGES_IN_A_ROW_MAX * 100);
+        assert_eq!((taken.messages.len(), taken.events.len()), (3_000, 60));
+        assert_eq!(taken.messages[..2], ["m0-0", "m0-1"]);
+        let lists = taken.edus.iter().filter(|edu| edu["edu_type"] == "m.device_list_update");
+        assert_eq!(lists.count(), 1, "of several changes the last is told");
+    }
     assert_eq!((post.rows(&OUTGOING_MESSAGES).await, post.rows(&OUTGOING_DEVICE_LISTS).await), (0, 0));
     assert_eq!((post.rows(&SENDING_MESSAGES).await, post.rows(&WAITING_MESSAGES).await), (0, 0));
 }
@@ -357,10 +358,11 @@ async fn a_store_that_fails_for_a_while_loses_nothing_and_is_not_run_hot() {
     post.engine.failing.store(20, Ordering::Relaxed);
     pass(10 * MINUTE_MS).await;
     assert_eq!(post.engine.failing.load(Ordering::Relaxed), 0);
-    let taken = peer.lock();
-    assert_eq!((taken.events.len(), taken.messages.len()), (70, 3));
-    assert!(taken.requests < 40, "{}", taken.requests);
-    drop(taken);
+    {
+        let taken = peer.lock();
+        assert_eq!((taken.events.len(), taken.messages.len()), (70, 3));
+        assert!(taken.requests < 40, "{}", taken.requests);
+    }
     assert_eq!((post.rows(&OUTGOING).await, post.rows(&OUTGOING_MESSAGES).await), (0, 0));
 }
 
@@ -468,12 +470,13 @@ async fn a_process_that_is_killed_at_any_moment_loses_nothing_and_repeats_what_i
         let mut expected = names("e", 60);
         expected.push("last".to_owned());
         assert_eq!(peer.said_by(ALICE), expected, "{moment}");
-        let taken = peer.lock();
-        assert_eq!(taken.messages, ["m0", "m1", "m2", "n0", "n1", "o0", "o1", "p0"], "{moment}");
-        // Whoever knows transactions only by their ids got each message once, too.
-        let edus = taken.edus.iter().filter(|edu| edu["edu_type"] == "m.direct_to_device");
-        assert_eq!(edus.count(), taken.messages.len(), "{moment}");
-        drop(taken);
+        {
+            let taken = peer.lock();
+            assert_eq!(taken.messages, ["m0", "m1", "m2", "n0", "n1", "o0", "o1", "p0"], "{moment}");
+            // Whoever knows transactions only by their ids got each message once, too.
+            let edus = taken.edus.iter().filter(|edu| edu["edu_type"] == "m.direct_to_device");
+            assert_eq!(edus.count(), taken.messages.len(), "{moment}");
+        }
         assert_eq!((post.rows(&OUTGOING).await, post.rows(&OUTGOING_MESSAGES).await), (0, 0), "{moment}");
     }
 }
