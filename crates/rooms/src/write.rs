@@ -147,7 +147,7 @@ impl Work {
             origin_server_ts: event.pdu.origin_server_ts(),
             standing: standing_row(event.standing),
             timeline: None,
-            membership: membership_of(&event),
+            membership: membership_of(event),
             transaction: self.beside.transaction.clone().filter(|_| last),
             redacted_by,
             state_before: event.state_before.map(|root| *root.as_bytes()),

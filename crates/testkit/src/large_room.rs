@@ -64,8 +64,9 @@ impl LargeRoom {
         making.create(&creator);
         making.join(&creator, "Creator");
         for (event_type, mut content) in beginning() {
-            if event_type == "m.room.power_levels" && !making.differences.creators_rule {
-                content["users"] = json!({ creator.clone(): 100 });
+            let names_creator = event_type == "m.room.power_levels" && !making.differences.creators_rule;
+            if let (true, Some(levels)) = (names_creator, content.as_object_mut()) {
+                levels.insert("users".to_owned(), json!({ creator.clone(): 100 }));
             }
             making.state((&creator, event_type, ""), content);
         }

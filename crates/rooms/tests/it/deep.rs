@@ -77,7 +77,7 @@ async fn a_forged_signature_is_found_and_by_no_other_check() {
     let server = event["sender"].as_str().unwrap().split_once(':').unwrap().1.to_owned();
     let signature = event["signatures"][&server].as_object_mut().unwrap().values_mut().next().unwrap();
     let other = if signature.as_str().unwrap().starts_with('A') { "B" } else { "A" };
-    *signature = json!(format!("{other}{}", &signature.as_str().unwrap()[1..]));
+    *signature = json!(format!("{other}{}", signature.as_str().unwrap().get(1..).unwrap()));
     let mut batch = Batch::new();
     batch.put(&EVENT_JSON, &number, &event.to_string());
     world.store.commit(batch).await.unwrap();
