@@ -1,7 +1,7 @@
 //! Account data (<https://spec.matrix.org/v1.19/client-server-api/#client-config>): what a user keeps on the server, for
 //! the whole account or for one room.
 
-use freehold_store::tables::accounts::{ACCOUNT_DATA, ACCOUNT_DATA_CHANGES, AccountDataRow};
+use freehold_store::tables::accounts::{ACCOUNT_DATA, ACCOUNT_DATA_CHANGES, AccountDataRow, PUSH_RULES};
 use freehold_store::{Batch, Order, Position, RoomNumber, Snapshot, UserNumber};
 use ruma_common::RoomId;
 
@@ -25,6 +25,8 @@ pub struct AccountData {
     pub event_type: String,
     /// Its content, as JSON.
     pub content: String,
+    /// When it was last changed; what never was has the first position.
+    pub changed: Position,
 }
 
 /// Why account data is not taken.
@@ -134,11 +136,13 @@ impl Accounts {
     ) -> Result<Vec<AccountData>, ServerFailure> {
         let rows = snapshot.scan_prefix(&ACCOUNT_DATA, &(user,), Order::Ascending, usize::MAX).await?;
         let content = self.push_rules_content(snapshot, user).await?;
-        let push_rules = AccountData { room: None, event_type: PUSH_RULES_TYPE.to_owned(), content };
+        let changed = snapshot.get(&PUSH_RULES, &user).await?.map_or(Position(0), |row| row.changed);
+        let push_rules = AccountData { room: None, event_type: PUSH_RULES_TYPE.to_owned(), content, changed };
         let others = rows.into_iter().map(|((_, room, event_type), row)| AccountData {
             room,
             event_type,
             content: row.content,
+            changed: row.changed,
         });
         Ok(std::iter::once(push_rules).chain(others).collect())
     }
@@ -158,7 +162,7 @@ impl Accounts {
         let changes =
             snapshot.scan_range(&ACCOUNT_DATA_CHANGES, (&first, &end), Order::Ascending, usize::MAX).await?;
         let mut changed = Vec::with_capacity(changes.len());
-        for ((_, _, room, event_type), ()) in changes {
+        for ((_, at, room, event_type), ()) in changes {
             let content = match (room, event_type.as_str()) {
                 (None, PUSH_RULES_TYPE) => Some(self.push_rules_content(snapshot, user).await?),
                 _ => {
@@ -166,7 +170,7 @@ impl Accounts {
                     snapshot.get(&ACCOUNT_DATA, &place).await?.map(|row| row.content)
                 }
             };
-            changed.extend(content.map(|content| AccountData { room, event_type, content }));
+            changed.extend(content.map(|content| AccountData { room, event_type, content, changed: at }));
         }
         Ok(changed)
     }

@@ -20,7 +20,7 @@ use crate::view::View;
 /// (<https://spec.matrix.org/v1.19/client-server-api/#threaded-read-receipts>).
 const HOPS_MAX: usize = 3;
 
-impl Look<'_> {
+impl Look {
     /// What the user has not read of a room.
     pub(crate) async fn unread_counts(&self, view: &View<'_>) -> Result<RoomCounts, SyncError> {
         let receipts = own_receipts(&self.snapshot, view.room, self.actor.user).await?;

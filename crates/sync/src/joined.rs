@@ -14,7 +14,7 @@ use crate::state_update::Span;
 use crate::timeline::Window;
 use crate::view::View;
 
-impl Look<'_> {
+impl Look {
     /// News of a room that the user is in.
     pub(crate) async fn joined_room(&self, standing: &Standing) -> Result<JoinedRoom, SyncError> {
         let view = View::new(self, standing);

@@ -78,6 +78,8 @@ pub struct AccountData {
     pub event_type: String,
     /// The event.
     pub event: EventJson,
+    /// When it was last changed.
+    pub changed: Position,
 }
 
 /// The keys of a device that the server holds for others to claim.

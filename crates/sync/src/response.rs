@@ -65,6 +65,14 @@ impl RoomsUpdate {
     fn is_empty(&self) -> bool {
         self.join.is_empty() && self.invite.is_empty() && self.knock.is_empty() && self.leave.is_empty()
     }
+
+    /// Takes in the news of other rooms.
+    pub(crate) fn extend(&mut self, others: RoomsUpdate) {
+        self.join.extend(others.join);
+        self.invite.extend(others.invite);
+        self.knock.extend(others.knock);
+        self.leave.extend(others.leave);
+    }
 }
 
 /// A list of events.

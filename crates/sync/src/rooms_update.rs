@@ -1,12 +1,14 @@
 //! Which rooms have news for a user, and of which kind.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use freehold_store::tables::identity::ROOM_IDS;
 use freehold_store::tables::rooms::{Membership, MembershipRow};
 use freehold_store::{Position, RoomNumber};
 use ruma_common::{OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
+use tokio::task::JoinSet;
 
 use crate::filter::room_passes;
 use crate::response::{EventJson, InvitedRoom, KnockedRoom, RoomsUpdate};
@@ -14,10 +16,12 @@ use crate::service::{Look, SyncError};
 
 /// In so many rooms that changed the user is looked for; if there are more, all rooms of the user are read.
 const ROOMS_LOOKED_AT: usize = 64;
+/// The news of so many rooms are gathered one after the other; of more, as many at once as there are threads.
+const ROOMS_TOGETHER: usize = 32;
 
 /// A look at the rooms of the user.
-pub(crate) struct RoomsLook<'a> {
-    look: &'a Look<'a>,
+pub(crate) struct RoomsLook {
+    look: Arc<Look>,
     /// The rooms in which something happened, as far as that is known.
     changed: Option<BTreeSet<RoomNumber>>,
     ignored: BTreeSet<OwnedUserId>,
@@ -30,16 +34,35 @@ pub(crate) struct Standing {
     pub(crate) membership: MembershipRow,
 }
 
-impl<'a> RoomsLook<'a> {
-    pub(crate) async fn new(look: &'a Look<'a>) -> Result<Self, SyncError> {
+impl RoomsLook {
+    pub(crate) async fn new(look: &Arc<Look>) -> Result<Self, SyncError> {
         let ignored = look.inner.outside.accounts.ignored_users(&look.snapshot, look.actor.user).await?;
-        Ok(RoomsLook { look, changed: changed_rooms(look), ignored })
+        Ok(RoomsLook { look: Arc::clone(look), changed: changed_rooms(look), ignored })
     }
 
     /// The news of all rooms.
-    pub(crate) async fn rooms_update(&self) -> Result<RoomsUpdate, SyncError> {
+    pub(crate) async fn rooms_update(self) -> Result<RoomsUpdate, SyncError> {
+        let mut standings = self.standings().await?;
+        if standings.len() <= ROOMS_TOGETHER {
+            return self.update_of(standings).await;
+        }
+        let rooms = Arc::new(self);
+        let mut parts = JoinSet::new();
+        while !standings.is_empty() {
+            let part = standings.split_off(standings.len().saturating_sub(ROOMS_TOGETHER));
+            let rooms = Arc::clone(&rooms);
+            parts.spawn(async move { rooms.update_of(part).await });
+        }
         let mut update = RoomsUpdate::default();
-        for standing in self.standings().await? {
+        while let Some(part) = parts.join_next().await {
+            update.extend(part.map_err(SyncError::Ended)??);
+        }
+        Ok(update)
+    }
+
+    async fn update_of(&self, standings: Vec<Standing>) -> Result<RoomsUpdate, SyncError> {
+        let mut update = RoomsUpdate::default();
+        for standing in standings {
             self.add(&mut update, standing).await?;
         }
         Ok(update)
@@ -124,7 +147,7 @@ impl<'a> RoomsLook<'a> {
     }
 }
 
-fn changed_rooms(look: &Look<'_>) -> Option<BTreeSet<RoomNumber>> {
+fn changed_rooms(look: &Look) -> Option<BTreeSet<RoomNumber>> {
     let since = look.since()?;
     let touched = look.inner.store.rooms_touched(since, look.snapshot.position());
     let mut changed = touched?;

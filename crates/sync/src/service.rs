@@ -12,6 +12,7 @@ use freehold_store::{
 };
 use ruma_client_api::filter::FilterDefinition;
 use ruma_common::RoomId;
+use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 
 use crate::filter::event_passes;
@@ -72,6 +73,9 @@ pub enum SyncError {
     /// A room cannot be read.
     #[error(transparent)]
     Room(#[from] Unreadable),
+    /// The look at some of the rooms ended without a result: the server is stopping, or has a defect.
+    #[error("the rooms were not looked at to the end")]
+    Ended(#[source] JoinError),
 }
 
 /// Answers syncs. A clone is another handle on the same.
@@ -101,15 +105,23 @@ pub(crate) struct Inner {
     started: u64,
 }
 
+/// Who asks for what.
+#[derive(Clone)]
+struct Asked {
+    actor: Arc<Actor>,
+    device: DeviceNumber,
+    request: Arc<SyncRequest>,
+}
+
 /// One look at what is new for a device.
-pub(crate) struct Look<'a> {
-    pub(crate) inner: &'a Inner,
+pub(crate) struct Look {
+    pub(crate) inner: Arc<Inner>,
     pub(crate) snapshot: Snapshot,
     pub(crate) reader: Reader,
     pub(crate) viewer: Viewer,
-    pub(crate) actor: &'a Actor,
+    pub(crate) actor: Arc<Actor>,
     pub(crate) device: DeviceNumber,
-    pub(crate) request: &'a SyncRequest,
+    pub(crate) request: Arc<SyncRequest>,
     /// The account data that is new, by the room it is about.
     pub(crate) account_data: BTreeMap<Option<RoomNumber>, Vec<EventJson>>,
     /// Up to where the client has seen typing notices.
@@ -173,9 +185,10 @@ impl SyncService {
         if let Some(since) = request.since {
             self.0.outside.devices.received(device, since.to_device).await;
         }
+        let asked = Asked { actor: Arc::new(actor.clone()), device, request: Arc::new(request.clone()) };
         loop {
             let waiting = self.0.store.wakes().wait_for(actor.user);
-            let response = self.0.look(actor, device, request).await?;
+            let response = self.look(asked.clone()).await?;
             let at_once = request.since.is_none() || request.full_state || !response.is_empty();
             if at_once || timeout_at(deadline, waiting.woken()).await.is_err() {
                 return Ok(response);
@@ -184,35 +197,25 @@ impl SyncService {
     }
 }
 
-impl Inner {
-    async fn look(
-        &self,
-        actor: &Actor,
-        device: DeviceNumber,
-        request: &SyncRequest,
-    ) -> Result<SyncResponse, SyncError> {
+impl SyncService {
+    async fn look(&self, asked: Asked) -> Result<SyncResponse, SyncError> {
+        let inner = Arc::clone(&self.0);
+        let Asked { actor, device, request } = asked;
         // Before the snapshot, so that what is typed in between is told again rather than not at all.
-        let typing = self.typing.serial();
-        let snapshot = self.store.snapshot()?;
-        let since = request.since.filter(|since| since.started == self.started);
+        let typing = inner.typing.serial();
+        let snapshot = inner.store.snapshot()?;
+        let since = request.since.filter(|since| since.started == inner.started);
         let typing_since = since.map_or(0, |since| since.typing);
-        let reader = self.rooms.reader_at(snapshot.clone());
-        let viewer = Viewer::from(actor);
-        let account_data = self.account_data(&snapshot, actor.user, request).await?;
-        let look = Look {
-            inner: self,
-            snapshot,
-            reader,
-            viewer,
-            actor,
-            device,
-            request,
-            account_data,
-            typing_since,
-        };
-        look.answer(typing).await
+        let reader = inner.rooms.reader_at(snapshot.clone());
+        let viewer = Viewer::from(&*actor);
+        let account_data = inner.account_data(&snapshot, actor.user, &request).await?;
+        let look =
+            Look { inner, snapshot, reader, viewer, actor, device, request, account_data, typing_since };
+        Arc::new(look).answer(typing).await
     }
+}
 
+impl Inner {
     async fn account_data(
         &self,
         snapshot: &Snapshot,
@@ -223,7 +226,7 @@ impl Inner {
         let mut by_room: BTreeMap<_, Vec<EventJson>> = BTreeMap::new();
         for data in self.outside.accounts.account_data(snapshot, user, since).await? {
             if data.room.is_none() && data.event_type == "m.push_rules" {
-                self.unread.forget(user);
+                self.unread.forget(user, data.changed);
             }
             by_room.entry(data.room).or_default().push(data.event);
         }
@@ -231,8 +234,8 @@ impl Inner {
     }
 }
 
-impl Look<'_> {
-    async fn answer(&self, typing: u64) -> Result<SyncResponse, SyncError> {
+impl Look {
+    async fn answer(self: Arc<Self>, typing: u64) -> Result<SyncResponse, SyncError> {
         let since = self.since();
         let devices = &self.inner.outside.devices;
         let held = devices.held_keys(&self.snapshot, self.device).await?;
@@ -240,7 +243,7 @@ impl Look<'_> {
         let (to_device, to_device_seen) =
             devices.to_device(&self.snapshot, self.device, to_device_since, TO_DEVICE_MAX).await?;
         let device_lists = match since {
-            Some(since) => devices.device_lists(&self.snapshot, self.actor, since).await?,
+            Some(since) => devices.device_lists(&self.snapshot, &self.actor, since).await?,
             None => Default::default(),
         };
         let account_data = self.account_data.get(&None).cloned().unwrap_or_default();
@@ -252,7 +255,7 @@ impl Look<'_> {
         };
         Ok(SyncResponse {
             next_batch: next.to_string(),
-            rooms: RoomsLook::new(self).await?.rooms_update().await?,
+            rooms: RoomsLook::new(&self).await?.rooms_update().await?,
             account_data: self.filtered(account_data).into(),
             to_device: to_device.into(),
             device_lists,

@@ -26,7 +26,7 @@ pub(crate) struct Span {
     pub(crate) to: Position,
 }
 
-impl Look<'_> {
+impl Look {
     /// The state beside a timeline.
     pub(crate) async fn state_update(
         &self,

@@ -44,7 +44,7 @@ struct Found {
     limited: bool,
 }
 
-impl Look<'_> {
+impl Look {
     /// The newest events of a window, as many as the filter asks for.
     pub(crate) async fn timeline(&self, view: &View<'_>, window: &Window) -> Result<Shown, SyncError> {
         let limit = self.request.filter.room.timeline.limit;

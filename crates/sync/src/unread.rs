@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use freehold_store::{RoomNumber, TimelineIndex, UserNumber};
+use freehold_store::{Position, RoomNumber, TimelineIndex, UserNumber};
 use ruma_common::OwnedEventId;
 
 use crate::receipts::Kept;
@@ -136,11 +136,13 @@ impl Unread {
         }
     }
 
-    /// Forgets what was counted for a user, whose push rules changed.
-    pub(crate) fn forget(&self, user: UserNumber) {
+    /// Forgets what was counted for a user before the push rules changed.
+    pub(crate) fn forget(&self, user: UserNumber, changed: Position) {
         let mut remembered = self.lock();
         let rooms = (user, RoomNumber(0))..=(user, RoomNumber(u64::MAX));
-        let keys: Vec<_> = remembered.counted.range(rooms).map(|(key, _)| *key).collect();
+        let is_outdated = |counted: &Counted| counted.to < TimelineIndex::last_of(changed);
+        let outdated = remembered.counted.range(rooms).filter(|(_, counted)| is_outdated(counted));
+        let keys: Vec<_> = outdated.map(|(key, _)| *key).collect();
         // They stay in the order of ages, where a key without counts does no harm.
         for key in keys {
             remembered.counted.insert(key, Arc::new(Counted::nothing(ReadUpTo::default())));
@@ -223,16 +225,19 @@ mod tests {
         let key = (UserNumber(1), RoomNumber(1));
         let read = ReadUpTo { room: TimelineIndex(3), threads: BTreeMap::new() };
         let mut counted = Counted::nothing(read.clone());
-        counted.to = TimelineIndex(9);
+        let at = TimelineIndex::last_of(Position(5));
+        counted.to = at;
         unread.remember(key, counted);
         let goes_on =
-            |read: &ReadUpTo| unread.go_on(key, read.clone(), TimelineIndex(10)).to == TimelineIndex(9);
+            |read: &ReadUpTo| unread.go_on(key, read.clone(), TimelineIndex::last_of(Position(6))).to == at;
         assert!(goes_on(&read));
         assert!(!goes_on(&ReadUpTo { room: TimelineIndex(4), threads: BTreeMap::new() }));
         assert_eq!(unread.go_on(key, read.clone(), TimelineIndex(8)).to, TimelineIndex(3));
-        unread.forget(UserNumber(2));
+        unread.forget(UserNumber(2), Position(9));
         assert!(goes_on(&read));
-        unread.forget(UserNumber(1));
+        unread.forget(UserNumber(1), Position(4));
+        assert!(goes_on(&read), "the rules changed before");
+        unread.forget(UserNumber(1), Position(6));
         assert!(!goes_on(&read));
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(look: &'a Look<'_>, standing: &'a Standing) -> Self {
+    pub(crate) fn new(look: &'a Look, standing: &'a Standing) -> Self {
         View {
             reader: &look.reader,
             viewer: &look.viewer,

@@ -60,7 +60,7 @@ fn failed(error: impl Error + Send + Sync + 'static) -> NewsError {
 
 fn news(data: freehold_accounts::AccountData) -> Option<AccountData> {
     let event = event(&data.event_type, &data.content)?;
-    Some(AccountData { room: data.room, event_type: data.event_type, event })
+    Some(AccountData { room: data.room, event_type: data.event_type, event, changed: data.changed })
 }
 
 /// `m.ignored_user_list` (<https://spec.matrix.org/v1.19/client-server-api/#mignored_user_list>).
