@@ -1,6 +1,7 @@
 # docker build -t freehold .
 # docker run -v freehold:/var/lib/freehold -p 8008:8008 freehold
 FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 RUN cargo build --release --locked --bin freehold

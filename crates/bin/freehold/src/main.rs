@@ -35,6 +35,10 @@ use clap::Parser as _;
 use crate::cli::{Cli, Failure, Topic};
 use crate::config::Config;
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;

@@ -75,6 +75,7 @@ impl From<SyncError> for ApiError {
             SyncError::Read(error) => error.into(),
             SyncError::News(error) => ApiError::internal(error),
             SyncError::Room(error) => ApiError::internal(error),
+            SyncError::Ended(error) => ApiError::internal(error),
         }
     }
 }
