@@ -17,17 +17,35 @@ use crate::limits::{LOG_CUT_ROWS_MAX, LOG_LOOKED_AT_ROWS};
 impl Outbound {
     /// Writes down how far the events of tenants have come, and removes from their logs what everybody has.
     pub(super) async fn write_progress(&self) {
-        let tenants = self.0.lock().take_changed();
-        for tenant in tenants {
-            let change = self.0.lock().change_of(tenant);
-            match self.write_change(tenant, &change).await {
-                Ok(cut) => self.was_written(tenant, change, cut).await,
-                Err(error) => {
-                    tracing::error!(tenant = tenant.0, %error, "what was sent is not written down");
-                    self.0.lock().put_back(tenant, change);
+        let tenants: Vec<TenantNumber> = self.0.lock().take_changed().into_iter().collect();
+        for together in tenants.chunks(TENANTS_WRITTEN_TOGETHER) {
+            let (mut batch, mut changes) = (Batch::new(), Vec::new());
+            for tenant in together {
+                let change = self.0.lock().change_of(*tenant);
+                match self.prepare(*tenant, &change).await {
+                    Ok((writes, cut)) => {
+                        batch.append(writes);
+                        changes.push((*tenant, change, cut));
+                    }
+                    Err(error) => self.was_not_written(*tenant, change, &error),
+                }
+            }
+            let done = match batch.is_empty() {
+                true => Ok(()),
+                false => self.0.parts.store.commit(batch).await.map(drop),
+            };
+            for (tenant, change, cut) in changes {
+                match &done {
+                    Ok(()) => self.was_written(tenant, change, cut).await,
+                    Err(error) => self.was_not_written(tenant, change, error),
                 }
             }
         }
+    }
+
+    fn was_not_written(&self, tenant: TenantNumber, change: Change, error: &dyn std::error::Error) {
+        tracing::error!(tenant = tenant.0, %error, "what was sent is not written down");
+        self.0.lock().put_back(tenant, change);
     }
 
     async fn was_written(&self, tenant: TenantNumber, change: Change, cut: Option<At>) {
@@ -47,8 +65,12 @@ impl Outbound {
         }
     }
 
-    /// Writes a change; gives up to where the log was cut, if something was left to cut.
-    async fn write_change(&self, tenant: TenantNumber, change: &Change) -> Result<Option<At>, Unreadable> {
+    /// What is to be written of a change, and up to where the log is cut by it, if something is left to cut.
+    async fn prepare(
+        &self,
+        tenant: TenantNumber,
+        change: &Change,
+    ) -> Result<(Batch, Option<At>), Unreadable> {
         let mut batch = Batch::new();
         if change.handed_over != change.written {
             batch.put(&HANDED_OVER, &tenant, &change.handed_over);
@@ -68,10 +90,9 @@ impl Outbound {
                 cut = Some((position, place));
             }
         }
-        if !batch.is_empty() {
-            let done = self.0.parts.store.commit(batch).await;
-            done.map_err(|error| Unreadable::Damaged(Box::new(error)))?;
-        }
-        Ok(cut)
+        Ok((batch, cut))
     }
 }
+
+/// Of how many tenants is written with one commit.
+const TENANTS_WRITTEN_TOGETHER: usize = 64;

@@ -133,7 +133,7 @@ impl Outbound {
     pub async fn run_until(&self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         let mut senders = JoinSet::new();
-        let mut tick = Instant::now() + TICK;
+        let (mut tick, mut had_chores) = (Instant::now() + TICK, false);
         let (mut unpark, mut tend) = (Instant::now() + PARKED, Instant::now() + TENDED_EVERY);
         self.dispatch_all().await;
         self.wake_all();
@@ -143,6 +143,11 @@ impl Outbound {
             if self.0.lock().has_ready() {
                 continue;
             }
+            // What just began is likely done a moment later, and written down once.
+            if has_chores && !had_chores {
+                tick = Instant::now() + TICK;
+            }
+            had_chores = has_chores;
             tokio::select! {
                 biased;
                 () = &mut stop => break,
