@@ -252,7 +252,6 @@ async fn what_is_wrong_with_real_servers_is_said_where_it_is_wrong() {
 
 /// Well-known documents come from port 443, which not everybody may listen on.
 #[tokio::test]
-#[expect(clippy::print_stderr, reason = "who looks is told why less is tested")]
 async fn well_known_documents_are_followed_through_redirects_and_to_srv_records() {
     let mut machine = Machine::new();
     let port = machine.host("deep.example", "127.48.17.7:0", ordinary("known.example")).await.unwrap();
