@@ -1,7 +1,7 @@
-//! Published rooms of other servers.
+//! Published rooms of other servers, and their spaces.
 
 use freehold_store::{BoxFuture, Tenant};
-use ruma_common::ServerName;
+use ruma_common::{RoomId, ServerName};
 
 /// Who asks other servers for the rooms that they list.
 pub trait OtherDirectories: Send + Sync {
@@ -16,6 +16,15 @@ pub trait OtherDirectories: Send + Sync {
         asker: &'a Tenant,
         server: &'a ServerName,
         wanted: String,
+    ) -> BoxFuture<'a, Option<String>>;
+
+    /// What a server elsewhere tells a tenant of a space
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1hierarchyroomid>); `None` if it does not answer.
+    fn hierarchy<'a>(
+        &'a self,
+        asker: &'a Tenant,
+        server: &'a ServerName,
+        room_id: &'a RoomId,
     ) -> BoxFuture<'a, Option<String>>;
 }
 
@@ -33,6 +42,15 @@ impl OtherDirectories for NoOtherDirectories {
         _: &'a Tenant,
         _: &'a ServerName,
         _: String,
+    ) -> BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn hierarchy<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a ServerName,
+        _: &'a RoomId,
     ) -> BoxFuture<'a, Option<String>> {
         Box::pin(std::future::ready(None))
     }

@@ -80,3 +80,9 @@ pub(crate) const PROFILE_BYTES_MAX: usize = 64 << 10;
 
 /// For how long one of them is believed, in milliseconds.
 pub(crate) const PROFILE_AGE_MAX_MS: i64 = 10 * 60 * 1_000;
+
+/// How many rooms of a space are told of.
+pub(crate) const SPACE_CHILDREN_MAX: usize = 200;
+
+/// How many servers are read of each of them.
+pub(crate) const SPACE_VIA_MAX: usize = 10;

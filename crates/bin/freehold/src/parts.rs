@@ -19,7 +19,7 @@ use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master
 use crate::between::{
     AccountPolicies, DirectoriesOfOthers, EventsIntoRooms, EventsOfOthers, FilesOfOthers,
     IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies, MemberEventsInRooms,
-    NewsOfAccounts, NewsOfDevices, NotaryTenants, Processors, ProfilesOfAccounts, TenantsAsServers,
+    NewsOfAccounts, NewsOfDevices, NotaryTenants, Processors, ProfilesOfAccounts, Spaces, TenantsAsServers,
     ToldServers,
 };
 use crate::cli::Failure;
@@ -53,6 +53,7 @@ pub(crate) struct Parts {
     limits: Limits,
     federation_limits: federation_api::Limits,
     transactions: federation_api::Transactions,
+    spaces: Spaces,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -113,6 +114,7 @@ impl Parts {
             limits,
             federation_limits: federation_limits(&config.rate_limits),
             transactions: federation_api::Transactions::new(store, clock.clone()),
+            spaces: Spaces::default(),
             clock,
         })
     }
@@ -133,6 +135,7 @@ impl Parts {
             other_directories: Arc::new(DirectoriesOfOthers {
                 tenancy: self.tenancy.clone(),
                 client: self.reach.client.clone(),
+                spaces: self.spaces.clone(),
             }),
             clock: self.clock.clone(),
         })

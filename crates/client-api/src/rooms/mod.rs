@@ -4,6 +4,7 @@ mod aliases;
 mod create;
 mod directory;
 mod error;
+mod hierarchy;
 mod membership;
 mod messages;
 mod relations;
@@ -76,4 +77,5 @@ fn finding() -> Endpoints {
         .route(directory::public_rooms_filtered)
         .route(directory::visibility)
         .route(directory::set_visibility)
+        .route(hierarchy::hierarchy)
 }

@@ -17,3 +17,4 @@ mod media;
 mod no_news;
 mod rooms;
 mod server;
+mod spaces;

@@ -2,6 +2,7 @@
 
 mod error;
 mod events;
+mod hierarchy;
 mod history;
 mod invite;
 mod lists;
@@ -15,6 +16,7 @@ pub(crate) fn routes(endpoints: Endpoints) -> Endpoints {
     endpoints
         .get("/_matrix/federation/v1/event/{event_id}", events::event)
         .get("/_matrix/federation/v1/timestamp_to_event/{room_id}", events::by_timestamp)
+        .get("/_matrix/federation/v1/hierarchy/{room_id}", hierarchy::hierarchy)
         .get("/_matrix/federation/v1/backfill/{room_id}", history::backfill)
         .post("/_matrix/federation/v1/get_missing_events/{room_id}", history::missing_events)
         .get("/_matrix/federation/v1/state/{room_id}", state::state)

@@ -14,4 +14,5 @@ mod ledger;
 mod no_news;
 mod public;
 mod server;
+mod spaces;
 mod transactions;

@@ -26,7 +26,7 @@ pub(crate) use account_news::NewsOfAccounts;
 pub(crate) use account_policies::AccountPolicies;
 pub(crate) use device_keys::KeysOfDevices;
 pub(crate) use device_news::NewsOfDevices;
-pub(crate) use directories::DirectoriesOfOthers;
+pub(crate) use directories::{DirectoriesOfOthers, Spaces};
 pub(crate) use identities::IdentitiesOfTenants;
 pub(crate) use ingest::EventsIntoRooms;
 pub(crate) use media_of_others::FilesOfOthers;
