@@ -52,6 +52,14 @@ export function restartServer() {
     });
 }
 
+/** Ends the process as failed after some time. */
+export function giveUpAfter(seconds) {
+    setTimeout(() => {
+        print(`FAILED  the suite took longer than ${seconds} s`);
+        process.exit(1);
+    }, seconds * 1000).unref();
+}
+
 /** Prints the count and ends the process. */
 export function finish() {
     print(`${results.passed} passed, ${results.failed} failed`);

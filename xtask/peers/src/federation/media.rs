@@ -11,15 +11,22 @@ use crate::{
     user::User,
 };
 
-type Step = fn(&User, &User) -> Result<()>;
+/// Who has files, and who wants them.
+struct People {
+    owner: User,
+    viewer: User,
+}
+
+type Step = fn(&Pair<'_>, &People) -> Result<()>;
 
 pub(super) fn run(pair: &Pair<'_>, steps: &mut Steps) {
     let suffix = if pair.direction.starts_with("ours") { "o" } else { "t" };
     let registered = steps.run(&format!("{}: people with files register", pair.direction), || {
         let owner = User::register(pair.client, pair.first, &format!("owner{suffix}"))?;
-        Ok((owner, User::register(pair.client, pair.second, &format!("viewer{suffix}"))?))
+        let viewer = User::register(pair.client, pair.second, &format!("viewer{suffix}"))?;
+        Ok(People { owner, viewer })
     });
-    let Some((owner, viewer)) = registered else { return };
+    let Some(people) = registered else { return };
     let all: [(&str, Step); 4] = [
         ("files of any size uploaded there are downloaded here", downloaded),
         ("a picture uploaded there has a thumbnail here", thumbnailed),
@@ -27,15 +34,15 @@ pub(super) fn run(pair: &Pair<'_>, steps: &mut Steps) {
         ("a file that is not there is not found", not_found),
     ];
     for (name, step) in all {
-        steps.run(&format!("{}: {name}", pair.direction), || step(&owner, &viewer));
+        steps.run(&format!("{}: {name}", pair.direction), || step(pair, &people));
     }
 }
 
-fn downloaded(owner: &User, viewer: &User) -> Result<()> {
+fn downloaded(_: &Pair<'_>, People { owner, viewer }: &People) -> Result<()> {
     // What looks like the end of a part must not end it.
     let text = b"\r\n--\r\n--boundary--\r\n\r\n".to_vec();
-    let large: Vec<u8> =
-        (0..5_000_000_u32).map(|number| number.to_le_bytes()[usize::from(number % 3 == 0)]).collect();
+    let mixed = (0..5_000_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes());
+    let large: Vec<u8> = mixed.map(|[first, ..]| first).collect();
     for bytes in [text, large, Vec::from("x")] {
         let uri = owner.upload("text/plain", &bytes)?;
         // The second time it is kept.
@@ -51,7 +58,7 @@ fn downloaded(owner: &User, viewer: &User) -> Result<()> {
     Ok(())
 }
 
-fn thumbnailed(owner: &User, viewer: &User) -> Result<()> {
+fn thumbnailed(_: &Pair<'_>, People { owner, viewer }: &People) -> Result<()> {
     let pixels = RgbImage::from_fn(400, 300, |x, y| Rgb([(x % 251) as u8, (y % 241) as u8, 9]));
     let mut picture = Vec::new();
     pixels.write_to(&mut Cursor::new(&mut picture), ImageFormat::Png).context("a picture")?;
@@ -69,12 +76,14 @@ fn thumbnailed(owner: &User, viewer: &User) -> Result<()> {
     Ok(())
 }
 
-fn waited_for(owner: &User, viewer: &User) -> Result<()> {
+fn waited_for(pair: &Pair<'_>, People { owner, viewer }: &People) -> Result<()> {
     let uri = owner.reserve()?;
-    let early = viewer.download(&uri, "?timeout_ms=100")?;
-    let early = expect(early, 504)?;
-    if !String::from_utf8_lossy(&early.bytes).contains("M_NOT_YET_UPLOADED") {
-        return Err(Failure::new(format!("it is not said to be still to come: {early:?}")));
+    // Synapse takes a server that says so for one that is not well, and leaves it in peace for a while.
+    if pair.direction.starts_with("theirs") {
+        let early = expect(viewer.download(&uri, "?timeout_ms=100")?, 504)?;
+        if !String::from_utf8_lossy(&early.bytes).contains("M_NOT_YET_UPLOADED") {
+            return Err(Failure::new(format!("it is not said to be still to come: {early:?}")));
+        }
     }
     thread::scope(|scope| {
         let filling = scope.spawn(|| {
@@ -88,7 +97,7 @@ fn waited_for(owner: &User, viewer: &User) -> Result<()> {
     })
 }
 
-fn not_found(owner: &User, viewer: &User) -> Result<()> {
+fn not_found(_: &Pair<'_>, People { owner, viewer }: &People) -> Result<()> {
     let server = owner.id().split_once(':').context("the server of a user")?.1;
     let found = expect(viewer.download(&format!("mxc://{server}/nothing"), "")?, 404)?;
     if String::from_utf8_lossy(&found.bytes).contains("M_NOT_FOUND") {

@@ -64,12 +64,14 @@ pub(crate) fn run(run: &Run<'_>) -> Result<()> {
             membership::run(pair, &mut steps);
             media::run(pair, &mut steps);
             history::run(pair, run.history, &mut steps);
-            rooms(pair, run.versions, &mut steps);
         }
-        tenants::run(&ours, &theirs, client, &mut steps);
         if let Some(clients) = run.clients {
             talk::run(clients, (tenant, &theirs), &mut steps);
         }
+        for pair in [&outward, &inward] {
+            rooms(pair, run.versions, &mut steps);
+        }
+        tenants::run(&ours, &theirs, client, &mut steps);
     }
     outage::run(&mut ours, &theirs, &client, &mut steps);
     steps.run("our server stops when it is asked to", || ours.stop());

@@ -4,6 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use super::steps::Steps;
@@ -14,17 +15,25 @@ use crate::{
 
 /// Runs the suite of clients in both directions.
 pub(super) fn run(clients: &Path, (ours, theirs): (&dyn Home, &dyn Home), steps: &mut Steps) {
-    steps.run("clients: matrix-js-sdk on ours and matrix-nio on theirs talk encrypted", || {
-        talk(clients, (ours, theirs), "o")
-    });
-    steps.run("clients: matrix-js-sdk on theirs and matrix-nio on ours talk encrypted", || {
-        talk(clients, (theirs, ours), "t")
-    });
+    for (name, servers, suffix) in [
+        ("matrix-js-sdk on ours and matrix-nio on theirs", (ours, theirs), "o"),
+        ("matrix-js-sdk on theirs and matrix-nio on ours", (theirs, ours), "t"),
+    ] {
+        let time = steps.left().max(TIME_MIN);
+        steps.run(&format!("clients: {name} talk encrypted"), || talk(clients, servers, (suffix, time)));
+    }
 }
 
-fn talk(clients: &Path, (first, second): (&dyn Home, &dyn Home), suffix: &str) -> Result<()> {
+/// How long a talk may take, however little time is left.
+const TIME_MIN: Duration = Duration::from_secs(60);
+
+fn talk(
+    clients: &Path,
+    (first, second): (&dyn Home, &dyn Home),
+    (suffix, time): (&str, Duration),
+) -> Result<()> {
     let mut suite = Command::new("node")
-        .args(["talk.mjs", "--across"])
+        .args(["talk.mjs", "--seconds", &time.as_secs().to_string()])
         .args(["--first", first.client_url(), "--second", second.client_url(), "--suffix", suffix])
         .arg("--python")
         .arg(clients.join("python/bin/python"))
