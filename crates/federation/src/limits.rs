@@ -44,6 +44,10 @@ pub const ADDRESSES_MAX: usize = 6;
 pub const CONNECT_TIME_MS: u64 = 5_000;
 /// How long one address of a server has before the next one is tried beside it.
 pub const NEXT_ADDRESS_MS: u64 = 250;
+/// How many bytes of an answer a server may send ahead of who reads it: far away, as many arrive in each round trip.
+pub const ANSWER_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// The same of all answers on one connection.
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// How many connections are kept that nobody uses.
 pub const IDLE_CONNECTIONS_MAX: usize = 512;
 /// For how long a connection is kept that nobody uses.

@@ -8,7 +8,7 @@ use crate::edit::{self, Edit};
 use crate::node::Node;
 use crate::save::{self, Progress, Saved};
 use crate::store::{LoadError, NodeId, NodeStore};
-use crate::walk::{HighestFirst, Iter};
+use crate::walk::{self, HighestFirst, Iter};
 
 /// What a snapshot holds for one key: the state event, and how deep its auth chain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +114,16 @@ impl StateMap {
         nodes: &'a impl NodeStore,
     ) -> impl Iterator<Item = Result<(u64, Entry), LoadError>> + 'a {
         Iter::new(&self.root, nodes)
+    }
+
+    /// The nodes that the store does not have and that are reached by way of those it has: what an asynchronous store is
+    /// to fetch next, all at once, for [`StateMap::iter`] to come to its end. Asked and fetched once for each level of
+    /// the map, there are none.
+    ///
+    /// # Errors
+    /// See [`LoadError`]; never [`LoadError::Missing`].
+    pub fn missing(&self, nodes: &impl NodeStore) -> Result<Vec<NodeId>, LoadError> {
+        walk::missing(&self.root, nodes)
     }
 
     /// The entries whose generation is greater than `above` (all of them for `None`), highest

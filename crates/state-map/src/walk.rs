@@ -6,7 +6,7 @@ use std::slice;
 
 use crate::map::Entry;
 use crate::node::{Body, Node, Region};
-use crate::store::{LoadError, NodeStore};
+use crate::store::{LoadError, NodeId, NodeStore};
 
 /// The entries of a map in the order of keys.
 pub(crate) struct Iter<'a, S> {
@@ -42,6 +42,20 @@ impl<S: NodeStore> Iterator for Iter<'_, S> {
             }
         }
     }
+}
+
+/// The uppermost nodes that cannot be read because the store does not have them.
+pub(crate) fn missing(root: &Node, nodes: &impl NodeStore) -> Result<Vec<NodeId>, LoadError> {
+    let (mut ahead, mut missing) = (vec![root], Vec::new());
+    while let Some(node) = ahead.pop() {
+        match node.body(nodes) {
+            Ok(Body::Leaf(_)) => {}
+            Ok(Body::Branch(branch)) => ahead.extend(branch.children.iter().flatten().map(AsRef::as_ref)),
+            Err(LoadError::Missing { id }) => missing.push(id),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(missing)
 }
 
 /// The entries of a map from the highest generation down.

@@ -70,6 +70,27 @@ fn changing_one_key_in_100_000_writes_at_most_2_kib() {
 }
 
 #[test]
+fn all_of_a_stored_map_is_fetched_with_one_question_for_each_level() {
+    for (name, base) in [("dense", large_room()), ("scattered", scattered_room())] {
+        let (all, mut fetched) = (stored(&base), MemoryStore::new());
+        let map = StateMap::open(base.root_id(), &all).unwrap();
+        let mut questions = 0;
+        loop {
+            let missing = map.missing(&fetched).unwrap();
+            if missing.is_empty() {
+                break;
+            }
+            questions += 1;
+            for id in missing {
+                fetched.put(id, &all.inner.get(&id).unwrap().unwrap()).unwrap();
+            }
+        }
+        assert!(questions <= 5, "{name}: {questions}");
+        assert!(map.iter(&fetched).map(Result::unwrap).eq(base.iter(&NoStore).map(Result::unwrap)), "{name}");
+    }
+}
+
+#[test]
 fn get_and_insert_on_a_stored_map_read_one_path() {
     let base = large_room();
     let nodes = stored(&base);

@@ -24,7 +24,7 @@ use super::body::Body;
 use super::tls::HTTP_2;
 use super::{Endpoint, SendError};
 use crate::limits::{
-    CONNECT_TIME_MS, CONNECTIONS_PER_ENDPOINT_MAX, IDLE_CONNECTION_MS, IDLE_CONNECTIONS_MAX,
+    self, CONNECT_TIME_MS, CONNECTIONS_PER_ENDPOINT_MAX, IDLE_CONNECTION_MS, IDLE_CONNECTIONS_MAX,
 };
 
 type Message = Full<Bytes>;
@@ -195,6 +195,8 @@ impl Slot {
         let mut settings = http2::Builder::new(TokioExecutor::new());
         settings.timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES_MAX);
         settings.keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
+        settings.initial_stream_window_size(limits::ANSWER_WINDOW_BYTES);
+        settings.initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES);
         let shaken = settings.handshake(TokioIo::new(stream)).await;
         let (shared, connection) = shaken.map_err(|error| self.broken(error))?;
         // Its errors come out of the requests, too.

@@ -73,8 +73,9 @@ impl RoomState {
     /// # Errors
     /// [`Unreadable`].
     pub async fn numbers(&self) -> Result<Vec<(StateKeyNumber, EventNumber)>, Unreadable> {
-        let entries =
-            self.reader.with_nodes(|nodes| self.map.iter(nodes).collect::<Result<Vec<_>, _>>()).await?;
+        // One after the other, each node that is missing would have the whole gone through again.
+        let held = self.reader.all_nodes(&self.map).await?;
+        let entries: Vec<_> = self.map.iter(&held).collect::<Result<_, _>>().map_err(unreadable)?;
         Ok(entries.into_iter().map(|(key, entry)| (StateKeyNumber(key), EventNumber(entry.event))).collect())
     }
 
@@ -250,10 +251,31 @@ impl Reader {
                     let bytes = bytes.ok_or_else(|| Unreadable::damaged("a node of a state is missing"))?;
                     held.0.insert(id, bytes);
                 }
-                Err(error) => return Err(Unreadable::Damaged(Box::new(error))),
+                Err(error) => return Err(unreadable(error)),
             }
         }
     }
+
+    /// Reads the nodes of a state map that are not in memory, level by level.
+    async fn all_nodes(&self, map: &StateMap) -> Result<Held, Unreadable> {
+        let mut held = Held(BTreeMap::new());
+        loop {
+            let missing = map.missing(&held).map_err(unreadable)?;
+            if missing.is_empty() {
+                return Ok(held);
+            }
+            let keys: Vec<_> = missing.iter().map(|id| *id.as_bytes()).collect();
+            let rows = self.snapshot.get_many(&STATE_NODES, &keys).await?;
+            for (id, bytes) in missing.into_iter().zip(rows) {
+                let bytes = bytes.ok_or_else(|| Unreadable::damaged("a node of a state is missing"))?;
+                held.0.insert(id, bytes);
+            }
+        }
+    }
+}
+
+fn unreadable(error: LoadError) -> Unreadable {
+    Unreadable::Damaged(Box::new(error))
 }
 
 /// What a state takes beside its entries.
