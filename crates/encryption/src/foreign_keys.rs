@@ -101,6 +101,9 @@ impl Encryption {
                 Some(_) => self.0.servers.shares_room(snapshot, asker.user, user_id).await?,
                 None => false,
             };
+            if let Some(user) = user.filter(|_| shares) {
+                self.0.watching.note(user, asker.user, self.0.limits.foreign_watchers);
+            }
             match user.filter(|_| shares) {
                 None => drop(others.insert(user_id.clone(), devices.clone())),
                 Some(user) => match self.known_list(snapshot, user).await? {

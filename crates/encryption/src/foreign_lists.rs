@@ -116,6 +116,7 @@ impl Encryption {
             }
             // Other servers hear it from the user's own.
             let told = (user, Changed::default());
+            self.0.watching.of(user).into_iter().for_each(|watcher| batch.wake(watcher));
             self.mark_device_list(&snapshot, told, &mut batch).await.map_err(Failure::from)?;
             if self.commit(batch).await?.is_some() {
                 return Ok(());

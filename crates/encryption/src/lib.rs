@@ -49,6 +49,7 @@ mod service;
 mod signatures;
 mod to_device;
 mod upload;
+mod watching;
 
 pub use backup::{
     Backup, BackupChange, BackupError, BackupLimits, BackupScope, BackupVersion, RoomKeys, SessionKeys,

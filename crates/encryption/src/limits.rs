@@ -32,6 +32,8 @@ pub struct Limits {
     pub foreign_lists_ms: i64,
     /// Most users of one server whose whole lists are fetched for one request; for more, only what was asked for is.
     pub foreign_lists_fetched: usize,
+    /// Most pairs of who asked for whose devices elsewhere that are remembered.
+    pub foreign_watchers: usize,
     /// For how long a transaction or message id of to-device messages is remembered, in milliseconds.
     pub transactions_remembered_ms: i64,
     /// Of key backups.
@@ -53,6 +55,7 @@ impl Default for Limits {
             foreign_updates: 50,
             foreign_lists_ms: 6 * 60 * 60 * 1000,
             foreign_lists_fetched: 20,
+            foreign_watchers: 100_000,
             transactions_remembered_ms: 24 * 60 * 60 * 1000,
             backup: BackupLimits::default(),
         }

@@ -14,6 +14,7 @@ use crate::devices::{Device, device_id};
 use crate::failure::Failure;
 use crate::limits::Limits;
 use crate::outside::Servers;
+use crate::watching::Watching;
 
 /// How often a change is tried anew when others change the same thing at the same time. Each conflict means that somebody
 /// else got through.
@@ -30,13 +31,14 @@ pub(crate) struct Parts {
     pub(crate) limits: Limits,
     /// How many messages wait for a device, as far as that was counted; see `to_device.rs`.
     pub(crate) waiting: Mutex<BTreeMap<DeviceNumber, usize>>,
+    pub(crate) watching: Watching,
 }
 
 impl Encryption {
     /// The service over a store.
     pub fn new(store: Store, servers: Arc<dyn Servers>, clock: Arc<dyn Clock>, limits: Limits) -> Self {
-        let waiting = Mutex::default();
-        Encryption(Arc::new(Parts { store, servers, clock, limits, waiting }))
+        let (waiting, watching) = (Mutex::default(), Watching::default());
+        Encryption(Arc::new(Parts { store, servers, clock, limits, waiting, watching }))
     }
 
     /// Commits; `None` if somebody else was first and the change has to be thought through again.

@@ -180,3 +180,23 @@ async fn who_got_the_last_update_knows_the_list() {
     }
     assert!(resyncs <= 40, "only the first update has none before it: {resyncs}");
 }
+
+/// A client that waits in a sync hears at once that there is a new device to encrypt for, and not when its wait is over.
+#[tokio::test]
+async fn who_asked_for_devices_elsewhere_is_woken_when_they_change() {
+    let (ours, one) = watched().await;
+    upload(&ours, &one).await;
+    let theirs = World::new().await;
+    let asker = theirs.person("@b:two.example", 2).await;
+    theirs.person("@a:one.example", 9).await;
+    let asking = Arc::new(Asking(ours.encryption.clone(), asker.actor.tenant.clone()));
+    let clock = Arc::new(1_700_000_000_000_i64);
+    let hearing = Encryption::new(theirs.store.clone(), asking, clock, Limits::default());
+    let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
+    hearing.query_keys(&asker.actor, &wanted).await.unwrap();
+    let waiting = theirs.store.wakes().wait_for(asker.actor.user);
+    let content = update(&ours, &one).await.to_string();
+    hearing.hear_device_list_update(one.actor.tenant.server_name(), &content).await.unwrap();
+    let woken = tokio::time::timeout(std::time::Duration::from_secs(30), waiting.woken()).await;
+    assert!(woken.is_ok());
+}
