@@ -91,19 +91,7 @@ impl Process {
             health,
             clock: clock.clone(),
         });
-        let keyring = RemoteKeyring::new(RemoteKeyringParts {
-            client: client.clone(),
-            store: store.clone(),
-            identities: identities.clone(),
-            documents: identities.clone(),
-            clock: clock.clone(),
-            policy: FetchPolicy {
-                in_flight_max: 256,
-                back_off_max_ms: KEYS_BACK_OFF_MS,
-                ..FetchPolicy::default()
-            },
-            notaries: setting.notaries.iter().cloned().map(notary).collect(),
-        });
+        let keyring = keyring(setting, (&client, &store), &identities, &clock);
         let interner = Interner::new(&store);
         let outside = Outside {
             identities: identities.clone(),
@@ -204,6 +192,28 @@ impl Process {
         let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
         Response::from_parts(head, bytes)
     }
+}
+
+/// The keys of other servers.
+fn keyring(
+    setting: &Setting,
+    (client, store): (&Client, &Store),
+    identities: &Arc<Hosted>,
+    clock: &Arc<dyn Clock>,
+) -> RemoteKeyring {
+    RemoteKeyring::new(RemoteKeyringParts {
+        client: client.clone(),
+        store: store.clone(),
+        identities: identities.clone(),
+        documents: identities.clone(),
+        clock: clock.clone(),
+        policy: FetchPolicy {
+            in_flight_max: 256,
+            back_off_max_ms: KEYS_BACK_OFF_MS,
+            ..FetchPolicy::default()
+        },
+        notaries: setting.notaries.iter().cloned().map(notary).collect(),
+    })
 }
 
 fn notary(server_name: OwnedServerName) -> Notary {

@@ -19,6 +19,7 @@ mod loopback;
 mod media;
 mod neighbourhood;
 mod outbound;
+mod outbound_away;
 mod outbound_random;
 mod posting;
 mod repair;
