@@ -1,5 +1,7 @@
 //! The well-formed PDU.
 
+use std::sync::Arc;
+
 use freehold_canonical_json::{CanonicalMember, CanonicalObject, RawValue};
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 
@@ -72,7 +74,10 @@ impl ReferenceLimits {
 /// # Ok::<(), freehold_event::FormatError>(())
 /// ```
 #[derive(Clone)]
-pub struct Pdu {
+pub struct Pdu(Arc<Read>);
+
+/// An event as it was read. On its way it is handed on and kept in many places, and never changes.
+struct Read {
     version: &'static RoomVersion,
     /// INVARIANT: at most [`MAX_PDU_BYTES`].
     object: CanonicalObject,
@@ -144,17 +149,17 @@ impl Pdu {
             None => read::computed_id(version, &hash_bytes(&signed))?,
         };
         let room_id = read::room_id_of(&parts, &event_id, version, object.as_str())?;
-        Ok(Self { version, object, signed, event_id, room_id, parts })
+        Ok(Self(Arc::new(Read { version, object, signed, event_id, room_id, parts })))
     }
 
     /// The room version by whose rules this event was read.
     pub fn version(&self) -> &'static RoomVersion {
-        self.version
+        self.0.version
     }
 
     /// The whole event as canonical JSON in the federation format: what is stored and sent on.
     pub fn canonical_json(&self) -> &str {
-        self.object.as_str()
+        self.0.object.as_str()
     }
 
     /// The event id: computed, or as given in the room versions where events carry it.
@@ -162,7 +167,7 @@ impl Pdu {
     /// Elsewhere an `event_id` in the event is a member without a meaning, kept and hashed like any
     /// other that the redaction algorithm keeps.
     pub fn event_id(&self) -> &EventId {
-        &self.event_id
+        &self.0.event_id
     }
 
     /// The room that the event belongs to.
@@ -170,73 +175,73 @@ impl Pdu {
     /// Where the id of the create event is the id of the room (room version 12), that of a create
     /// event is derived; [`Pdu::view`] shows the field as it is.
     pub fn room_id(&self) -> &RoomId {
-        &self.room_id
+        &self.0.room_id
     }
 
     /// The user who sent the event.
     pub fn sender(&self) -> &UserId {
-        &self.parts.sender
+        &self.0.parts.sender
     }
 
     /// The event type, such as `m.room.member`.
     pub fn event_type(&self) -> &str {
-        self.parts.event_type.of(self.object.as_str())
+        self.0.parts.event_type.of(self.0.object.as_str())
     }
 
     /// The state key, `None` when the event is not a state event.
     pub fn state_key(&self) -> Option<&str> {
-        self.parts.state_key.as_ref().map(|key| key.of(self.object.as_str()))
+        self.0.parts.state_key.as_ref().map(|key| key.of(self.0.object.as_str()))
     }
 
     /// The canonical JSON text of the `content` object.
     pub fn content(&self) -> &str {
-        self.parts.content.of(self.object.as_str())
+        self.0.parts.content.of(self.0.object.as_str())
     }
 
     /// When the sender's server made the event, in milliseconds since the Unix epoch.
     pub fn origin_server_ts(&self) -> i64 {
-        self.parts.origin_server_ts
+        self.0.parts.origin_server_ts
     }
 
     /// The depth that the sender's server claims.
     pub fn depth(&self) -> i64 {
-        self.parts.depth
+        self.0.parts.depth
     }
 
     /// The events that came immediately before this one.
     pub fn prev_events(&self) -> &[OwnedEventId] {
-        &self.parts.prev_events
+        &self.0.parts.prev_events
     }
 
     /// The events that authorise this one.
     pub fn auth_events(&self) -> &[OwnedEventId] {
-        &self.parts.auth_events
+        &self.0.parts.auth_events
     }
 
     /// The target of an `m.room.redaction` event, from where [the room version puts
     /// it](https://spec.matrix.org/v1.19/rooms/v11/#moving-the-redacts-property-of-mroomredaction-events-to-a-content-property).
     pub fn redacts(&self) -> Option<&str> {
-        self.parts.redacts.as_ref().map(|target| target.of(self.object.as_str()))
+        self.0.parts.redacts.as_ref().map(|target| target.of(self.0.object.as_str()))
     }
 
     /// A top-level member, with a meaning in the specification or without.
     pub fn member(&self, name: &str) -> Option<RawValue<'_>> {
-        self.object.get(name)
+        self.0.object.get(name)
     }
 
     /// All top-level members in canonical order.
     pub fn members(&self) -> impl ExactSizeIterator<Item = CanonicalMember<'_>> {
-        self.object.iter()
+        self.0.object.iter()
     }
 
     /// The canonical JSON text of the `signatures` object: by server name, then by key id.
     pub fn signatures(&self) -> &str {
-        self.parts.signatures.of(self.object.as_str())
+        self.0.parts.signatures.of(self.0.object.as_str())
     }
 
     /// The canonical JSON text of the `hashes` object.
     pub fn hashes(&self) -> &str {
-        self.parts.hashes.of(self.object.as_str())
+        self.0.parts.hashes.of(self.0.object.as_str())
     }
 
     /// What signatures on this event sign: its redacted form without `signatures` and `unsigned`,
@@ -244,13 +249,13 @@ impl Pdu {
     ///
     /// The same before and after redaction, and what the reference hash is taken of.
     pub fn signed_bytes(&self) -> &[u8] {
-        &self.signed
+        &self.0.signed
     }
 
     /// The [reference
     /// hash](https://spec.matrix.org/v1.19/server-server-api/#calculating-the-reference-hash-for-an-event).
     pub fn reference_hash(&self) -> EventHash {
-        hash_bytes(&self.signed)
+        hash_bytes(&self.0.signed)
     }
 
     /// The [content
@@ -258,7 +263,7 @@ impl Pdu {
     /// as it should be; [`Pdu::check_content_hash`] compares it with what the event claims.
     pub fn content_hash(&self) -> EventHash {
         let mut sink = HashSink::default();
-        self.object.write_if(in_content_hash, &mut sink);
+        self.0.object.write_if(in_content_hash, &mut sink);
         sink.finish()
     }
 
@@ -266,41 +271,41 @@ impl Pdu {
     /// hash](https://spec.matrix.org/v1.19/server-server-api/#calculating-the-content-hash-for-an-event)
     /// that the event claims, `None` when what stands there is no hash.
     pub fn claimed_content_hash(&self) -> Option<EventHash> {
-        EventHash::from_base64(self.parts.content_hash.of(self.object.as_str()))
+        EventHash::from_base64(self.0.parts.content_hash.of(self.0.object.as_str()))
     }
 
     /// The field that is over the limit in bytes although not in the unit that the room version
     /// counts, if there is one. Such an event must be rejected (not dropped), see
     /// [`LengthUnit`](crate::LengthUnit).
     pub fn over_byte_limit(&self) -> Option<Field> {
-        self.parts.over_byte_limit
+        self.0.parts.over_byte_limit
     }
 
     /// The event as the redaction algorithm of its room version leaves it. The signatures stay,
     /// the event id is the same, `unsigned` is gone.
     #[must_use]
     pub fn redacted(&self) -> Self {
-        let mut json = Vec::with_capacity(self.object.as_str().len());
-        let redaction = Redaction::new(self.version, self.event_type());
-        write_redacted(&FieldMap::of(&self.object), redaction, None, &mut json);
+        let mut json = Vec::with_capacity(self.0.object.as_str().len());
+        let redaction = Redaction::new(self.0.version, self.event_type());
+        write_redacted(&FieldMap::of(&self.0.object), redaction, None, &mut json);
         // Redaction takes nothing away that the format asks for, so there is no error to be had.
-        Self::parse_with(&json, self.version, ReferenceLimits::BACKFILL).unwrap_or_else(|_| self.clone())
+        Self::parse_with(&json, self.0.version, ReferenceLimits::BACKFILL).unwrap_or_else(|_| self.clone())
     }
 
     /// The borrowed view for authorisation rules and state resolution, not marked as rejected.
     pub fn view(&self) -> EventView<'_, OwnedEventId> {
         EventView {
-            id: &self.event_id,
-            event_id: self.event_id.as_str(),
-            room_id: self.parts.room_id.as_ref().map(|id| id.of(self.object.as_str())),
+            id: &self.0.event_id,
+            event_id: self.0.event_id.as_str(),
+            room_id: self.0.parts.room_id.as_ref().map(|id| id.of(self.0.object.as_str())),
             event_type: self.event_type(),
             state_key: self.state_key(),
-            sender: self.parts.sender.as_str(),
+            sender: self.0.parts.sender.as_str(),
             content: self.content(),
-            origin_server_ts: self.parts.origin_server_ts,
-            depth: self.parts.depth,
-            prev_events: &self.parts.prev_events,
-            auth_events: &self.parts.auth_events,
+            origin_server_ts: self.0.parts.origin_server_ts,
+            depth: self.0.parts.depth,
+            prev_events: &self.0.parts.prev_events,
+            auth_events: &self.0.parts.auth_events,
             redacts: self.redacts(),
             rejected: false,
         }
@@ -310,9 +315,9 @@ impl Pdu {
 impl std::fmt::Debug for Pdu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pdu")
-            .field("event_id", &self.event_id)
-            .field("version", &self.version)
-            .field("object", &self.object)
+            .field("event_id", &self.0.event_id)
+            .field("version", &self.0.version)
+            .field("object", &self.0.object)
             .finish_non_exhaustive()
     }
 }
@@ -320,7 +325,7 @@ impl std::fmt::Debug for Pdu {
 /// Two events are equal when every byte of them is, in the same room version.
 impl PartialEq for Pdu {
     fn eq(&self, other: &Self) -> bool {
-        self.version == other.version && self.object == other.object
+        self.0.version == other.0.version && self.0.object == other.0.object
     }
 }
 

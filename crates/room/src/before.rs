@@ -1,5 +1,7 @@
 //! What an event follows, and the state before it.
 
+use std::sync::Arc;
+
 use freehold_signing::SignedPdu;
 use freehold_state_map::{Entry, StateMap};
 use ruma_common::OwnedEventId;
@@ -30,7 +32,7 @@ pub enum GivenError {
 /// The state before an event.
 pub(crate) struct Before {
     pub(crate) state: StateMap,
-    pub(crate) facts: Facts,
+    pub(crate) facts: Arc<Facts>,
     /// The events before it of which the state is not known.
     pub(crate) missing_prev: Vec<OwnedEventId>,
     /// Whether it is the current state of the room.
@@ -93,7 +95,7 @@ impl Room {
         if state.root_id() == self.state.root_id() {
             return Ok(Ok(self.current_before(missing_prev, false)));
         }
-        let facts = Facts::read(self.version, &state, shelf)?;
+        let facts = Arc::new(Facts::read(self.version, &state, shelf)?);
         Ok(Ok(Before { state, facts, missing_prev, is_current: false, follows_all: false }))
     }
 

@@ -21,8 +21,8 @@ pub struct Room {
     pub(crate) room_id: OwnedRoomId,
     pub(crate) create: u64,
     pub(crate) state: StateMap,
-    pub(crate) facts: Facts,
-    pub(crate) extremities: Vec<Extremity>,
+    pub(crate) facts: Arc<Facts>,
+    pub(crate) extremities: Vec<Arc<Extremity>>,
 }
 
 /// A forward extremity: an event that no other has among its `prev_events` yet.
@@ -64,8 +64,8 @@ impl Room {
             room_id: stored.room_id.clone(),
             create: stored.create,
             state,
-            facts,
-            extremities: extremities.into_iter().map(|event| Extremity::from(&**event)).collect(),
+            facts: Arc::new(facts),
+            extremities: extremities.into_iter().map(|event| Arc::new(Extremity::from(&**event))).collect(),
         })
     }
 

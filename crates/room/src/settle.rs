@@ -49,7 +49,8 @@ impl Room {
             standing: Standing::Outlier,
             state_before: None,
         };
-        let room = Room { version, room_id, create: numbers.event, state, facts, extremities: Vec::new() };
+        let (facts, extremities) = (Arc::new(facts), Vec::new());
+        let room = Room { version, room_id, create: numbers.event, state, facts, extremities };
         let mut nodes = Nodes::none();
         room.state.save(&mut nodes).map_err(Stop::from)?;
         Ok(Receipt {
@@ -76,10 +77,10 @@ impl Room {
             let entry = Entry { event: event.number, generation: event.generation };
             let old = room.state.insert(key, entry, &nodes)?;
             room.state.save_changes(&self.state, &mut nodes)?;
-            room.facts.update(&event);
+            Arc::make_mut(&mut room.facts).update(&event);
             state_changes.push(Change { key, old, new: Some(entry) });
         }
-        room.extremities = vec![Extremity::from(&event)];
+        room.extremities = vec![Arc::new(Extremity::from(&event))];
         let event = Arc::new(event);
         let missing_prev = Vec::new();
         Ok(Receipt { event, refused: None, nodes: nodes.into_made(), state_changes, missing_prev, room })
@@ -100,21 +101,21 @@ impl Room {
         let event = Arc::new(event);
         if event.standing == Standing::Accepted && place == Place::New {
             room.extremities.retain(|extremity| !event.prev_events.contains(&extremity.number));
-            room.extremities.push(Extremity::from(&*event));
+            room.extremities.push(Arc::new(Extremity::from(&*event)));
             if room.extremities.iter().all(|extremity| self.has_current_state(extremity)) {
                 // Their resolution is what they all are.
                 let nodes = nodes.into_made();
                 return Ok(Receipt { event, refused, nodes, state_changes, missing_prev, room });
             }
-            room.extremities.pop();
+            let newest = room.extremities.pop();
             let others = shelf.events(&room.forward_extremities())?;
             let mut states = states_after(others.into_iter().map(|other| &**other), &self.state, shelf)?;
             states.push(state_after(&event, &before, shelf)?);
             let mut with_event = shelf.clone();
             with_event.put_event(Arc::clone(&event));
-            room.extremities.push(Extremity::from(&*event));
+            room.extremities.extend(newest);
             room.state = resolved(self.version, &states, &with_event)?;
-            room.facts = Facts::read(self.version, &room.state, &with_event)?;
+            room.facts = Arc::new(Facts::read(self.version, &room.state, &with_event)?);
             state_changes = self.state.diff(&room.state, &nodes)?;
             room.state.save_changes(&self.state, &mut nodes)?;
         }

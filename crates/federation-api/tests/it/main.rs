@@ -9,6 +9,7 @@
 mod authentication;
 mod foreign;
 mod framework;
+mod further_tenants;
 mod isolation;
 mod ledger;
 mod no_news;

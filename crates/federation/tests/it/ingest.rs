@@ -97,6 +97,30 @@ async fn a_server_whose_search_was_in_vain_waits_and_others_do_not() {
     assert!(taken[0].1.is_ok(), "{taken:?}");
 }
 
+/// Otherwise whoever brings the same event to two tenants would see that they share a process.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_was_refused_is_not_told_to_be_accepted_when_it_comes_again() {
+    let mut refused = 0;
+    for seed in [3, 7] {
+        let ours = Ours::in_room(seed, RoomVersion::V11, 0).await;
+        for some in ours.rest().chunks(50) {
+            let first = ours.take("s0.example", some).await;
+            let again = ours.take("s1.example", some).await;
+            for ((id, first), (_, again)) in first.iter().zip(&again) {
+                match first {
+                    Ok(Taken::Accepted) => assert!(matches!(again, Ok(Taken::Known)), "{id:?}: {again:?}"),
+                    Ok(Taken::Refused(_)) => {
+                        refused += 1;
+                        assert!(matches!(again, Ok(Taken::RefusedBefore)), "{id:?}: {again:?}");
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
 /// synapse#7543: one bad event failed a whole transaction.
 #[tokio::test(start_paused = true)]
 async fn synapse_7543_one_bad_event_fails_no_other() {
