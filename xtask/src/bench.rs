@@ -47,7 +47,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
     match options.table {
         Table::Protocol => protocol(options),
         Table::Server => server(options),
-        Table::Federation => federation(options),
+        Table::Federation => federation(options).and_then(|()| join(options)),
     }
 }
 
@@ -118,6 +118,24 @@ fn federation(options: &Options) -> Outcome {
         Err(reason) => eprintln!("without Synapse: {reason}"),
     }
     call(&mut federation)
+}
+
+/// A large room of others that ours joins, and Synapse; what `--only` names must be in `join`.
+fn join(options: &Options) -> Outcome {
+    if options.only.as_ref().is_some_and(|only| !"join".contains(only.as_str())) {
+        return Ok(());
+    }
+    let mut join = program(PROGRAMS, "federation-join");
+    join.arg("--folder").arg(target_folder().join("bench/join"));
+    join.arg("--json").arg(target_folder().join("bench-federation-join.json"));
+    if options.smoke {
+        return call(join.arg("--smoke"));
+    }
+    match synapse_python(options) {
+        Ok(python) => drop(join.arg("--python").arg(python)),
+        Err(reason) => eprintln!("without Synapse: {reason}"),
+    }
+    call(&mut join)
 }
 
 /// Our server, the program that drives real servers, and a Python with Synapse.

@@ -45,11 +45,7 @@ pub(crate) struct FederationOptions {
 impl FederationOptions {
     /// What is looked at with every change, in a few minutes.
     pub(crate) fn smoke() -> Self {
-        FederationOptions {
-            versions: ["10", "12"].map(str::to_owned).into(),
-            history: 200,
-            seconds: 210,
-        }
+        FederationOptions { versions: ["10", "12"].map(str::to_owned).into(), history: 200, seconds: 210 }
     }
 }
 

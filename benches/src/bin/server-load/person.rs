@@ -12,7 +12,7 @@ use crate::http::{Call, Http, Outcome, encode, json, text};
 pub(crate) struct Person {
     http: Http,
     host: Arc<str>,
-    token: String,
+    pub(crate) token: String,
 }
 
 /// What a sync gave.

@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 
 /// A process that ends when this is dropped.
 pub(crate) struct Process {
-    child: Child,
+    pub(crate) child: Child,
     signal: &'static str,
 }
 
