@@ -3,7 +3,7 @@
 use crate::{
     bench, demo, examples, fuzz, peers,
     process::{Outcome, call, cargo, is_present, output, target_folder, workspace_root},
-    spec_tests, tidy, wasm,
+    simulation, spec_tests, tidy, wasm,
 };
 use std::{path::PathBuf, process::Command, time::Instant};
 
@@ -28,6 +28,7 @@ const STEPS: &[Step] = &[
     ("spec-tests", || spec_tests::run().map(passed)),
     ("fuzz smoke", || fuzz::smoke().map(passed)),
     ("bench smoke", || bench::smoke().map(passed)),
+    ("simulation", || simulation::smoke().map(passed)),
     ("real servers", real_servers),
     ("walk with a Synapse", walk),
     ("real neighbours", real_neighbours),

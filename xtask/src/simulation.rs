@@ -28,3 +28,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     };
     call(&mut simulate)
 }
+
+/// What continuous integration runs.
+pub(crate) fn smoke() -> Outcome {
+    run(&Options { seeds: 200, first: 1, seed: None })
+}

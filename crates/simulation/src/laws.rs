@@ -253,12 +253,12 @@ pub(crate) struct Cost {
 }
 
 /// How many requests one event may cause: a search asks some servers for what is between, and for the state.
-const REQUESTS_PER_EVENT: u64 = 4;
+const REQUESTS_PER_EVENT: u64 = 2;
 /// How many bytes one event, or one request, may have written beside itself: its row and those that find it, the state after
 /// it, the answer to its transaction.
-const BYTES_PER_EVENT: u64 = 6_000;
+const BYTES_PER_EVENT: u64 = 2_000;
 /// How many times its own size an event may take.
-const COPIES: u64 = 2;
+const COPIES: u64 = 1;
 
 /// What is done and stored because of somebody who lies is bounded by what he sends.
 pub(crate) fn frugality(place: usize, brought: Brought, cost: Cost) -> Vec<Violation> {

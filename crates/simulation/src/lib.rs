@@ -9,7 +9,9 @@
 //!   every event alike;
 //! - **completeness**: they hold every event since they came in;
 //! - **durability**: what was acknowledged is held by all of them;
-//! - **secrecy**: nobody is told anything of a room with which they have nothing to do.
+//! - **secrecy**: nobody is told anything of a room with which they have nothing to do;
+//! - **frugality**: what an operator who lies costs the others is bounded by what he sends;
+//! - **no panic**.
 //!
 //! The same seed gives the same run, to the last byte that is sent: time is the paused time of the runtime, and every random
 //! number comes from the seed. [`run`] is where to start.
@@ -40,4 +42,4 @@ mod wires;
 mod world;
 
 pub use laws::Violation;
-pub use run::{Outcome, run};
+pub use run::{Disks, Outcome, run, run_as};

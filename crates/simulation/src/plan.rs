@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) faults_percent: usize,
     /// What the network does to requests.
     pub(crate) weather: Weather,
+    /// Whether disks lose everything with a crash: never, but to see that the laws notice.
+    pub(crate) are_disks_forgetful: bool,
 }
 
 impl Plan {
@@ -44,6 +46,7 @@ impl Plan {
             deeds: 30 + rng.below(40),
             faults_percent: [5, 15, 30][rng.below(3)],
             weather,
+            are_disks_forgetful: false,
         }
     }
 }

@@ -48,8 +48,6 @@ pub(crate) struct Setting {
     pub(crate) clock: RuntimeClock,
     /// Whom it asks for the keys of those that do not answer.
     pub(crate) notaries: Vec<OwnedServerName>,
-    /// What is durable.
-    pub(crate) durable: Arc<MemoryEngine>,
 }
 
 /// One run of a process.
@@ -71,9 +69,13 @@ const KEYS_BACK_OFF_MS: i64 = 60 * 60 * 1000;
 
 impl Process {
     /// Starts a process with what is durable, on the network.
-    pub(crate) async fn start(setting: &Setting, wires: &Wires, mut rng: Rng) -> Arc<Self> {
+    pub(crate) async fn start(
+        setting: &Setting,
+        wires: &Wires,
+        (durable, mut rng): (Arc<MemoryEngine>, Rng),
+    ) -> Arc<Self> {
         let life = Life::new();
-        let disk = Arc::new(Disk::over(setting.durable.clone(), rng.fork("disk")));
+        let disk = Arc::new(Disk::over(durable, rng.fork("disk")));
         let store = Store::open(disk.clone()).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(setting.clock.clone());
         let stream = Arc::new(Stream::new(rng.fork("parts")));

@@ -30,22 +30,37 @@ pub struct Outcome {
     pub happened: u64,
     /// The hash of all of them, in order, in hexadecimal.
     pub hash: String,
-    /// A line for each, if they were wanted.
-    pub lines: Vec<String>,
     /// How many rounds it took until everybody held the same.
     pub rounds: u64,
     /// How many events were acknowledged.
     pub acknowledged: usize,
 }
 
-/// Runs a seed to its end: the same seed gives the same outcome.
+/// Runs a seed to its end: the same seed gives the same outcome. `show` is given a line for everything that happens.
 ///
 /// # Panics
 /// When the machine has no room for a runtime. A part that panics breaks a law.
-pub fn run(seed: u64, keep_lines: bool) -> Outcome {
+pub fn run(seed: u64, show: Option<fn(&str)>) -> Outcome {
+    run_as(seed, Disks::Faithful, show)
+}
+
+/// What disks do when a process dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disks {
+    /// They keep what was flushed.
+    Faithful,
+    /// They lose everything: to see that the laws notice.
+    Forgetful,
+}
+
+/// The same as [`run`], with disks as they are wanted.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_as(seed: u64, disks: Disks, show: Option<fn(&str)>) -> Outcome {
     count_panics();
     let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let mut outcome = runtime.block_on(simulate(seed, keep_lines));
+    let mut outcome = runtime.block_on(simulate(seed, disks, show));
     let panics = PANICS.replace(0);
     if panics > 0 {
         let found = format!("something panicked {panics} times");
@@ -76,10 +91,11 @@ const ROUNDS: u64 = 30;
 /// How long everything has between two times that everybody speaks, in milliseconds.
 const ROUND_MS: u64 = 90_000;
 
-async fn simulate(seed: u64, keep_lines: bool) -> Outcome {
+async fn simulate(seed: u64, disks: Disks, show: Option<fn(&str)>) -> Outcome {
     let mut rng = Rng::new(seed);
-    let plan = Plan::of(&mut rng);
-    let trace = Trace::new(keep_lines);
+    let mut plan = Plan::of(&mut rng);
+    plan.are_disks_forgetful = disks == Disks::Forgetful;
+    let trace = Trace::new(show);
     trace.note(format!("seed {seed}: {plan:?}"));
     let world = World::begin(&plan, rng.fork("world"), trace.clone()).await;
     let crowd = Crowd::new(world.clone());
@@ -95,7 +111,7 @@ async fn simulate(seed: u64, keep_lines: bool) -> Outcome {
     }
     let (happened, hash) = trace.hash();
     let acknowledged = world.ledger.all_acknowledged().len();
-    Outcome { seed, violations, happened, hash, lines: trace.lines(), rounds, acknowledged }
+    Outcome { seed, violations, happened, hash, rounds, acknowledged }
 }
 
 /// Everybody who acts: the users of all processes.

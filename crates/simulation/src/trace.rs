@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+/// What shows a line.
+pub(crate) type Show = fn(&str);
+
 /// What happened in one run. Clones are the same.
 #[derive(Clone)]
 pub(crate) struct Trace(Arc<Mutex<Written>>);
@@ -14,14 +17,13 @@ struct Written {
     start: Instant,
     hash: Sha256,
     count: u64,
-    lines: Option<Vec<String>>,
+    show: Option<Show>,
 }
 
 impl Trace {
-    /// An empty trace; its lines are kept if somebody is to read them.
-    pub(crate) fn new(keep_lines: bool) -> Self {
-        let lines = keep_lines.then(Vec::new);
-        Trace(Arc::new(Mutex::new(Written { start: Instant::now(), hash: Sha256::new(), count: 0, lines })))
+    /// An empty trace; its lines are shown as they come, if somebody is to read them.
+    pub(crate) fn new(show: Option<Show>) -> Self {
+        Trace(Arc::new(Mutex::new(Written { start: Instant::now(), hash: Sha256::new(), count: 0, show })))
     }
 
     /// Writes a line, with the time that has passed in the simulation.
@@ -32,8 +34,8 @@ impl Trace {
         written.hash.update(line.as_bytes());
         written.hash.update(b"\n");
         written.count += 1;
-        if let Some(lines) = &mut written.lines {
-            lines.push(line);
+        if let Some(show) = written.show {
+            show(&line);
         }
     }
 
@@ -46,11 +48,6 @@ impl Trace {
             let _ = write!(text, "{byte:02x}");
         }
         (written.count, text)
-    }
-
-    /// The lines, if they were kept.
-    pub(crate) fn lines(&self) -> Vec<String> {
-        self.lock().lines.clone().unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Written> {

@@ -34,6 +34,10 @@ pub(crate) struct World {
 struct Running {
     rng: Rng,
     processes: Vec<Option<Arc<Process>>>,
+    /// What is durable of each process.
+    disks: Vec<Arc<MemoryEngine>>,
+    /// Whether disks lose everything with a crash.
+    are_forgetful: bool,
 }
 
 impl World {
@@ -45,7 +49,9 @@ impl World {
             plan.tenants.iter().enumerate().map(|(place, count)| setting(place, *count, &mut rng)).collect();
         let settings = with_notaries(settings, plan.hostile);
         let processes = settings.iter().map(|_| None).collect();
-        let running = Mutex::new(Running { rng: rng.fork("running"), processes });
+        let disks = settings.iter().map(|_| Arc::new(MemoryEngine::new())).collect();
+        let are_forgetful = plan.are_disks_forgetful;
+        let running = Mutex::new(Running { rng: rng.fork("running"), processes, disks, are_forgetful });
         let world = Arc::new(World { trace, ledger, wires, settings, running, hostile: plan.hostile });
         for place in world.places() {
             world.start(place).await;
@@ -87,14 +93,14 @@ impl World {
 
     /// Starts a process that does not run.
     pub(crate) async fn start(&self, place: Place) {
-        let rng = {
+        let (disk, rng) = {
             let mut running = self.lock();
             if running.processes[place].is_some() {
                 return;
             }
-            running.rng.fork("start")
+            (running.disks[place].clone(), running.rng.fork("start"))
         };
-        let process = Process::start(&self.settings[place], &self.wires, rng).await;
+        let process = Process::start(&self.settings[place], &self.wires, (disk, rng)).await;
         self.lock().processes[place] = Some(process);
         self.trace.note(format!("p{place} starts"));
     }
@@ -107,6 +113,11 @@ impl World {
         };
         let Some(process) = process else { return };
         let (kept, lost) = process.crash(&mut rng).await;
+        let mut running = self.lock();
+        if running.are_forgetful {
+            running.disks[place] = Arc::new(MemoryEngine::new());
+        }
+        drop(running);
         self.trace.note(format!("p{place} dies: {kept} batches durable and not told, {lost} lost"));
     }
 
@@ -133,7 +144,7 @@ fn setting(place: Place, tenants: usize, rng: &mut Rng) -> Setting {
     let hosted = Hosted::new(&names);
     // Nobody's clock is quite right.
     let clock = RuntimeClock::new(START_TS + rng.between(-20_000, 20_000));
-    Setting { place, names, hosted, clock, notaries: Vec::new(), durable: Arc::new(MemoryEngine::new()) }
+    Setting { place, names, hosted, clock, notaries: Vec::new() }
 }
 
 /// Every process asks the others for keys that it cannot have otherwise, but for the one whose operator lies: without the

@@ -40,10 +40,7 @@ fn main() -> ExitCode {
 
 /// Runs one seed and prints all that happens.
 fn replay(seed: u64) -> usize {
-    let outcome = run(seed, true);
-    for line in &outcome.lines {
-        println!("{line}");
-    }
+    let outcome = run(seed, Some(|line| println!("{line}")));
     tell(&outcome);
     usize::from(!outcome.violations.is_empty())
 }
@@ -64,7 +61,7 @@ fn many(arguments: &Arguments) -> usize {
                     if seed >= end {
                         return;
                     }
-                    let outcome = run(seed, false);
+                    let outcome = run(seed, None);
                     if let Ok(mut totals) = totals.lock() {
                         totals.0 += outcome.happened;
                         totals.1 += outcome.acknowledged;
