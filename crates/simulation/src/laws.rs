@@ -47,7 +47,7 @@ fn is_exiled(room: &RoomSeen, others: &Members<'_>) -> bool {
     };
     let shuts_out =
         |other: &&RoomSeen| room.own.iter().all(|user| !other.joined.contains(user) && gone(user, other));
-    !room.own.is_empty() && others.values().any(|other| shuts_out(other))
+    !room.own.is_empty() && others.values().any(shuts_out)
 }
 
 /// All honest processes in a room have the same newest events and the same current state.

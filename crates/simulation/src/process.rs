@@ -33,7 +33,7 @@ use crate::disk::Disk;
 use crate::entropy::Stream;
 use crate::hosted::Hosted;
 use crate::life::Life;
-use crate::wires::{Place, Wires};
+use crate::wires::{Link, Place, Wires};
 
 /// What stays of a process when it dies.
 #[derive(Clone)]
@@ -81,19 +81,8 @@ impl Process {
         let stream = Arc::new(Stream::new(rng.fork("parts")));
         let randomness: Arc<dyn Randomness> = stream.clone();
         let identities = Arc::new(setting.hosted.clone());
-        let web = Web::new(Arc::new(wires.link(setting.place, life.clone())), AddressPolicy::default());
-        let discovery =
-            Discovery::new(DiscoveryParts { web, clock: clock.clone(), randomness: randomness.clone() });
-        let health =
-            HealthParts { store: store.clone(), clock: clock.clone(), randomness: randomness.clone() };
-        let health = Health::open(health).await.unwrap();
-        let client = Client::new(ClientParts {
-            discovery,
-            identities: identities.clone(),
-            health,
-            clock: clock.clone(),
-        });
-        let keyring = keyring(setting, (&client, &store), &identities, &clock);
+        let ground = (&store, &clock, &randomness);
+        let (client, keyring) = reach(setting, wires.link(setting.place, life.clone()), ground).await;
         let interner = Interner::new(&store);
         let outside = Outside {
             identities: identities.clone(),
@@ -196,26 +185,32 @@ impl Process {
     }
 }
 
-/// The keys of other servers.
-fn keyring(
+/// How the tenants of a process reach other servers.
+async fn reach(
     setting: &Setting,
-    (client, store): (&Client, &Store),
-    identities: &Arc<Hosted>,
-    clock: &Arc<dyn Clock>,
-) -> RemoteKeyring {
-    RemoteKeyring::new(RemoteKeyringParts {
+    link: Link,
+    (store, clock, randomness): (&Store, &Arc<dyn Clock>, &Arc<dyn Randomness>),
+) -> (Client, RemoteKeyring) {
+    let identities = Arc::new(setting.hosted.clone());
+    let web = Web::new(Arc::new(link), AddressPolicy::default());
+    let discovery =
+        Discovery::new(DiscoveryParts { web, clock: clock.clone(), randomness: randomness.clone() });
+    let health = HealthParts { store: store.clone(), clock: clock.clone(), randomness: randomness.clone() };
+    let health = Health::open(health).await.unwrap();
+    let client =
+        Client::new(ClientParts { discovery, identities: identities.clone(), health, clock: clock.clone() });
+    let policy =
+        FetchPolicy { in_flight_max: 256, back_off_max_ms: KEYS_BACK_OFF_MS, ..FetchPolicy::default() };
+    let keyring = RemoteKeyring::new(RemoteKeyringParts {
         client: client.clone(),
         store: store.clone(),
         identities: identities.clone(),
-        documents: identities.clone(),
+        documents: identities,
         clock: clock.clone(),
-        policy: FetchPolicy {
-            in_flight_max: 256,
-            back_off_max_ms: KEYS_BACK_OFF_MS,
-            ..FetchPolicy::default()
-        },
+        policy,
         notaries: setting.notaries.iter().cloned().map(notary).collect(),
-    })
+    });
+    (client, keyring)
 }
 
 fn notary(server_name: OwnedServerName) -> Notary {
