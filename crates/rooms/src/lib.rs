@@ -17,6 +17,7 @@
 
 mod alias;
 mod authorise;
+mod beside;
 mod cache;
 pub mod check;
 mod content;
