@@ -245,47 +245,6 @@ fn servers_are_asked_of_a_notary_together() {
 }
 
 #[test]
-fn for_keys_of_many_servers_the_notaries_come_before_the_servers() {
-    let mut world = World::new(2);
-    let (server, a, b) = (name("a.example"), key_id("a"), key_id("b"));
-    let first = |key_id| Want { route: Route::NotariesFirst, ..want(&server, key_id, 0) };
-    world.add(Origin::new("a.example").key("a", 1));
-    world.machine.need(first(&a), NOW);
-    world.run(NOW);
-    world.run(NOW + 50);
-    assert_eq!(world.asked, ["load a.example", "query n0.example a.example"]);
-    assert_eq!(world.woken.len(), 1);
-    assert!(world.machine.key(&server, &a).is_some());
-    // What no notary has, the server is asked for, and nobody twice.
-    let Needed::Waiting(wait) = world.machine.need(first(&b), NOW + HOUR) else { panic!() };
-    for now in [0, 50, 100, 150, 200] {
-        world.run(NOW + HOUR + now);
-    }
-    let expected = ["query n0.example a.example", "query n1.example a.example", "get a.example"];
-    assert_eq!(world.asked[2..], expected);
-    assert_eq!(world.woken[1..], [(wait, Outcome::Missing)]);
-}
-
-#[test]
-fn a_notary_is_asked_for_its_own_keys_itself_whoever_else_is_asked_for_with_it() {
-    let mut world = World::new(0);
-    let notaries = vec![Notary { server_name: name("n0.example"), keys: BTreeMap::new() }];
-    world.machine = RemoteKeys::new(FetchPolicy::default(), notaries);
-    let (server, notary) = (name("a.example"), name("n0.example"));
-    world.add(Origin::new("a.example").key("a", 1));
-    world.add(Origin::new("n0.example").key("n", 100));
-    for (server, key_id) in [(&server, key_id("a")), (&notary, key_id("n"))] {
-        world.machine.need(Want { route: Route::NotariesFirst, ..want(server, &key_id, 0) }, NOW);
-    }
-    for now in [NOW, NOW + 50, NOW + 51] {
-        world.run(now);
-    }
-    let expected = ["load a.example", "load n0.example", "get n0.example", "query n0.example a.example"];
-    assert_eq!(world.asked, expected);
-    assert_eq!(world.woken.len(), 2);
-}
-
-#[test]
 fn a_dead_server_is_asked_ever_more_rarely_and_an_unknown_key_once_a_minute() {
     for (down, least, most) in [(true, 8, 15), (false, 1400, 1441)] {
         let mut world = World::new(0);

@@ -1,0 +1,64 @@
+//! The keys of many servers at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test stops at what it did not expect"
+)]
+
+use std::collections::BTreeMap;
+
+use freehold_keyring::{FetchPolicy, Needed, Notary, Outcome, RemoteKeys, Route, Want};
+use freehold_signing::{KeyId, KeySource};
+use ruma_common::ServerName;
+use world::{HOUR, NOW, Origin, World, key_id, name};
+
+#[path = "support/world.rs"]
+mod world;
+
+fn want<'a>(server: &'a ServerName, key_id: &'a KeyId, minimum_valid_until_ts: i64) -> Want<'a> {
+    Want { server, key_id: Some(key_id), minimum_valid_until_ts, route: Route::Any }
+}
+
+#[test]
+fn for_keys_of_many_servers_the_notaries_come_before_the_servers() {
+    let mut world = World::new(2);
+    let (server, a, b) = (name("a.example"), key_id("a"), key_id("b"));
+    let first = |key_id| Want { route: Route::NotariesFirst, ..want(&server, key_id, 0) };
+    world.add(Origin::new("a.example").key("a", 1));
+    world.machine.need(first(&a), NOW);
+    world.run(NOW);
+    world.run(NOW + 50);
+    assert_eq!(world.asked, ["load a.example", "query n0.example a.example"]);
+    assert_eq!(world.woken.len(), 1);
+    assert!(world.machine.key(&server, &a).is_some());
+    // What no notary has, the server is asked for, and nobody twice.
+    let Needed::Waiting(wait) = world.machine.need(first(&b), NOW + HOUR) else { panic!() };
+    for now in [0, 50, 100, 150, 200] {
+        world.run(NOW + HOUR + now);
+    }
+    let expected = ["query n0.example a.example", "query n1.example a.example", "get a.example"];
+    assert_eq!(world.asked[2..], expected);
+    assert_eq!(world.woken[1..], [(wait, Outcome::Missing)]);
+}
+
+#[test]
+fn a_notary_is_asked_for_its_own_keys_itself_whoever_else_is_asked_for_with_it() {
+    let mut world = World::new(0);
+    let notaries = vec![Notary { server_name: name("n0.example"), keys: BTreeMap::new() }];
+    world.machine = RemoteKeys::new(FetchPolicy::default(), notaries);
+    let (server, notary) = (name("a.example"), name("n0.example"));
+    world.add(Origin::new("a.example").key("a", 1));
+    world.add(Origin::new("n0.example").key("n", 100));
+    for (server, key_id) in [(&server, key_id("a")), (&notary, key_id("n"))] {
+        world.machine.need(Want { route: Route::NotariesFirst, ..want(server, &key_id, 0) }, NOW);
+    }
+    for now in [NOW, NOW + 50, NOW + 51] {
+        world.run(now);
+    }
+    let expected = ["load a.example", "load n0.example", "get n0.example", "query n0.example a.example"];
+    assert_eq!(world.asked, expected);
+    assert_eq!(world.woken.len(), 2);
+}
