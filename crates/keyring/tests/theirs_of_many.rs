@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_keyring::{FetchPolicy, Needed, Notary, Outcome, RemoteKeys, Route, Want};
+use freehold_keyring::{Action, FetchFailure, FetchPolicy, Needed, Notary, Outcome, RemoteKeys, Route, Want};
 use freehold_signing::{KeyId, KeySource};
 use ruma_common::ServerName;
 use world::{HOUR, NOW, Origin, World, key_id, name};
@@ -61,4 +61,29 @@ fn a_notary_is_asked_for_its_own_keys_itself_whoever_else_is_asked_for_with_it()
     let expected = ["load a.example", "load n0.example", "get n0.example", "query n0.example a.example"];
     assert_eq!(world.asked, expected);
     assert_eq!(world.woken.len(), 2);
+}
+
+#[test]
+fn a_notary_whose_keys_cannot_be_read_is_left_alone_for_a_while() {
+    let notaries = vec![Notary { server_name: name("n0.example"), keys: BTreeMap::new() }];
+    let mut machine = RemoteKeys::new(FetchPolicy::default(), notaries);
+    let (server, a) = (name("a.example"), key_id("a"));
+    machine.need(Want { route: Route::NotariesFirst, ..want(&server, &a, 0) }, NOW);
+    let (mut loads, mut outcomes) = (0, Vec::new());
+    for _ in 0..1_000 {
+        match machine.poll(NOW + 50) {
+            Some(Action::Load { server: asked }) if asked == server => {
+                machine.loaded(&asked, Ok(None), NOW);
+            }
+            Some(Action::Load { server: notary }) => {
+                loads += 1;
+                machine.loaded(&notary, Err(FetchFailure), NOW + 50);
+            }
+            Some(Action::Fetch { id, .. }) => machine.fetched(id, Err(FetchFailure), NOW + 50),
+            Some(Action::Wake { outcome, .. }) => outcomes.push(outcome),
+            Some(Action::Save { .. } | Action::Report(_)) | None => {}
+        }
+    }
+    assert_eq!(loads, 1);
+    assert_eq!(outcomes, [Outcome::Missing]);
 }

@@ -64,7 +64,7 @@ impl NotaryState {
         }
     }
 
-    fn fail(&mut self, policy: &FetchPolicy, now_ts: i64) {
+    pub(super) fn fail(&mut self, policy: &FetchPolicy, now_ts: i64) {
         self.failures = self.failures.saturating_add(1);
         self.retry_ts = now_ts.saturating_add(policy.back_off_ms(self.failures));
     }

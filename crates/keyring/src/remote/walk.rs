@@ -27,10 +27,10 @@ impl RemoteKeys {
                 None => {
                     let finding = Finding::BadRecord { server: server.to_owned() };
                     self.actions.push_back(Action::Report(finding));
-                    return self.remove(server, Outcome::Unreadable);
+                    return self.give_up_reading(server, now_ts);
                 }
             },
-            Err(FetchFailure) => return self.remove(server, Outcome::Unreadable),
+            Err(FetchFailure) => return self.give_up_reading(server, now_ts),
         };
         if let Some(entry) = self.servers.get_mut(server) {
             entry.known = known;
@@ -42,6 +42,13 @@ impl RemoteKeys {
             self.start_walk(server, now_ts);
         }
         self.shrink();
+    }
+
+    /// A notary of which the keys cannot be read is none for a while: the next batch would have them read again at once.
+    fn give_up_reading(&mut self, server: &ServerName, now_ts: i64) {
+        let policy = self.policy;
+        self.notaries.iter_mut().filter(|notary| notary.is(server)).for_each(|it| it.fail(&policy, now_ts));
+        self.remove(server, Outcome::Unreadable);
     }
 
     /// Takes the answer to a request: the body of an answer with status 200, or that there is none.
