@@ -7,6 +7,13 @@ use crate::{
 };
 use std::{path::PathBuf, process::Command, time::Instant};
 
+/// Which steps are run.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only these steps, such as `"doc tests"`; all if none is named
+    steps: Vec<String>,
+}
+
 type Step = (&'static str, fn() -> Result<Verdict, String>);
 
 enum Verdict {
@@ -35,9 +42,9 @@ const STEPS: &[Step] = &[
     ("real clients", real_clients),
 ];
 
-/// Runs all steps, also after one has failed, and closes with the number that passed.
-fn run_all() -> Vec<(&'static str, Result<Verdict, String>, u64)> {
-    STEPS
+/// Runs the steps, also after one has failed.
+fn run_steps(wanted: &[&Step]) -> Vec<(&'static str, Result<Verdict, String>, u64)> {
+    wanted
         .iter()
         .map(|(name, step)| {
             eprintln!("\n=== {name}");
@@ -47,9 +54,21 @@ fn run_all() -> Vec<(&'static str, Result<Verdict, String>, u64)> {
         .collect()
 }
 
-/// The task `ci`.
-pub(crate) fn run() -> Outcome {
-    let results = run_all();
+/// The steps with these names.
+fn steps(names: &[String]) -> Result<Vec<&'static Step>, String> {
+    if names.is_empty() {
+        return Ok(STEPS.iter().collect());
+    }
+    let step = |name: &String| {
+        let found = STEPS.iter().find(|(step, _)| step == name);
+        found.ok_or_else(|| format!("there is no step `{name}`"))
+    };
+    names.iter().map(step).collect()
+}
+
+/// The task `ci`. It closes with the number of steps that passed.
+pub(crate) fn run(options: &Options) -> Outcome {
+    let results = run_steps(&steps(&options.steps)?);
     println!();
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for (name, result, seconds) in &results {

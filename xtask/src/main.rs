@@ -30,7 +30,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Everything that must pass: format, lints, tests, docs, tidy, vectors, fuzz smoke, bench smoke, real peers
-    Ci,
+    Ci(ci::Options),
     /// Make a room at random, verify, resolve, compare and draw it; or have our server talk with a Synapse
     Demo(demo::Options),
     /// Check layers, dependency caps, sizes, names and specification links
@@ -64,7 +64,7 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
-        Task::Ci => ci::run(),
+        Task::Ci(options) => ci::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Tidy { ratchet: false } => tidy::run(),
         Task::Tidy { ratchet: true } => tidy::record_sizes(),
