@@ -42,6 +42,8 @@ pub(crate) struct Beside {
     pub(crate) staged_ids: BTreeSet<OwnedEventId>,
     /// The redactions among them.
     pub(crate) redactions: Vec<Arc<Event>>,
+    /// Staged events that follow missing ones, by these.
+    pub(crate) missing_prevs: NamedBy,
     /// What was read at once for all events of the change.
     pub(crate) read_ahead: Option<ReadAhead>,
     /// Whose membership events are, by their numbers, as far as that is known without reading them.

@@ -161,8 +161,14 @@ impl Work {
         Ok(())
     }
 
-    /// The events that follow one that was missing.
+    /// The events that follow one that was missing: stored ones, and those staged before it.
     async fn followers_of_missing(&self, event_id: &EventId) -> Result<Vec<EventNumber>, ActionError> {
+        let mut followers = self.stored_followers(event_id).await?;
+        followers.extend(self.beside.missing_prevs.get(event_id).into_iter().flatten());
+        Ok(followers)
+    }
+
+    async fn stored_followers(&self, event_id: &EventId) -> Result<Vec<EventNumber>, ActionError> {
         if let Some(known) = &self.beside.read_ahead {
             return Ok(known.missing_prevs.get(event_id).cloned().unwrap_or_default());
         }
@@ -205,8 +211,9 @@ impl Work {
         }
         if event.standing == Standing::Accepted {
             for missing in &receipt.missing_prev {
-                let key = (self.number, missing.clone(), EventNumber(event.number));
-                self.batch.put(&MISSING_PREVS, &key, &());
+                let follower = EventNumber(event.number);
+                self.batch.put(&MISSING_PREVS, &(self.number, missing.clone(), follower), &());
+                self.beside.missing_prevs.entry(missing.clone()).or_default().push(follower);
             }
         }
         Ok(())

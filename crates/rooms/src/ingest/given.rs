@@ -92,7 +92,11 @@ impl Work {
     /// missing would take the state apart as often.
     pub(crate) async fn shelve_for(&mut self, event: &SignedPdu, given: &Given) -> Result<(), ActionError> {
         let pdu = event.pdu();
-        let event_ids = pdu.auth_events().iter().chain(pdu.prev_events()).cloned().collect();
+        // What was staged before is on the shelf as it will be; the store has it as it was.
+        let is_stored = |event_id: &&OwnedEventId| !self.beside.staged_ids.contains(*event_id);
+        let named: Vec<OwnedEventId> =
+            pdu.auth_events().iter().chain(pdu.prev_events()).filter(is_stored).cloned().collect();
+        let event_ids = named.iter().cloned().collect();
         let state_keys = LOOKED_AT.map(|event_type| (event_type.to_owned(), String::new())).into();
         let needs = Needs { event_ids, state_keys, ..Needs::default() };
         self.fulfil(Stop::Needs(Box::new(needs))).await?;
@@ -102,8 +106,8 @@ impl Work {
         }
         let mut events: BTreeSet<u64> =
             given.iter().filter(|(key, _)| keys.contains(key)).map(|(_, entry)| entry.event).collect();
-        let named: Vec<OwnedEventId> = pdu.auth_events().iter().chain(pdu.prev_events()).cloned().collect();
         events.extend(self.shelf.numbers(&named)?.into_iter().flatten());
+        events.retain(|number| !self.staged.iter().any(|receipt| receipt.event.number == *number));
         self.fulfil(Stop::Needs(Box::new(Needs { events, ..Needs::default() }))).await
     }
 }

@@ -88,7 +88,7 @@ fn a_damaged_room_is_repaired_with_what_another_server_has() {
     let (code, looked) = command(&home, &["room", "repair", &room_id]);
     assert_eq!(
         (code, looked["fetched"].as_u64(), count(&looked, "wanted")),
-        (Some(1), Some(2), 0),
+        (Some(3), Some(2), 0),
         "{looked:#}"
     );
     assert!(looked["applied"] == false && count(&looked, "steps") > 5, "{looked:#}");
