@@ -189,12 +189,15 @@ pub(crate) fn durability(observed: &Observed, acknowledged: &[Acknowledged]) -> 
         };
         // Who lies may lose what he acknowledged.
         let Some(own) = observed.processes.get(&event.by) else { continue };
-        if own.get(&event.room_id).is_none_or(|room| !room.events.contains_key(&event.event_id)) {
+        let own = own.get(&event.room_id).filter(|room| room.events.contains_key(&event.event_id));
+        let Some(own) = own else {
             violations.push(lost(event.by, "lost it"));
             continue;
-        }
+        };
         let Some(members) = rooms.get(event.room_id.as_str()) else { continue };
-        let graph = graph(members);
+        let mut graph = graph(members);
+        // Who acknowledged it may have left since, and alone know what came before the others.
+        graph.extend(own.events.iter().map(|(id, event)| (id.as_str(), event.prev_events.as_slice())));
         for (place, room) in members {
             let is_there = room.events.contains_key(&event.event_id);
             if !is_there
