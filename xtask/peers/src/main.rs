@@ -75,6 +75,9 @@ enum Task {
         /// After how many seconds no further step begins
         #[arg(long, default_value_t = 1800)]
         seconds: u64,
+        /// A step of the suite of real clients that is left out
+        #[arg(long)]
+        without: Vec<String>,
     },
     /// A first walk: a domain of ours and a Synapse, and two people who talk
     Walk {
@@ -114,15 +117,17 @@ fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(folder).context("folder of the run")?;
     match &arguments.task {
         Task::Rooms { roomlab } => rooms(arguments, roomlab),
-        Task::Federation { freehold, history, clients, seconds } => federation::run(&federation::Run {
-            python: &arguments.python,
-            freehold,
-            folder,
-            versions: &arguments.versions,
-            history: *history,
-            clients: clients.as_deref(),
-            time: Duration::from_secs(*seconds),
-        }),
+        Task::Federation { freehold, history, clients, seconds, without } => {
+            federation::run(&federation::Run {
+                python: &arguments.python,
+                freehold,
+                folder,
+                versions: &arguments.versions,
+                history: *history,
+                clients: clients.as_deref().map(|folder| federation::Clients { folder, without }),
+                time: Duration::from_secs(*seconds),
+            })
+        }
         Task::Walk { freehold, stay } => {
             walk::run(&walk::Walk { python: &arguments.python, freehold, folder, stays: *stay })
         }

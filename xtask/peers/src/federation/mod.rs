@@ -30,10 +30,19 @@ pub(crate) struct Run<'a> {
     pub(crate) versions: &'a [String],
     /// How long the history is that a server that comes late pages through.
     pub(crate) history: usize,
-    /// Where the suite of real clients is installed; without it, nobody talks encrypted.
-    pub(crate) clients: Option<&'a Path>,
+    /// The suite of real clients; without it, nobody talks encrypted.
+    pub(crate) clients: Option<Clients<'a>>,
     /// After this time no further step begins.
     pub(crate) time: Duration,
+}
+
+/// The suite of real clients.
+#[derive(Clone, Copy)]
+pub(crate) struct Clients<'a> {
+    /// Where it is installed.
+    pub(crate) folder: &'a Path,
+    /// Which of its steps are left out.
+    pub(crate) without: &'a [String],
 }
 
 /// A pair of servers: a room is made on the first, and people of the second come in.
