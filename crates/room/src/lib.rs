@@ -9,6 +9,7 @@
 //! | format, signatures, hashes | others' | [`parse`], [`verify`] |
 //! | auth events, state before, current state | all | [`Room::receive`] |
 //! | auth events alone | of auth chains and states that others gave | [`Room::receive_outlier`] |
+//! | what a redaction takes | all | [`Room::takes_effect`] |
 //!
 //! [`Room::receive`] gives a [`Receipt`]: the verdict, what is to be made durable, and the room as it is
 //! afterwards. Nothing has happened until the caller has stored it.
@@ -29,6 +30,7 @@ mod event;
 mod judge;
 mod receive;
 mod recompute;
+mod redaction;
 mod resolve;
 mod room;
 mod settle;

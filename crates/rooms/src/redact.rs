@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use freehold_event::Pdu;
 use freehold_event_auth::{AuthState, NamedLevel, Power};
-use freehold_room::Event;
+use freehold_room::{Event, Standing};
 use freehold_store::tables::rooms::{EVENT_JSON, EVENTS};
 use freehold_store::{Actor, EventNumber};
 use ruma_common::{EventId, OwnedEventId, RoomId};
@@ -79,7 +79,8 @@ impl Work {
         let unknown = || ActionError::UnknownEvent(target.to_owned());
         let number = event_in_room(&self.snapshot, self.number, target).await?.ok_or_else(unknown)?;
         let version = self.machine.version();
-        let redacted = read_event(&self.snapshot, version, number).await?.ok_or_else(unknown)?;
+        let redacted = read_event(&self.snapshot, version, number).await?;
+        let redacted = redacted.filter(|event| event.standing != Standing::Rejected).ok_or_else(unknown)?;
         if redacted.pdu.event_type() == "m.room.create" {
             return Err(ActionError::MayNot("the create event of a room cannot be redacted"));
         }
@@ -88,7 +89,7 @@ impl Work {
             return Err(ActionError::MayNot("you have not the power to redact events of others"));
         }
         let redaction = self.append(&actor.tenant, wanted).await?;
-        self.apply_redaction(number, &redacted.pdu, EventNumber(redaction.number)).await?;
+        self.handle_redaction(&redaction).await?;
         Ok(redaction)
     }
 

@@ -280,6 +280,10 @@ impl Work {
     pub(crate) fn stage(&mut self, receipt: Receipt, numbers: Numbers) -> Arc<Event> {
         let event = Arc::clone(&receipt.event);
         self.shelf.put_event(Arc::clone(&event));
+        // What comes next in the same change reads states that are not in the store yet.
+        for (id, bytes) in &receipt.nodes {
+            self.shelf.put_node(*id, bytes.clone());
+        }
         if let (Some(state_key), Some(number)) = (event.pdu.state_key(), numbers.state_key) {
             let key = (event.pdu.event_type().to_owned(), state_key.to_owned());
             self.shelf.put_state_key(key, Some(number));
@@ -366,7 +370,7 @@ impl Work {
         // If nobody waits for the commit to its end, the next writer reads the room anew.
         *self.guard = None;
         let mut changed: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
-        let is_redaction = !changed.is_empty();
+        let is_redaction = !changed.is_empty() || !self.beside.redacted_on_arrival.is_empty();
         changed.extend(&self.beside.settled);
         // They came anew, and whole.
         self.beside.settled.iter().for_each(|event| self.batch.delete(&FORGOTTEN, event));

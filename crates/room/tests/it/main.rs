@@ -7,5 +7,6 @@
 )]
 
 mod kept;
+mod redactions;
 mod replay;
 mod rooms;

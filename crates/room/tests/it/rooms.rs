@@ -5,12 +5,13 @@ use freehold_event::{NewPdu, RoomVersion};
 use freehold_room::{Draft, DraftError, Dropped, Room, Shelf, Standing};
 use freehold_signing::{KeyId, ServerSigner, SignedPdu, SigningKey, sign_event};
 use freehold_testkit::ServerKeys;
-use ruma_common::{OwnedRoomId, ServerName, UserId};
+use ruma_common::room_version_rules::EventIdFormatVersion;
+use ruma_common::{EventId, OwnedRoomId, ServerName, UserId};
 
 use crate::kept::{Kept, Keys};
 
-const ALICE: &str = "@alice:one.example";
-const BOB: &str = "@bob:two.example";
+pub(crate) const ALICE: &str = "@alice:one.example";
+pub(crate) const BOB: &str = "@bob:two.example";
 
 fn keys() -> ServerKeys {
     [("one.example".to_owned(), [1; 32]), ("two.example".to_owned(), [2; 32])].into_iter().collect()
@@ -23,7 +24,7 @@ fn sign(new: NewPdu) -> SignedPdu {
     sign_event(new, &signer).unwrap().complete().unwrap()
 }
 
-fn draft(sender: &str, event_type: &str, state_key: Option<&str>, content: &str) -> Draft {
+pub(crate) fn draft(sender: &str, event_type: &str, state_key: Option<&str>, content: &str) -> Draft {
     let content =
         freehold_canonical_json::parse(content.as_bytes(), &freehold_canonical_json::Limits::STRICT);
     Draft {
@@ -37,14 +38,20 @@ fn draft(sender: &str, event_type: &str, state_key: Option<&str>, content: &str)
     }
 }
 
-fn member(sender: &str, target: &str, membership: &str) -> Draft {
+pub(crate) fn member(sender: &str, target: &str, membership: &str) -> Draft {
     draft(sender, "m.room.member", Some(target), &format!(r#"{{"membership":"{membership}"}}"#))
 }
 
 /// A public room that both are in.
-fn room(version: &'static RoomVersion) -> Kept {
-    let content = format!(r#"{{"creator":"{ALICE}","room_version":"{version}"}}"#);
+pub(crate) fn room(version: &'static RoomVersion) -> Kept {
+    room_with(version, "")
+}
+
+/// The same, with more members in the content of its create event.
+pub(crate) fn room_with(version: &'static RoomVersion, more: &str) -> Kept {
+    let content = format!(r#"{{"creator":"{ALICE}","room_version":"{version}"{more}}}"#);
     let create = draft(ALICE, "m.room.create", Some(""), &content);
+    let create = with_id(create, version, 0);
     let given = !version.rules().authorization.room_create_event_id_as_room_id;
     let room_id: Option<OwnedRoomId> = given.then(|| OwnedRoomId::try_from("!room:one.example").unwrap());
     let mut kept = Kept::default();
@@ -59,8 +66,16 @@ fn room(version: &'static RoomVersion) -> Kept {
     kept
 }
 
-fn drafted(kept: &mut Kept, draft: Draft) -> SignedPdu {
+/// A draft with an id, in room versions where the author chooses it.
+fn with_id(draft: Draft, version: &RoomVersion, number: usize) -> Draft {
+    let is_chosen = version.rules().event_id_format == EventIdFormatVersion::V1;
+    let id = || EventId::parse(format!("${number}:{}", draft.sender.server_name())).unwrap();
+    Draft { event_id: is_chosen.then(id), ..draft }
+}
+
+pub(crate) fn drafted(kept: &mut Kept, draft: Draft) -> SignedPdu {
     let room = kept.room.clone().unwrap();
+    let draft = with_id(draft, room.version(), kept.events.len());
     let mut shelf = Shelf::new();
     loop {
         match room.draft(draft.clone(), &shelf) {
@@ -71,7 +86,7 @@ fn drafted(kept: &mut Kept, draft: Draft) -> SignedPdu {
     }
 }
 
-fn say(kept: &mut Kept, draft: Draft) -> Standing {
+pub(crate) fn say(kept: &mut Kept, draft: Draft) -> Standing {
     let event = drafted(kept, draft);
     kept.receive(event).unwrap().standing
 }

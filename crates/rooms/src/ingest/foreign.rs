@@ -71,8 +71,11 @@ impl Work {
             Ok(Received::Receipt(receipt)) => *receipt,
             other => return not_kept(other),
         };
-        if row.is_some() {
+        if let Some(outlier) = row {
             self.beside.settled.push(EventNumber(receipt.event.number));
+            // What was taken from it stays taken.
+            let redacted_by = outlier.redacted_by.map(|redaction| (receipt.event.number, redaction));
+            self.beside.redacted_on_arrival.extend(redacted_by);
         }
         self.stage_foreign(receipt, numbers).await
     }
@@ -123,14 +126,12 @@ impl Work {
 
     async fn stage_foreign(&mut self, receipt: Receipt, numbers: Numbers) -> Result<Incoming, ActionError> {
         self.note_edges(&receipt).await?;
-        // What comes next in the same change reads states that are not in the store yet.
-        for (id, bytes) in &receipt.nodes {
-            self.shelf.put_node(*id, bytes.clone());
-        }
         let refused = receipt.refused.clone();
         let event = self.stage(receipt, numbers);
         if event.standing == Standing::Accepted {
             self.handle_redaction(&event).await?;
+        }
+        if event.standing != Standing::Rejected {
             self.release_redactions(&event).await?;
         }
         Ok(Incoming::Kept(refused))

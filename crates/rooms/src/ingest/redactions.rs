@@ -2,62 +2,69 @@
 
 use std::sync::Arc;
 
-use freehold_event_auth::{NamedLevel, Power};
-use freehold_room::{Event, Standing};
+use freehold_room::Event;
 use freehold_store::EventNumber;
 use freehold_store::tables::rooms::{EVENTS, WAITING_REDACTIONS};
-use ruma_common::{EventId, OwnedEventId, UserId};
+use ruma_common::{EventId, OwnedEventId};
 
 use crate::error::ActionError;
 use crate::loaded::read_event;
 use crate::send::event_in_room;
 use crate::work::Work;
 
+/// What a redaction is about, if it is here.
+enum Target {
+    /// It came with the same change.
+    Staged(Arc<Event>),
+    Stored(Arc<Event>),
+    Missing,
+}
+
 impl Work {
     /// Applies a redaction, if it is one and what it redacts is here; withholds it from clients otherwise
     /// (<https://spec.matrix.org/v1.19/rooms/v3/#handling-redactions>).
-    pub(super) async fn handle_redaction(&mut self, event: &Arc<Event>) -> Result<(), ActionError> {
-        let Some(target) = redacted_by(event) else {
+    pub(crate) async fn handle_redaction(&mut self, event: &Arc<Event>) -> Result<(), ActionError> {
+        let Some(target_id) = redacted_by(event) else {
             return Ok(());
         };
-        if let Some(staged) = self.staged_event(&target) {
-            match staged.standing == Standing::Accepted && self.may_redact(event.pdu.sender(), &staged) {
-                true => {
-                    self.beside.redacted_on_arrival.insert(staged.number, EventNumber(event.number)).is_none()
-                }
-                false => self.beside.withheld.insert(event.number),
-            };
-            return Ok(());
+        let redaction = EventNumber(event.number);
+        match self.target(&target_id).await? {
+            Target::Staged(target) if self.takes_effect(event, &target).await? => {
+                self.beside.redacted_on_arrival.insert(target.number, redaction);
+            }
+            Target::Stored(target) if self.takes_effect(event, &target).await? => {
+                self.apply_redaction(EventNumber(target.number), &target.pdu, redaction).await?;
+            }
+            Target::Staged(_) | Target::Stored(_) => {
+                self.beside.withheld.insert(event.number);
+            }
+            Target::Missing => {
+                self.beside.withheld.insert(event.number);
+                self.batch.put(&WAITING_REDACTIONS, &(target_id, redaction), &());
+            }
         }
-        let number = event_in_room(&self.snapshot, self.number, &target).await?;
-        let stored = match number {
-            Some(number) => read_event(&self.snapshot, self.machine.version(), number).await?,
-            None => None,
+        Ok(())
+    }
+
+    async fn target(&self, event_id: &EventId) -> Result<Target, ActionError> {
+        if let Some(staged) = self.staged_event(event_id) {
+            return Ok(Target::Staged(staged));
+        }
+        let Some(number) = event_in_room(&self.snapshot, self.number, event_id).await? else {
+            return Ok(Target::Missing);
         };
-        match stored.zip(number).filter(|(stored, _)| stored.standing == Standing::Accepted) {
-            Some((stored, number)) if self.may_redact(event.pdu.sender(), &stored) => {
-                self.apply_redaction(number, &stored.pdu, EventNumber(event.number)).await
-            }
-            Some(_) => {
-                self.beside.withheld.insert(event.number);
-                Ok(())
-            }
-            None => {
-                self.beside.withheld.insert(event.number);
-                self.batch.put(&WAITING_REDACTIONS, &(target, EventNumber(event.number)), &());
-                Ok(())
-            }
-        }
+        let stored = read_event(&self.snapshot, self.machine.version(), number).await?;
+        Ok(stored.map_or(Target::Missing, |stored| Target::Stored(Arc::new(stored))))
     }
 
     /// Applies the redactions that waited for an event, and shows them now.
-    pub(super) async fn release_redactions(&mut self, event: &Arc<Event>) -> Result<(), ActionError> {
+    pub(crate) async fn release_redactions(&mut self, event: &Arc<Event>) -> Result<(), ActionError> {
         let event_id = event.pdu.event_id().to_owned();
         // Those that came just before it.
         let redactions = self.beside.redactions.iter();
         let redactions = redactions.filter(|redaction| redacted_by(redaction).as_ref() == Some(&event_id));
         for redaction in redactions.cloned().collect::<Vec<_>>() {
-            if redaction.standing == Standing::Accepted && self.may_redact(redaction.pdu.sender(), event) {
+            if self.takes_effect(&redaction, event).await? {
                 self.batch.delete(&WAITING_REDACTIONS, &(event_id.clone(), EventNumber(redaction.number)));
                 self.beside.withheld.remove(&redaction.number);
                 self.beside.redacted_on_arrival.insert(event.number, EventNumber(redaction.number));
@@ -69,7 +76,9 @@ impl Work {
                 continue;
             };
             let row = self.snapshot.get(&EVENTS, &redaction).await?;
-            if let Some(row) = row.filter(|_| self.may_redact(stored.pdu.sender(), event)) {
+            if let Some(row) = row
+                && self.takes_effect(&stored, event).await?
+            {
                 self.beside.redacted_on_arrival.insert(event.number, redaction);
                 self.beside.released.push((redaction, row));
             }
@@ -83,14 +92,13 @@ impl Work {
         Some(Arc::clone(&found.event))
     }
 
-    /// > 1. The power level of the redaction event's `sender` is greater than or equal to the *redact level*.
-    /// > 2. The domain of the redaction event's `sender` matches that of the original event's `sender`.
-    ///
-    /// In room versions 1 and 2 the authorisation rules have settled it.
-    fn may_redact(&self, sender: &UserId, target: &Event) -> bool {
-        self.machine.version().rules().authorization.special_case_room_redaction
-            || target.pdu.sender().server_name() == sender.server_name()
-            || self.power(sender.as_str()) >= Power::Level(self.power_levels().level(NamedLevel::Redact))
+    async fn takes_effect(&mut self, redaction: &Event, target: &Event) -> Result<bool, ActionError> {
+        loop {
+            match self.machine.takes_effect(redaction, target, &self.shelf) {
+                Ok(takes) => return Ok(takes),
+                Err(stop) => self.fulfil(stop).await?,
+            }
+        }
     }
 }
 

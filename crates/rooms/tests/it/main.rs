@@ -28,6 +28,7 @@ mod memory;
 mod network;
 mod outside;
 mod policies;
+mod redactions;
 mod repair;
 mod servers;
 mod talking;
