@@ -66,7 +66,11 @@ async fn a_tenant_has_no_more_accounts_than_its_quota_and_its_neighbour_has_its_
     }
     let third = world.accounts.register(&alices(), named("c"), admitted()).await;
     assert!(matches!(third, Err(RegisterError::Full { max: 2 })));
-    world.accounts.register(&bobs(), named("c"), admitted()).await.unwrap();
+    for name in ["a", "c"] {
+        world.accounts.register(&bobs(), named(name), admitted()).await.unwrap();
+    }
+    let third = world.accounts.register(&bobs(), named("d"), admitted()).await;
+    assert!(matches!(third, Err(RegisterError::Full { max: 2 })));
 }
 
 #[tokio::test]

@@ -68,6 +68,30 @@ async fn quotas_of_users_and_tenants_count_every_file_in_full() {
 }
 
 #[tokio::test]
+async fn files_of_a_tenant_take_no_place_of_anothers_quota() {
+    let world = World::new().await;
+    // The users have the same number, as users of a store never have: what is counted is the tenant's all the same.
+    let (alice, bob) = (person("@alice:one.example"), person("@bob:two.example"));
+    let bob = freehold_store::Actor { user: alice.user, ..bob };
+    for who in [&alice, &bob] {
+        let policy = MediaPolicy { user_bytes: Some(80), tenant_bytes: Some(100), ..MediaPolicy::default() };
+        world.policies.set(&who.tenant, policy);
+    }
+    let of_alice = world.upload(&alice, &[1; 80]).await;
+    assert!(world.try_upload(&alice, &[1; 1]).await.is_err());
+    // Even the same bytes, which lie there once for both.
+    let of_bob = world.upload(&bob, &[1; 80]).await;
+    assert!(world.try_upload(&bob, &[1; 1]).await.is_err());
+    assert_eq!(world.objects.count("blobs").await, 1);
+    let used = async |who: &freehold_store::Actor| world.media.used(&who.tenant, None).await.unwrap().bytes;
+    assert!(world.media.delete(&alice.tenant, &of_alice).await.unwrap());
+    assert_eq!((used(&alice).await, used(&bob).await), (0, 80));
+    assert!(world.try_upload(&bob, &[1; 1]).await.is_err(), "only the other one has room again");
+    world.upload(&alice, &[2; 80]).await;
+    assert_eq!(world.download(&bob, "two.example", &of_bob).await.unwrap(), [1; 80]);
+}
+
+#[tokio::test]
 async fn uploads_at_the_same_time_are_all_counted() {
     let world = World::new().await;
     let alice = person("@alice:one.example");

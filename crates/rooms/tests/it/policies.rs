@@ -39,6 +39,26 @@ async fn a_tenant_has_as_many_rooms_as_it_may_have_and_its_neighbours_have_their
 }
 
 #[tokio::test]
+async fn rooms_of_a_tenant_take_no_place_of_anothers_quota() {
+    let world = world().await;
+    let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
+    let settle = |actor: &freehold_store::Actor, most| {
+        world.hosted.settle(&actor.tenant, RoomPolicy { rooms_max: Some(most), ..RoomPolicy::default() });
+    };
+    let create = |actor: &freehold_store::Actor| {
+        let (rooms, actor) = (world.rooms.clone(), actor.clone());
+        async move { rooms.create_room(&actor, CreateRoom::default()).await.is_ok() }
+    };
+    settle(&alice, 2);
+    settle(&bob, 2);
+    assert_eq!([create(&alice).await, create(&alice).await, create(&alice).await], [true, true, false]);
+    assert_eq!([create(&bob).await, create(&bob).await, create(&bob).await], [true, true, false]);
+    settle(&alice, 3);
+    assert!(!create(&bob).await, "what one may have more, the other may not");
+    assert_eq!([create(&alice).await, create(&alice).await], [true, false]);
+}
+
+#[tokio::test]
 async fn rooms_have_the_version_that_the_tenant_settled_for() {
     let world = world().await;
     let alice = world.actor(ALICE).await;
