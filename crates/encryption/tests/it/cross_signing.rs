@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::world::{Person, World, parsed, signed};
 
-struct Identity {
+pub(crate) struct Identity {
     master: (SigningKey, Value),
-    self_signing: (SigningKey, Value),
+    pub(crate) self_signing: (SigningKey, Value),
     user_signing: (SigningKey, Value),
 }
 
-fn identity(person: &Person, nth: u8) -> Identity {
+pub(crate) fn identity(person: &Person, nth: u8) -> Identity {
     let master = person.cross_signing_key("master", nth, None);
     let self_signing = person.cross_signing_key("self_signing", nth, Some(&master.0));
     let user_signing = person.cross_signing_key("user_signing", nth, Some(&master.0));
@@ -22,7 +22,7 @@ fn identity(person: &Person, nth: u8) -> Identity {
 }
 
 impl Identity {
-    fn upload(&self) -> CrossSigningKeys {
+    pub(crate) fn upload(&self) -> CrossSigningKeys {
         CrossSigningKeys {
             master: Some(self.master.1.to_string()),
             self_signing: Some(self.self_signing.1.to_string()),
@@ -35,7 +35,7 @@ impl Identity {
     }
 }
 
-fn key_id(key: &SigningKey) -> String {
+pub(crate) fn key_id(key: &SigningKey) -> String {
     format!("ed25519:{}", key.verifying_key().to_base64())
 }
 
@@ -45,7 +45,7 @@ async fn master_key_as_seen_by(world: &World, viewer: &Person, of: &Person) -> V
     parsed(&found.master_keys[of.user_id()])
 }
 
-fn one_signature(of: &Person, key: &str, document: &Value) -> SignedKeys {
+pub(crate) fn one_signature(of: &Person, key: &str, document: &Value) -> SignedKeys {
     BTreeMap::from([(of.user_id().to_owned(), BTreeMap::from([(key.to_owned(), document.to_string())]))])
 }
 

@@ -13,4 +13,5 @@ mod device_keys;
 mod device_lists;
 mod elsewhere;
 mod to_device;
+mod waking;
 mod world;
