@@ -221,6 +221,12 @@ impl<'s, S: Sink> ObjectWriter<'s, S> {
         self.sink.write(text.as_bytes());
     }
 
+    /// Adds a member whose value is a string.
+    pub fn string(&mut self, key: &str, text: &str) {
+        self.key(key);
+        write_string(text, self.sink);
+    }
+
     /// Adds a member whose value is an object; finish that one before going on.
     pub fn object(&mut self, key: &str) -> ObjectWriter<'_, S> {
         self.key(key);

@@ -128,8 +128,9 @@ fn objects_are_written_piece_by_piece() {
     outer.members(r#""a":1,"b":2"#);
     let mut inner = outer.object("con\ntent");
     inner.value("x", "[]");
+    inner.string("y", "\"\n");
     inner.finish();
     outer.object("empty").finish();
     outer.finish();
-    assert_eq!(out, br#"{"a":1,"b":2,"con\ntent":{"x":[]},"empty":{}}"#);
+    assert_eq!(out, br#"{"a":1,"b":2,"con\ntent":{"x":[],"y":"\"\n"},"empty":{}}"#);
 }

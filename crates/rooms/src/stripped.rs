@@ -62,9 +62,9 @@ pub(crate) fn stripped(pdu: &Pdu) -> String {
     let mut text = Vec::new();
     let mut writer = ObjectWriter::new(&mut text);
     writer.value("content", pdu.content());
-    writer.value("sender", &quoted(pdu.sender().as_str()));
-    writer.value("state_key", &quoted(pdu.state_key().unwrap_or_default()));
-    writer.value("type", &quoted(pdu.event_type()));
+    writer.string("sender", pdu.sender().as_str());
+    writer.string("state_key", pdu.state_key().unwrap_or_default());
+    writer.string("type", pdu.event_type());
     writer.finish();
     String::from_utf8(text).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use ruma_common::{EventId, OwnedEventId};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::receipts::own_receipts;
+use crate::receipts::Kept;
 use crate::service::{Look, SyncError};
 use crate::unread::{Counted, EVENTS_MAX, Notifies, ReadUpTo, RoomCounts};
 use crate::view::View;
@@ -22,16 +22,19 @@ const HOPS_MAX: usize = 3;
 
 impl Look {
     /// What the user has not read of a room.
-    pub(crate) async fn unread_counts(&self, view: &View<'_>) -> Result<RoomCounts, SyncError> {
-        let receipts = own_receipts(&self.snapshot, view.room, self.actor.user).await?;
-        let read = ReadUpTo::new(view.joined_at(), &receipts);
+    pub(crate) async fn unread_counts(
+        &self,
+        view: &View<'_>,
+        own_receipts: &[Kept],
+    ) -> Result<RoomCounts, SyncError> {
+        let read = ReadUpTo::new(view.joined_at(), own_receipts);
         let to = TimelineIndex::last_of(self.snapshot.position());
         let key = (self.actor.user, view.room);
         let mut counted = self.inner.unread.go_on(key, read, to);
-        let between = Between { after: counted.to, before: TimelineIndex(to.0.saturating_add(1)) };
-        let mut rows = view.reader.timeline(view.room, between, Order::Descending, EVENTS_MAX).await?;
-        rows.reverse();
-        if !rows.is_empty() {
+        if view.current().await?.is_some_and(|current| current.last > counted.to) {
+            let between = Between { after: counted.to, before: TimelineIndex(to.0.saturating_add(1)) };
+            let mut rows = view.reader.timeline(view.room, between, Order::Descending, EVENTS_MAX).await?;
+            rows.reverse();
             self.count(view, &mut counted, rows).await?;
         }
         counted.to = to;

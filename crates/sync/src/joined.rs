@@ -6,7 +6,7 @@ use serde_json::json;
 use serde_json::value::to_raw_value;
 
 use crate::filter::room_event_passes;
-use crate::receipts::receipt_events;
+use crate::receipts::{RoomReceipts, receipt_events};
 use crate::response::{EventJson, JoinedRoom, LeftRoom, Summary};
 use crate::rooms_update::{Standing, is_before};
 use crate::service::{Look, SyncError};
@@ -25,17 +25,19 @@ impl Look {
         let timeline = self.timeline(&view, &window).await?;
         let span = Span { since, to: self.snapshot.position() };
         let state = self.state_update(&view, &timeline, span).await?;
-        let (ephemeral, account_data) = self.beside(standing, since).await?;
-        let counts = self.unread_counts(&view).await?;
+        let to = self.snapshot.position();
+        let receipts =
+            RoomReceipts::read(&self.snapshot, (standing.room, self.actor.user), since, to).await?;
+        let counts = self.unread_counts(&view, &receipts.own).await?;
+        let ephemeral = self.ephemeral(standing.room, since, receipts).await?;
         let by_thread = self.request.filter.room.timeline.unread_thread_notifications;
-        let summary =
-            if anew || state.members_changed { self.summary(&view).await? } else { Summary::default() };
+        let summary = if state.members_changed { self.summary(&view).await? } else { Summary::default() };
         Ok(JoinedRoom {
             summary,
             state: state.update,
             timeline: timeline.update,
             ephemeral: ephemeral.into(),
-            account_data: account_data.into(),
+            account_data: self.own_data(standing.room).into(),
             unread_notifications: Some(if by_thread { counts.main } else { counts.total() }),
             unread_thread_notifications: if by_thread { counts.threads } else { Default::default() },
         })
@@ -49,27 +51,29 @@ impl Look {
         let timeline = self.timeline(&view, &window).await?;
         let span = Span { since: self.since(), to: standing.membership.since };
         let state = self.state_update(&view, &timeline, span).await?;
-        let (_, account_data) = self.beside(standing, self.since()).await?;
-        Ok(LeftRoom { state: state.update, timeline: timeline.update, account_data: account_data.into() })
+        let account_data = self.own_data(standing.room).into();
+        Ok(LeftRoom { state: state.update, timeline: timeline.update, account_data })
     }
 
-    /// Receipts and typing, and the user's own data for the room, each as its filter wants it.
-    async fn beside(
+    /// Receipts and typing, as their filter wants them.
+    async fn ephemeral(
         &self,
-        standing: &Standing,
+        room: RoomNumber,
         since: Option<Position>,
-    ) -> Result<(Vec<EventJson>, Vec<EventJson>), SyncError> {
-        let room = standing.room;
-        let to = self.snapshot.position();
+        receipts: RoomReceipts,
+    ) -> Result<Vec<EventJson>, SyncError> {
         let is_told = |user: &UserId| self.reader.is_told_of(&self.viewer, user);
-        let mut ephemeral =
-            receipt_events(&self.snapshot, (room, self.actor.user), since, to, is_told).await?;
+        let mut ephemeral = receipt_events(&self.snapshot, self.actor.user, receipts.news, is_told).await?;
         ephemeral.extend(self.typing_event(room, since));
+        ephemeral.retain(|event| room_event_passes(&self.request.filter.room.ephemeral, event.get()));
+        Ok(ephemeral)
+    }
+
+    /// The user's own data for a room, as its filter wants it.
+    fn own_data(&self, room: RoomNumber) -> Vec<EventJson> {
         let mut account_data = self.account_data.get(&Some(room)).cloned().unwrap_or_default();
-        let filter = &self.request.filter.room;
-        ephemeral.retain(|event| room_event_passes(&filter.ephemeral, event.get()));
-        account_data.retain(|event| room_event_passes(&filter.account_data, event.get()));
-        Ok((ephemeral, account_data))
+        account_data.retain(|event| room_event_passes(&self.request.filter.room.account_data, event.get()));
+        account_data
     }
 
     fn typing_event(&self, room: RoomNumber, since: Option<Position>) -> Option<EventJson> {
@@ -84,11 +88,12 @@ impl Look {
 
     /// What the client needs to name the room.
     async fn summary(&self, view: &View<'_>) -> Result<Summary, SyncError> {
-        let Some(current) = view.reader.current(view.room).await? else {
+        let heroes = view.heroes().await?;
+        let Some(current) = view.current().await? else {
             return Ok(Summary::default());
         };
         Ok(Summary {
-            heroes: view.heroes().await?,
+            heroes,
             joined_member_count: Some(current.joined),
             invited_member_count: Some(current.invited),
         })

@@ -151,8 +151,38 @@ async fn timeline_index(
 /// A receipt as it is kept.
 pub(crate) type Kept = (UserNumber, ReceiptKind, Option<String>, ReceiptRow);
 
-/// The receipts of a user in a room.
-pub(crate) async fn own_receipts(
+/// The receipts of a room that a sync is about.
+pub(crate) struct RoomReceipts {
+    /// The user's.
+    pub(crate) own: Vec<Kept>,
+    /// Everybody's that are new.
+    pub(crate) news: Vec<Kept>,
+}
+
+impl RoomReceipts {
+    /// Reads those of a user, and everybody's that were set after `since` and up to `to`; without `since`, all, from which the
+    /// user's are then taken.
+    pub(crate) async fn read(
+        snapshot: &Snapshot,
+        (room, user): (RoomNumber, UserNumber),
+        since: Option<Position>,
+        to: Position,
+    ) -> Result<Self, ReadError> {
+        let news = match since {
+            None => all_receipts(snapshot, room).await?,
+            Some(since) => receipts_between(snapshot, room, since, to).await?,
+        };
+        let own = match since {
+            None if news.len() < RECEIPTS_MAX => {
+                news.iter().filter(|(whose, ..)| *whose == user).cloned().collect()
+            }
+            _ => own_receipts(snapshot, room, user).await?,
+        };
+        Ok(RoomReceipts { own, news })
+    }
+}
+
+async fn own_receipts(
     snapshot: &Snapshot,
     room: RoomNumber,
     user: UserNumber,
@@ -161,19 +191,14 @@ pub(crate) async fn own_receipts(
     Ok(rows.into_iter().map(|((_, user, kind, thread), row)| (user, kind, thread, row)).collect())
 }
 
-/// `m.receipt` events, one for each thread, with what a user may see of the receipts set after `since` and up to `to`;
-/// without `since`, of all. Users of whom the viewer is not told are left out.
+/// `m.receipt` events, one for each thread, with what a user may see of some receipts. Users of whom the viewer is not
+/// told are left out.
 pub(crate) async fn receipt_events(
     snapshot: &Snapshot,
-    (room, viewer): (RoomNumber, UserNumber),
-    since: Option<Position>,
-    to: Position,
+    viewer: UserNumber,
+    mut receipts: Vec<Kept>,
     is_told: impl Fn(&UserId) -> bool,
 ) -> Result<Vec<EventJson>, ReadError> {
-    let mut receipts = match since {
-        None => all_receipts(snapshot, room).await?,
-        Some(since) => receipts_between(snapshot, room, since, to).await?,
-    };
     receipts.retain(|(user, kind, ..)| *kind == ReceiptKind::Read || *user == viewer);
     let users: Vec<UserNumber> = receipts.iter().map(|(user, ..)| *user).collect();
     let ids = snapshot.get_many(&USER_IDS, &users).await?;

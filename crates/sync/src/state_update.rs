@@ -15,7 +15,7 @@ use crate::view::View;
 /// The state of an answer.
 pub(crate) struct ShownState {
     pub(crate) update: StateUpdate,
-    /// Whether memberships changed since the last sync.
+    /// Whether memberships changed since the last sync, or all are new.
     pub(crate) members_changed: bool,
 }
 
@@ -34,10 +34,12 @@ impl Look {
         timeline: &Shown,
         span: Span,
     ) -> Result<ShownState, SyncError> {
-        let end = view.reader.state_at(view.room, span.to).await?;
+        let end = match span.to == view.reader.position() {
+            true => view.current_state().await?,
+            false => view.reader.state_at(view.room, span.to).await?,
+        };
         let base = view.reader.state_at(view.room, span.since.unwrap_or_default()).await?;
-        let since_last = base.changes_to(&end).await?;
-        let members_changed = since_last.iter().any(is_member);
+        let members_changed = span.since.is_none() || base.changes_to(&end).await?.iter().any(is_member);
         let whole = span.since.is_none() || self.request.full_state;
         let wanted = match (self.request.state_form, timeline.events.first()) {
             (StateForm::Before, Some(first)) => view.reader.state_before(first).await?,

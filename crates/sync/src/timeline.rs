@@ -84,7 +84,7 @@ impl Look {
         let numbers: Vec<EventNumber> = page.iter().map(|(_, event)| *event).collect();
         let events = view.reader.events(&numbers).await?;
         let visible = match window.check_visibility {
-            true => view.reader.visible(view.viewer, view.room, &events).await?,
+            true => view.reader.visible_to(view.viewer, (view.room, Some(view.membership)), &events).await?,
             false => view.reader.withheld(view.viewer, &events).await.into_iter().map(|is| !is).collect(),
         };
         let filter = &self.request.filter.room.timeline;

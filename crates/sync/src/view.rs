@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use freehold_canonical_json::member;
 use freehold_rooms::{ClientFormat, Reader, RoomState, StoredEvent, Unreadable, Viewer};
-use freehold_store::tables::rooms::Membership;
+use freehold_store::tables::rooms::{CurrentStateRow, Membership, MembershipRow};
 use freehold_store::{DeviceNumber, RoomNumber, TimelineIndex};
 use js_int::{Int, UInt};
 use ruma_common::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx};
@@ -31,7 +31,9 @@ pub(crate) struct View<'a> {
     device: DeviceNumber,
     pub(crate) room: RoomNumber,
     room_id: &'a OwnedRoomId,
-    joined_at: TimelineIndex,
+    pub(crate) membership: &'a MembershipRow,
+    /// The newest state, once somebody asked.
+    current: OnceCell<Option<CurrentStateRow>>,
     /// The fields of events that the device wants; all if absent.
     fields: Option<&'a [String]>,
     /// Whom the room is named after, once somebody asked.
@@ -46,7 +48,8 @@ impl<'a> View<'a> {
             device: look.device,
             room: standing.room,
             room_id: &standing.room_id,
-            joined_at: TimelineIndex::at(standing.membership.since, 0),
+            membership: &standing.membership,
+            current: OnceCell::new(),
             fields: look.request.filter.event_fields.as_deref(),
             heroes: OnceCell::new(),
         }
@@ -54,7 +57,17 @@ impl<'a> View<'a> {
 
     /// When the user joined: what came before was never unread.
     pub(crate) fn joined_at(&self) -> TimelineIndex {
-        self.joined_at
+        TimelineIndex::at(self.membership.since, 0)
+    }
+
+    /// The newest state as the store has it.
+    pub(crate) async fn current(&self) -> Result<Option<&CurrentStateRow>, Unreadable> {
+        Ok(self.current.get_or_try_init(|| self.reader.current(self.room)).await?.as_ref())
+    }
+
+    /// The newest state.
+    pub(crate) async fn current_state(&self) -> Result<RoomState, Unreadable> {
+        self.reader.state_of(self.current().await?).await
     }
 
     /// An event as the device sees it, with the fields that it wants.
@@ -73,7 +86,7 @@ impl<'a> View<'a> {
     }
 
     async fn find_heroes(&self) -> Result<Option<Vec<OwnedUserId>>, Unreadable> {
-        let state = self.reader.current_state(self.room).await?;
+        let state = self.current_state().await?;
         if is_set(&state, "m.room.name", "name").await?
             || is_set(&state, "m.room.canonical_alias", "alias").await?
         {
@@ -96,8 +109,8 @@ impl<'a> View<'a> {
 
     /// What push rules ask about the room.
     pub(crate) async fn push_context(&self) -> Result<PushConditionRoomCtx, Unreadable> {
-        let state = self.reader.current_state(self.room).await?;
-        let joined = self.reader.current(self.room).await?.map_or(0, |current| current.joined);
+        let state = self.current_state().await?;
+        let joined = self.current().await?.map_or(0, |current| current.joined);
         let member = state.get("m.room.member", self.viewer.user_id.as_str()).await?;
         let display_name = member.as_ref().and_then(|event| text_of(event, "displayname"));
         let display_name = display_name.unwrap_or_else(|| self.viewer.user_id.localpart().to_owned());

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use freehold_canonical_json::ObjectWriter;
+use freehold_canonical_json::{ObjectWriter, Sink};
 use freehold_event::Pdu;
 use freehold_store::DeviceNumber;
 use freehold_store::tables::rooms::Membership;
 use serde_json::value::RawValue;
 
 use super::{Reader, StoredEvent, Unreadable, Viewer};
-use crate::stripped::quoted;
 
 /// In which of its formats a client sees an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +47,7 @@ impl Reader {
     ) -> Result<Box<RawValue>, Unreadable> {
         let mut unsigned = self.unsigned((viewer, device), event).await?;
         unsigned.relations = self.bundled((viewer, device), event, format).await?;
-        let text = text_of(&event.pdu, format, Some(&unsigned.text()));
+        let text = text_of(&event.pdu, format, Some(&unsigned));
         RawValue::from_string(text).map_err(|error| Unreadable::Damaged(Box::new(error)))
     }
 
@@ -60,7 +59,7 @@ impl Reader {
         format: ClientFormat,
     ) -> Result<String, Unreadable> {
         let unsigned = self.unsigned((viewer, device), event).await?;
-        Ok(text_of(&event.pdu, format, Some(&unsigned.text())))
+        Ok(text_of(&event.pdu, format, Some(&unsigned)))
     }
 
     async fn unsigned(
@@ -95,27 +94,18 @@ impl Reader {
 }
 
 impl Unsigned {
-    fn text(&self) -> String {
-        let mut text = Vec::new();
-        let mut writer = ObjectWriter::new(&mut text);
+    fn write<S: Sink>(&self, mut writer: ObjectWriter<'_, S>) {
         writer.value("age", &self.age.to_string());
-        let string = |text: &Option<String>| text.as_deref().map(quoted);
-        let membership = self.membership.map(|membership| quoted(membership_name(membership)));
-        for (key, value) in [
-            ("m.relations", self.relations.clone()),
-            ("membership", membership),
-            ("prev_content", self.prev_content.clone()),
-            ("prev_sender", string(&self.prev_sender)),
-            ("redacted_because", self.redacted_because.clone()),
-            ("replaces_state", string(&self.replaces_state)),
-            ("transaction_id", string(&self.transaction_id)),
-        ] {
-            if let Some(value) = value {
-                writer.value(key, &value);
-            }
+        self.relations.iter().for_each(|relations| writer.value("m.relations", relations));
+        if let Some(membership) = self.membership {
+            writer.string("membership", membership_name(membership));
         }
+        self.prev_content.iter().for_each(|content| writer.value("prev_content", content));
+        self.prev_sender.iter().for_each(|sender| writer.string("prev_sender", sender));
+        self.redacted_because.iter().for_each(|event| writer.value("redacted_because", event));
+        self.replaces_state.iter().for_each(|event_id| writer.string("replaces_state", event_id));
+        self.transaction_id.iter().for_each(|id| writer.string("transaction_id", id));
         writer.finish();
-        String::from_utf8(text).unwrap_or_default()
     }
 }
 
@@ -130,28 +120,28 @@ pub(crate) fn membership_name(membership: Membership) -> &'static str {
     }
 }
 
-fn text_of(pdu: &Pdu, format: ClientFormat, unsigned: Option<&str>) -> String {
+fn text_of(pdu: &Pdu, format: ClientFormat, unsigned: Option<&Unsigned>) -> String {
     let mut text = Vec::with_capacity(pdu.content().len() + 512);
     let mut writer = ObjectWriter::new(&mut text);
     match redacts_in_content(pdu) {
         Some(target) => writer.value("content", &with_redacts(pdu.content(), target)),
         None => writer.value("content", pdu.content()),
     }
-    writer.value("event_id", &quoted(pdu.event_id().as_str()));
+    writer.string("event_id", pdu.event_id().as_str());
     writer.value("origin_server_ts", &pdu.origin_server_ts().to_string());
     if let Some(target) = pdu.redacts().filter(|_| pdu.event_type() == "m.room.redaction") {
-        writer.value("redacts", &quoted(target));
+        writer.string("redacts", target);
     }
     if format == ClientFormat::Whole {
-        writer.value("room_id", &quoted(pdu.room_id().as_str()));
+        writer.string("room_id", pdu.room_id().as_str());
     }
-    writer.value("sender", &quoted(pdu.sender().as_str()));
+    writer.string("sender", pdu.sender().as_str());
     if let Some(state_key) = pdu.state_key() {
-        writer.value("state_key", &quoted(state_key));
+        writer.string("state_key", state_key);
     }
-    writer.value("type", &quoted(pdu.event_type()));
+    writer.string("type", pdu.event_type());
     if let Some(unsigned) = unsigned {
-        writer.value("unsigned", unsigned);
+        unsigned.write(writer.object("unsigned"));
     }
     writer.finish();
     String::from_utf8(text).unwrap_or_default()

@@ -98,6 +98,8 @@ pub(crate) struct Caches {
     events: Cache<EventNumber, Arc<StoredEvent>>,
     states: Cache<NodeId, StateMap>,
     state_keys: Cache<StateKeyNumber, Arc<(String, String)>>,
+    /// The same the other way round: what is asked for in every room has one number.
+    key_numbers: Cache<(String, String), StateKeyNumber>,
     rooms: Cache<RoomNumber, Arc<RoomFacts>>,
     /// The position of the last change of an event that was here: what was read before may be whole where it no longer should
     /// be.
@@ -111,14 +113,16 @@ impl Caches {
             events: Cache::new(bytes_max / 2),
             states: Cache::new(bytes_max / 4),
             state_keys: Cache::new(bytes_max / 8),
-            rooms: Cache::new(bytes_max / 8),
+            key_numbers: Cache::new(bytes_max / 16),
+            rooms: Cache::new(bytes_max / 16),
             changed_at: AtomicU64::new(0),
         }
     }
 
     /// How many bytes all of them hold.
     pub(crate) fn bytes(&self) -> usize {
-        self.events.bytes() + self.states.bytes() + self.state_keys.bytes() + self.rooms.bytes()
+        let numbers = self.state_keys.bytes() + self.key_numbers.bytes();
+        self.events.bytes() + self.states.bytes() + numbers + self.rooms.bytes()
     }
 
     /// Forgets events that were changed at a position: redacted, or outliers before.

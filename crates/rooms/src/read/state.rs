@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use freehold_state_map::{LoadError, NodeId, NodeStore, StateMap, StoreError};
-use freehold_store::tables::rooms::{CURRENT_STATE, STATE_HISTORY, STATE_NODES};
+use freehold_store::tables::rooms::{CurrentStateRow, STATE_HISTORY, STATE_NODES};
 use freehold_store::{EventNumber, Order, Position, RoomNumber, StateKeyNumber};
 
 use super::{Reader, StoredEvent, Unreadable};
@@ -52,8 +52,7 @@ impl RoomState {
     /// # Errors
     /// [`Unreadable`].
     pub async fn number(&self, event_type: &str, state_key: &str) -> Result<Option<EventNumber>, Unreadable> {
-        let key = (event_type.to_owned(), state_key.to_owned());
-        match self.reader.snapshot.number_of(&key).await? {
+        match self.reader.key_number(event_type, state_key).await? {
             Some(key) => self.number_at(key).await,
             None => Ok(None),
         }
@@ -148,8 +147,15 @@ impl Reader {
     /// # Errors
     /// [`Unreadable`].
     pub async fn current_state(&self, room: RoomNumber) -> Result<RoomState, Unreadable> {
-        let row = self.snapshot.get(&CURRENT_STATE, &room).await?;
-        self.state(row.map(|row| row.state)).await
+        self.state_of(self.current(room).await?.as_ref()).await
+    }
+
+    /// The newest state of a room whose row was read already; empty when there is none.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn state_of(&self, current: Option<&CurrentStateRow>) -> Result<RoomState, Unreadable> {
+        self.state(current.map(|row| row.state)).await
     }
 
     /// The state of a room as it was at a position; empty before the room was known.
@@ -157,6 +163,12 @@ impl Reader {
     /// # Errors
     /// [`Unreadable`].
     pub async fn state_at(&self, room: RoomNumber, position: Position) -> Result<RoomState, Unreadable> {
+        if position == Position::default() {
+            return self.state(None).await;
+        }
+        if position >= self.position() {
+            return self.current_state(room).await;
+        }
         let end = Position(position.0.saturating_add(1));
         let range = (&(room,), &(room, end));
         let rows = self.snapshot.scan_range(&STATE_HISTORY, range, Order::Descending, 1).await?;
@@ -211,9 +223,49 @@ impl Reader {
         }
         let map = self.with_nodes(|nodes| StateMap::open(root, nodes)).await?;
         // What is read of the map later stays in it: all of it may be.
+        self.keep_state(root, &map);
+        Ok(RoomState { reader, map })
+    }
+
+    fn keep_state(&self, root: NodeId, map: &StateMap) {
         let bytes = STATE_BYTES.saturating_add(map.len().saturating_mul(ENTRY_BYTES));
         self.caches().states.put(root, map.clone(), bytes);
-        Ok(RoomState { reader, map })
+    }
+
+    /// Has the states before some events of a room at hand without reading each of them. The state before an event is
+    /// often the one before its predecessor in the timeline with what that one set; its name says whether it is.
+    pub(super) async fn derive_states(&self, events: &[Arc<StoredEvent>]) -> Result<(), Unreadable> {
+        let mut in_order: Vec<&Arc<StoredEvent>> = events.iter().collect();
+        in_order.sort_unstable_by_key(|event| event.row.timeline);
+        for (before, event) in in_order.iter().zip(in_order.iter().skip(1)) {
+            let Some(root) = event.row.state_before.map(NodeId::from_bytes) else { continue };
+            if before.row.state_key.is_none() || self.caches().states.get(&root).is_some() {
+                continue;
+            }
+            let after = self.state_after(before).await?;
+            if after.map.root_id() == root {
+                self.keep_state(root, &after.map);
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of a type and state key, if it has one; it never gets another.
+    async fn key_number(
+        &self,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<StateKeyNumber>, Unreadable> {
+        let key = (event_type.to_owned(), state_key.to_owned());
+        if let Some(number) = self.caches().key_numbers.get(&key) {
+            return Ok(Some(number));
+        }
+        let number = self.snapshot.number_of(&key).await?;
+        if let Some(number) = number {
+            let bytes = key.0.len() + key.1.len() + KEY_BYTES;
+            self.caches().key_numbers.put(key, number, bytes);
+        }
+        Ok(number)
     }
 
     /// The types and state keys that numbers stand for, in their order.
@@ -232,7 +284,7 @@ impl Reader {
         let mut read = missing.iter().zip(self.snapshot.ids_of(&missing).await?);
         for place in found.iter_mut().filter(|key| key.is_none()) {
             let Some((number, key)) = read.next() else { break };
-            let bytes = key.0.len() + key.1.len() + 96;
+            let bytes = key.0.len() + key.1.len() + KEY_BYTES;
             let key = Arc::new(key);
             cache.put(*number, Arc::clone(&key), bytes);
             *place = Some(key);
@@ -278,6 +330,8 @@ fn unreadable(error: LoadError) -> Unreadable {
     Unreadable::Damaged(Box::new(error))
 }
 
+/// What a type and state key take beside their texts.
+const KEY_BYTES: usize = 96;
 /// What a state takes beside its entries.
 const STATE_BYTES: usize = 1024;
 /// What an entry of a state takes in memory, with its part of the nodes above it.

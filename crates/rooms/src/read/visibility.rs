@@ -93,11 +93,25 @@ impl Reader {
         events: &[Arc<StoredEvent>],
     ) -> Result<Vec<bool>, Unreadable> {
         let row = self.membership(viewer.user, room).await?;
+        self.visible_to(viewer, (room, row.as_ref()), events).await
+    }
+
+    /// The same for a user whose membership of the room was read already.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn visible_to(
+        &self,
+        viewer: &Viewer,
+        (room, row): (RoomNumber, Option<&MembershipRow>),
+        events: &[Arc<StoredEvent>],
+    ) -> Result<Vec<bool>, Unreadable> {
+        self.derive_states(events).await?;
         let mut moments = BTreeMap::new();
         let mut visible = Vec::with_capacity(events.len());
         for (event, withheld) in events.iter().zip(self.withheld(viewer, events).await) {
             let of_room = event.row.room == room && event.row.standing == Standing::Accepted && !withheld;
-            visible.push(of_room && self.is_visible(viewer, event, row.as_ref(), &mut moments).await?);
+            visible.push(of_room && self.is_visible(viewer, event, row, &mut moments).await?);
         }
         Ok(visible)
     }

@@ -14,7 +14,6 @@ use crate::error::ActionError;
 use crate::membership::AUTHORISER;
 use crate::outside::{OwnStep, Template};
 use crate::rooms::Rooms;
-use crate::stripped::quoted;
 use crate::work::{Work, author_chooses_id};
 use crate::write::membership_of;
 
@@ -165,7 +164,7 @@ fn template_text(tenant: &Tenant, pdu: &Pdu) -> String {
             writer.members(member.text());
         }
     }
-    writer.value("origin", &quoted(tenant.server_name().as_str()));
+    writer.string("origin", tenant.server_name().as_str());
     writer.finish();
     String::from_utf8(text).unwrap_or_default()
 }
