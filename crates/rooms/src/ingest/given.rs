@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use freehold_room::{Fetch, GivenError, Needs, Stop};
+use freehold_room::{Fetch, GivenError, Stop};
 use freehold_signing::SignedPdu;
 use freehold_state_map::Entry;
 use freehold_store::tables::rooms::{self, EVENTS, Membership};
@@ -88,26 +88,27 @@ impl Work {
         Ok(())
     }
 
-    /// Puts on the shelf what is looked at when an event is received after a given state: to find out bit by bit what is
-    /// missing would take the state apart as often.
+    /// Puts on the shelf what is looked at when an event is received after a given state, and is not on it: to find out bit by
+    /// bit what is missing would take the state apart as often.
     pub(crate) async fn shelve_for(&mut self, event: &SignedPdu, given: &Given) -> Result<(), ActionError> {
         let pdu = event.pdu();
-        // What was staged before is on the shelf as it will be; the store has it as it was.
-        let is_stored = |event_id: &&OwnedEventId| !self.beside.staged_ids.contains(*event_id);
-        let named: Vec<OwnedEventId> =
-            pdu.auth_events().iter().chain(pdu.prev_events()).filter(is_stored).cloned().collect();
-        let event_ids = named.iter().cloned().collect();
-        let state_keys = LOOKED_AT.map(|event_type| (event_type.to_owned(), String::new())).into();
-        let needs = Needs { event_ids, state_keys, ..Needs::default() };
-        self.fulfil(Stop::Needs(Box::new(needs))).await?;
+        let named: Vec<OwnedEventId> = pdu.auth_events().iter().chain(pdu.prev_events()).cloned().collect();
+        self.shelve(self.shelf.numbers(&named).err()).await?;
         let mut keys = BTreeSet::new();
         for event_type in LOOKED_AT {
+            self.shelve(self.shelf.state_key(event_type, "").err()).await?;
             keys.extend(self.shelf.state_key(event_type, "")?);
         }
-        let mut events: BTreeSet<u64> =
+        let mut events: Vec<u64> =
             given.iter().filter(|(key, _)| keys.contains(key)).map(|(_, entry)| entry.event).collect();
         events.extend(self.shelf.numbers(&named)?.into_iter().flatten());
-        events.retain(|number| !self.staged.iter().any(|receipt| receipt.event.number == *number));
-        self.fulfil(Stop::Needs(Box::new(Needs { events, ..Needs::default() }))).await
+        self.shelve(self.shelf.events(&events).err()).await
+    }
+
+    async fn shelve(&mut self, lacking: Option<Stop>) -> Result<(), ActionError> {
+        match lacking {
+            Some(stop) => self.fulfil(stop).await,
+            None => Ok(()),
+        }
     }
 }
