@@ -1,6 +1,5 @@
 //! The server-server API over real parts: what a transaction goes through, from its request on.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,12 +20,9 @@ use freehold_federation_api::{
 use freehold_keyring::NotaryQuery;
 use freehold_media::{Media, MediaPolicy, MediaSettings};
 use freehold_signing::{KeyId, KeySource, Request as SignedRequest, Signature, WantedKey, sign_request};
-use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, Snapshot, Tenant, UserNumber};
-use freehold_sync::response::{DeviceLists, EventJson};
-use freehold_sync::{AccountData, AccountNews, Answer, DeviceNews, HeldKeys, SyncService};
-use ruma_client_api::filter::FilterDefinition;
-use ruma_common::push::Ruleset;
-use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, ServerName};
+use freehold_store::{BoxFuture, Tenant};
+use freehold_sync::{NoNews, SyncService};
+use ruma_common::{EventId, OwnedEventId, RoomId, ServerName};
 use tower::ServiceExt as _;
 
 use super::ground::{Ground, Hosted, KnownKeys, Now, signer};
@@ -264,55 +260,5 @@ impl freehold_media::Policies for Hosted {
 
     fn reach<'a>(&'a self, _: &'a Tenant, server_name: &'a ServerName) -> BoxFuture<'a, Option<Tenant>> {
         Box::pin(std::future::ready(self.named(server_name.as_str())))
-    }
-}
-
-/// Syncs tell of rooms only.
-struct NoNews;
-
-impl AccountNews for NoNews {
-    fn filter<'a>(&'a self, _: &'a Actor, _: &'a str) -> Answer<'a, Option<FilterDefinition>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn account_data<'a>(
-        &'a self,
-        _: &'a Snapshot,
-        _: UserNumber,
-        _: Option<Position>,
-    ) -> Answer<'a, Vec<AccountData>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn ruleset<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, Ruleset> {
-        Box::pin(async { Ok(Ruleset::new()) })
-    }
-
-    fn ignored_users<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, BTreeSet<OwnedUserId>> {
-        Box::pin(async { Ok(BTreeSet::new()) })
-    }
-}
-
-impl DeviceNews for NoNews {
-    fn to_device<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        _: DeviceNumber,
-        _: Position,
-        _: usize,
-    ) -> Answer<'a, (Vec<EventJson>, Position)> {
-        Box::pin(async { Ok((Vec::new(), snapshot.position())) })
-    }
-
-    fn received(&self, _: DeviceNumber, _: Position) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
-
-    fn held_keys<'a>(&'a self, _: &'a Snapshot, _: DeviceNumber) -> Answer<'a, HeldKeys> {
-        Box::pin(async { Ok(HeldKeys::default()) })
-    }
-
-    fn device_lists<'a>(&'a self, _: &'a Snapshot, _: &'a Actor, _: Position) -> Answer<'a, DeviceLists> {
-        Box::pin(async { Ok(DeviceLists::default()) })
     }
 }

@@ -1,6 +1,5 @@
 //! What the parts of a process ask of each other, as the homeserver wires it.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use freehold_federation::{Health, Ingest, RemoteKeyring, TakeError, Taken, TakenEvents};
@@ -8,12 +7,8 @@ use freehold_federation_api as api;
 use freehold_federation_api::Unserved;
 use freehold_keyring::NotaryQuery;
 use freehold_signing::{KeyId, KeySource, WantedKey};
-use freehold_store::{Actor, BoxFuture, Clock, DeviceNumber, Position, Snapshot, Tenant, UserNumber};
-use freehold_sync::response::{DeviceLists, EventJson};
-use freehold_sync::{AccountData, AccountNews, Answer, DeviceNews, HeldKeys};
-use ruma_client_api::filter::FilterDefinition;
-use ruma_common::push::Ruleset;
-use ruma_common::{OwnedUserId, RoomId, ServerName};
+use freehold_store::{BoxFuture, Clock, Tenant};
+use ruma_common::{RoomId, ServerName};
 
 /// Events that servers bring go into rooms, with everything that is missing for them.
 pub(crate) struct EventsIntoRooms(pub(crate) Ingest);
@@ -80,55 +75,5 @@ impl api::Notary for NotaryTenants {
         query: &'a NotaryQuery,
     ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>> {
         Box::pin(async move { self.0.notary(tenant, query).await.map_err(|error| Unserved(Box::new(error))) })
-    }
-}
-
-/// Syncs tell of rooms only.
-pub(crate) struct NoNews;
-
-impl AccountNews for NoNews {
-    fn filter<'a>(&'a self, _: &'a Actor, _: &'a str) -> Answer<'a, Option<FilterDefinition>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn account_data<'a>(
-        &'a self,
-        _: &'a Snapshot,
-        _: UserNumber,
-        _: Option<Position>,
-    ) -> Answer<'a, Vec<AccountData>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn ruleset<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, Ruleset> {
-        Box::pin(async { Ok(Ruleset::new()) })
-    }
-
-    fn ignored_users<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, BTreeSet<OwnedUserId>> {
-        Box::pin(async { Ok(BTreeSet::new()) })
-    }
-}
-
-impl DeviceNews for NoNews {
-    fn to_device<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        _: DeviceNumber,
-        _: Position,
-        _: usize,
-    ) -> Answer<'a, (Vec<EventJson>, Position)> {
-        Box::pin(async { Ok((Vec::new(), snapshot.position())) })
-    }
-
-    fn received(&self, _: DeviceNumber, _: Position) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
-    }
-
-    fn held_keys<'a>(&'a self, _: &'a Snapshot, _: DeviceNumber) -> Answer<'a, HeldKeys> {
-        Box::pin(async { Ok(HeldKeys::default()) })
-    }
-
-    fn device_lists<'a>(&'a self, _: &'a Snapshot, _: &'a Actor, _: Position) -> Answer<'a, DeviceLists> {
-        Box::pin(async { Ok(DeviceLists::default()) })
     }
 }

@@ -22,13 +22,13 @@ use freehold_keyring::{FetchPolicy, Notary};
 use freehold_media::{Media, MediaSettings};
 use freehold_rooms::{NoProfiles, Outside, Rooms, RoomsSettings};
 use freehold_store::{Actor, Batch, Clock, Interner, MemoryEngine, Store};
-use freehold_sync::SyncService;
+use freehold_sync::{NoNews, SyncService};
 use freehold_testkit::Rng;
 use hyper::body::Bytes;
 use ruma_common::{OwnedServerName, UserId};
 use tower::ServiceExt as _;
 
-use crate::between::{EventsIntoRooms, KeysOfOrigins, NoNews, NotaryTenants};
+use crate::between::{EventsIntoRooms, KeysOfOrigins, NotaryTenants};
 use crate::disk::Disk;
 use crate::entropy::Stream;
 use crate::hosted::Hosted;

@@ -18,6 +18,7 @@ mod from_servers;
 mod joined;
 mod lazy_members;
 mod news;
+mod no_news;
 mod other_servers;
 mod receipts;
 pub mod response;
@@ -33,6 +34,7 @@ mod view;
 
 pub use from_servers::{NotHeard, ToldReceipt};
 pub use news::{AccountData, AccountNews, Answer, DeviceNews, HeldKeys, NewsError};
+pub use no_news::NoNews;
 pub use other_servers::{NoOtherServers, OtherServers, PublicReceipt};
 pub use receipts::{NewReceipt, ReceiptError};
 pub use service::{Outside, StateForm, SyncError, SyncRequest, SyncService, TIMEOUT_MAX};

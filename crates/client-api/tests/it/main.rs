@@ -14,7 +14,6 @@ mod framework;
 mod isolation;
 mod ledger;
 mod media;
-mod no_news;
 mod rooms;
 mod server;
 mod spaces;

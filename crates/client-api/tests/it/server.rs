@@ -22,12 +22,10 @@ use freehold_store::{
     Actor, Batch, BoxFuture, DeviceNumber, Interner, MemoryEngine, Snapshot, Store, Tenant, TenantNumber,
     UserNumber,
 };
-use freehold_sync::SyncService;
+use freehold_sync::{NoNews, SyncService};
 use ruma_common::{OwnedServerName, ServerName, UserId};
 use serde_json::Value;
 use tower::ServiceExt;
-
-use crate::no_news::NoNews;
 
 /// The time of the tests.
 pub(crate) const NOW_TS: i64 = 1_800_000_000_000;

@@ -12,7 +12,6 @@ mod framework;
 mod further_tenants;
 mod isolation;
 mod ledger;
-mod no_news;
 mod public;
 mod server;
 mod spaces;

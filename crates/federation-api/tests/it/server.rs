@@ -25,12 +25,10 @@ use freehold_store::{
     Actor, Batch, BoxFuture, DeviceNumber, Interner, MemoryEngine, Snapshot, Store, Tenant, TenantNumber,
     UserNumber,
 };
-use freehold_sync::SyncService;
+use freehold_sync::{NoNews, SyncService};
 use ruma_common::{OwnedServerName, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
 use tower::ServiceExt;
-
-use crate::no_news::NoNews;
 
 /// The time of the tests.
 pub(crate) const NOW_TS: i64 = 1_800_000_000_000;

@@ -4,11 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use freehold_rooms::CreateRoom;
-use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, Snapshot, UserNumber};
-use freehold_sync::response::{DeviceLists, EventJson};
-use freehold_sync::{
-    AccountData, AccountNews, Answer, DeviceNews, HeldKeys, Outside, SyncRequest, SyncService,
-};
+use freehold_store::{Actor, Position, Snapshot, UserNumber};
+use freehold_sync::{AccountData, AccountNews, Answer, NoNews, Outside, SyncRequest, SyncService};
 use ruma_client_api::filter::FilterDefinition;
 use ruma_common::push::Ruleset;
 use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
@@ -51,33 +48,6 @@ impl AccountNews for Accounts {
     }
 }
 
-/// Devices without messages or keys.
-struct Devices;
-
-impl DeviceNews for Devices {
-    fn to_device<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        _: DeviceNumber,
-        _: Position,
-        _: usize,
-    ) -> Answer<'a, (Vec<EventJson>, Position)> {
-        ready((Vec::new(), snapshot.position()))
-    }
-
-    fn received(&self, _: DeviceNumber, _: Position) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    fn held_keys<'a>(&'a self, _: &'a Snapshot, _: DeviceNumber) -> Answer<'a, HeldKeys> {
-        ready(HeldKeys::default())
-    }
-
-    fn device_lists<'a>(&'a self, _: &'a Snapshot, _: &'a Actor, _: Position) -> Answer<'a, DeviceLists> {
-        ready(DeviceLists::default())
-    }
-}
-
 /// Two people of two tenants, and the service that answers both.
 pub(crate) struct People {
     pub(crate) world: World,
@@ -93,7 +63,7 @@ impl People {
         let accounts = Arc::new(Accounts { ignored: Mutex::default() });
         let outside = Outside {
             accounts: accounts.clone(),
-            devices: Arc::new(Devices),
+            devices: Arc::new(NoNews),
             servers: Arc::new(freehold_sync::NoOtherServers),
             clock: Arc::new(1_700_000_000_000_i64),
         };
