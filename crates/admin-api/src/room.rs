@@ -26,6 +26,9 @@ pub struct RoomDetails {
     pub invited: u64,
     /// The servers in it, those with most users first.
     pub servers: Vec<RoomServer>,
+    /// Since when only a few of its members are known, in milliseconds since the Unix epoch, if that is so.
+    #[serde(default)]
+    pub partial_since_ts: Option<i64>,
     /// Those of them that are hosted here.
     pub tenants: Vec<String>,
     /// How many events were accepted.
@@ -70,6 +73,7 @@ impl From<RoomPicture> for RoomDetails {
             servers: servers
                 .map(|(server, joined)| RoomServer { server_name: server.to_string(), joined })
                 .collect(),
+            partial_since_ts: room.partial_since_ts,
             tenants: room.tenants.iter().map(|tenant| tenant.server_name().to_string()).collect(),
             accepted: room.events.accepted,
             soft_failed: room.events.soft_failed,
@@ -89,6 +93,9 @@ impl fmt::Display for RoomDetails {
             self.state_entries.map_or("cannot be read".to_owned(), |count| format!("{count} entries"));
         writeln!(f, "  state        {state}")?;
         writeln!(f, "  members      {} joined, {} invited", self.joined, self.invited)?;
+        if self.partial_since_ts.is_some() {
+            writeln!(f, "               only a few are known yet; the others are being asked for")?;
+        }
         let servers: Vec<String> =
             self.servers.iter().map(|server| format!("{} ({})", server.server_name, server.joined)).collect();
         writeln!(f, "  servers      {}", few(&servers))?;

@@ -32,6 +32,7 @@ pub fn endpoints() -> Endpoints {
 pub fn router(services: Services) -> Router {
     endpoints()
         .into_router()
+        .route_layer(from_fn_with_state(services.clone(), rooms::once_whole))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         // Whoever reads a body says how much of it.

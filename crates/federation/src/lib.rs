@@ -8,6 +8,7 @@
 //! - [`MediaOfServers`] fetches files.
 //! - [`RemoteKeyring`] has the keys of other servers, and answers as a notary.
 //! - [`Doctor`] says why a server cannot be reached, and why tenants cannot be.
+//! - [`LateMembers`] has rooms become whole that were joined before all their members were known.
 //! - [`Ingest`] takes the events that others bring, and asks for what is missing.
 //!
 //! All of it goes over a [`Transport`]: the [`Internet`], or a network in memory (with the feature `fake`), so that tests
@@ -31,6 +32,7 @@ pub mod fake;
 mod health;
 mod ingest;
 mod keys;
+mod late_members;
 pub mod limits;
 mod media;
 mod outbound;
@@ -52,6 +54,7 @@ pub use ingest::{
     StateIds, TakeError, Taken, TakenEvents, WholeState,
 };
 pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyringParts};
+pub use late_members::LateMembers;
 pub use media::{FileBody, FileError, FileForm, FileRequest, MediaOfServers, MultipartError, RemoteFile};
 pub use outbound::{
     DeviceNews, NoDevices, Outbound, OutboundParts, OutboundReport, OwnDevices, TenantsByNumber, ToldReceipt,

@@ -214,6 +214,16 @@ pub const BACKFILL_PAGE: usize = 100;
 pub const BACKFILL_FROM_MAX: usize = 20;
 /// How long a policy server may take.
 pub const POLICY_TIME_MS: u64 = 10_000;
+/// For how long events of others wait for the members of their room to be known. Servers wait about a minute for an answer.
+pub const MEMBERS_WAIT_MS: u64 = 20_000;
+/// How many rooms that lack members are completed at a time.
+pub const LATE_MEMBERS_AT_ONCE: usize = 4;
+/// How many servers are asked for the members of a room, one after the other.
+pub const LATE_MEMBERS_SERVERS_MAX: usize = 5;
+/// After how long they are asked again when none helped; it doubles each time.
+pub const LATE_MEMBERS_WAIT_MIN_MS: i64 = 5_000;
+/// The longest such wait.
+pub const LATE_MEMBERS_WAIT_MAX_MS: i64 = 30 * MINUTE_MS;
 /// In how many rooms others are asked for what was missed.
 pub const CATCH_UP_ROOMS_MAX: usize = 10_000;
 /// In how many of them at a time.

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use freehold_room::Event;
+use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{EventRow, Membership};
 use freehold_store::{DeviceNumber, EventNumber, TenantNumber, TimelineIndex};
 use ruma_common::{OwnedEventId, OwnedUserId};
 
 use crate::ingest::NamedBy;
+use crate::partial::Completion;
 use crate::servers::ServerCounts;
 
 /// What staged events bring beside themselves.
@@ -46,6 +48,12 @@ pub(crate) struct Beside {
     pub(crate) missing_prevs: NamedBy,
     /// What was read at once for all events of the change.
     pub(crate) read_ahead: Option<ReadAhead>,
+    /// Events that were here, and the state before which is another now.
+    pub(crate) restated: Vec<EventNumber>,
+    /// Nodes of states in the batch that no staged event brings.
+    pub(crate) nodes: Vec<NodeId>,
+    /// What else a room brings that becomes whole.
+    pub(crate) completion: Option<Completion>,
     /// Whose membership events are, by their numbers, as far as that is known without reading them.
     pub(crate) members: BTreeMap<u64, KnownMember>,
 }

@@ -30,6 +30,9 @@ pub enum ActionError {
     /// The rules of the room do not allow it.
     #[error("the rules of the room do not allow this")]
     Forbidden(#[source] Denial),
+    /// Not all members of the room are known here yet.
+    #[error("not all members of the room are known here yet")]
+    Partial,
     /// The room's access control list shuts the user's server out.
     #[error("the access control list of the room shuts {0} out")]
     ShutOut(OwnedServerName),

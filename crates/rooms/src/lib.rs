@@ -33,6 +33,7 @@ mod limits;
 mod loaded;
 mod membership;
 mod outside;
+mod partial;
 mod policy;
 mod profile;
 mod random;
@@ -64,6 +65,7 @@ pub use outside::{
     AnswerBody, Identities, MakeMembership, Members, NoProfiles, NoRemoteServers, NobodyAsked, OwnStep,
     Profiles, RemoteServers, ResolvedAlias, SendInvite, SendMembership, SigningError, Template, Unanswered,
 };
+pub use partial::PartialRoom;
 pub use policy::{Retention, RoomPolicy};
 pub use random::{Entropy, NoEntropy, SystemEntropy};
 pub use read::{

@@ -7,8 +7,8 @@ use freehold_event::{Pdu, ReferenceLimits, RoomVersion};
 use freehold_room::{Event, Needs, Room, Shelf, Standing, Stop, StoredRoom};
 use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{
-    self, CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, Membership, ROOMS,
-    STATE_NODES,
+    self, CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, Membership,
+    PARTIAL_ROOMS, ROOMS, STATE_NODES,
 };
 use freehold_store::{EventNumber, Order, ReadError, RoomNumber, Snapshot, TenantNumber, UserNumber};
 
@@ -26,6 +26,8 @@ pub(crate) struct Loaded {
     pub(crate) locals: Locals,
     /// How many servers are in the room that are not hosted here.
     pub(crate) foreign_servers: u64,
+    /// Whether only a few members are known.
+    pub(crate) is_partial: bool,
 }
 
 /// The users of tenants in a room: who is woken by what happens there.
@@ -63,7 +65,8 @@ impl Loaded {
         };
         let locals = Locals::load(snapshot, number).await?;
         let foreign_servers = foreign_servers(rooms, snapshot, number).await?;
-        Ok(Some(Loaded { machine, shelf, row, locals, foreign_servers }))
+        let is_partial = snapshot.get(&PARTIAL_ROOMS, &number).await?.is_some();
+        Ok(Some(Loaded { machine, shelf, row, locals, foreign_servers, is_partial }))
     }
 
     /// How many bytes it takes in memory, roughly and at most: as if all of the state had been read.

@@ -237,7 +237,15 @@ impl Rooms {
         }
         let inviter = member.filter(|_| now == Some(Membership::Invite));
         if !work.is_reached(actor, via, inviter.as_deref()).await? {
+            // What another server would tell of it cannot be taken now; that it is known here is nobody's business.
+            if work.is_partial && work.locals.joined().next().is_some() {
+                return Err(ActionError::Busy);
+            }
             return Err(ActionError::Elsewhere(room_id.to_owned()));
+        }
+        // Whoever wants in may be banned, or invited.
+        if work.is_partial {
+            return Err(ActionError::Partial);
         }
         let profile = self.0.outside.profiles.member_profile(&actor.tenant, &actor.user_id).await;
         let wanted = work.member_event(actor, &actor.user_id, (membership, reason), profile)?;

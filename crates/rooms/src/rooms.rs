@@ -15,6 +15,7 @@ use crate::ingest::Arrivals;
 use crate::labour::Labour;
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
+use crate::partial::Changes;
 use crate::random::{Entropy, SystemEntropy};
 use crate::read::{Caches, Reader};
 use crate::remote::{RemoteProfiles, remote_profiles};
@@ -47,6 +48,9 @@ pub struct RoomsSettings {
     pub cache_bytes: usize,
     /// How many bytes the rooms that lie open take at most, roughly; those to which somebody writes now stay open beyond it.
     pub open_rooms_bytes: usize,
+    /// Whether a room that is new here is joined with a few of its members, and somebody has the others told
+    /// ([`Rooms::complete`]).
+    pub omits_members: bool,
     /// Where identifiers come from that nobody may guess.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -67,6 +71,7 @@ impl Default for RoomsSettings {
             open_rooms_max: 512,
             cache_bytes: 16 << 20,
             open_rooms_bytes: 16 << 20,
+            omits_members: false,
             entropy: Arc::new(SystemEntropy),
         }
     }
@@ -84,6 +89,7 @@ pub(crate) struct Inner {
     pub(crate) profiles: RemoteProfiles,
     pub(crate) node_writes: NodeWrites,
     pub(crate) arrivals: Arrivals,
+    pub(crate) partial: Changes,
     /// Who does work for processors, if somebody was named.
     pub(crate) labour: OnceLock<Arc<dyn Labour>>,
     cells: Mutex<Cells>,
@@ -126,6 +132,7 @@ impl Rooms {
             profiles: remote_profiles(),
             node_writes: NodeWrites::default(),
             arrivals: Arrivals::default(),
+            partial: Changes::default(),
             labour: OnceLock::new(),
             cells: Mutex::default(),
             turns: Mutex::default(),

@@ -28,7 +28,11 @@ impl ServerCounts {
         (before, after): (Option<Membership>, Option<Membership>),
     ) {
         let joined = |membership: Option<Membership>| i64::from(membership == Some(Membership::Join));
-        let step = joined(after) - joined(before);
+        self.step(server, joined(after) - joined(before));
+    }
+
+    /// Counts some users of a server more, or fewer.
+    pub(crate) fn step(&mut self, server: &ServerName, step: i64) {
         if step != 0 {
             *self.0.entry(server.to_owned()).or_default() += step;
         }

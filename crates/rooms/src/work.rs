@@ -59,6 +59,8 @@ pub(crate) struct Work {
     pub(crate) locals: Locals,
     /// How many servers are in the room that are not hosted here.
     pub(crate) foreign_servers: u64,
+    /// Whether only a few members are known.
+    pub(crate) is_partial: bool,
     pub(crate) batch: Batch,
     pub(crate) staged: Vec<Receipt>,
     /// What the staged events bring beside themselves.
@@ -115,6 +117,7 @@ impl Work {
             shelf,
             locals: loaded.locals.clone(),
             foreign_servers: loaded.foreign_servers,
+            is_partial: loaded.is_partial,
             batch: Batch::new(),
             staged: Vec::new(),
             beside: Beside::default(),
@@ -189,6 +192,7 @@ impl Work {
             shelf: Shelf::new(),
             locals: Locals::default(),
             foreign_servers: 0,
+            is_partial: false,
             batch,
             staged: Vec::new(),
             beside: Beside::default(),
@@ -229,6 +233,7 @@ impl Work {
         tenant: &Tenant,
         wanted: Wanted,
     ) -> Result<SignedPdu, ActionError> {
+        self.expect_known(&wanted)?;
         let ts = match wanted.origin_server_ts {
             0 => self.rooms.now_ts(),
             ts => ts,
@@ -366,7 +371,7 @@ impl Work {
     async fn written(mut self) -> Result<(Written, Batch), ActionError> {
         let row = self.write().await?;
         let nodes = self.staged.iter().flat_map(|receipt| receipt.nodes.iter().map(|(id, _)| *id));
-        let nodes: Vec<NodeId> = nodes.collect();
+        let nodes: Vec<NodeId> = nodes.chain(std::mem::take(&mut self.beside.nodes)).collect();
         // If nobody waits for the commit to its end, the next writer reads the room anew.
         *self.guard = None;
         let mut changed: Vec<EventNumber> = self.beside.redacted.iter().map(|(event, _)| *event).collect();
@@ -375,6 +380,7 @@ impl Work {
         // They came anew, and whole.
         self.beside.settled.iter().for_each(|event| self.batch.delete(&FORGOTTEN, event));
         changed.extend(&self.beside.shown_now);
+        changed.extend(&self.beside.restated);
         if !changed.is_empty() {
             // Also when nobody waits for the answer any more.
             let rooms = self.rooms.clone();
@@ -387,6 +393,7 @@ impl Work {
             shelf: self.shelf,
             locals: self.locals,
             foreign_servers: self.foreign_servers,
+            is_partial: self.is_partial,
             row,
             is_redaction,
             when_durable: self.when_durable,
@@ -406,6 +413,7 @@ struct Written {
     shelf: Shelf,
     locals: Locals,
     foreign_servers: u64,
+    is_partial: bool,
     row: RowAt,
     is_redaction: bool,
     when_durable: Option<WhenDurable>,
@@ -427,8 +435,8 @@ impl Written {
             self.shelf = Shelf::new();
         }
         let row = (self.row)(*position);
-        let Written { machine, shelf, locals, foreign_servers, .. } = self;
-        let mut loaded = Loaded { machine, shelf, row, locals, foreign_servers };
+        let Written { machine, shelf, locals, foreign_servers, is_partial, .. } = self;
+        let mut loaded = Loaded { machine, shelf, row, locals, foreign_servers, is_partial };
         loaded.trim();
         let bytes = loaded.bytes();
         *self.guard = Some(loaded);

@@ -19,6 +19,7 @@ use ruma_common::{EventId, OwnedUserId, UserId};
 
 use crate::error::ActionError;
 use crate::loaded::standing_row;
+use crate::partial::Completion;
 use crate::work::{KnownMember, Work};
 
 /// Makes the row of the current state once the position is known.
@@ -79,6 +80,7 @@ impl Work {
                 self.write_membership((place, &event), change, &mut later).await?;
             }
         }
+        changed |= self.write_completion(&mut later).await?;
         let foreign_before = self.foreign_servers;
         self.write_servers().await?;
         self.write_outgoing(foreign_before);
@@ -106,6 +108,19 @@ impl Work {
             later.write(number, position, writes);
         });
         Ok(Box::new(move |position| row.at(position)))
+    }
+
+    /// Writes what a room brings beside its states that becomes whole; gives whether it does.
+    async fn write_completion(&mut self, later: &mut Positioned) -> Result<bool, ActionError> {
+        let Some(Completion { join, changes, joined }) = self.beside.completion.take() else {
+            return Ok(false);
+        };
+        for change in changes {
+            self.write_membership((0, &join), change, later).await?;
+        }
+        let joined = joined.into_iter().map(|(key, row)| (key, MembershipChange { row, left: None }));
+        later.memberships.extend(joined);
+        Ok(true)
     }
 
     fn write_room(&mut self) {

@@ -31,7 +31,11 @@ impl Look {
         let counts = self.unread_counts(&view, &receipts.own).await?;
         let ephemeral = self.ephemeral(standing.room, since, receipts).await?;
         let by_thread = self.request.filter.room.timeline.unread_thread_notifications;
-        let summary = if state.members_changed { self.summary(&view).await? } else { Summary::default() };
+        let summary = match state.members_changed && !self.reader.is_partial(standing.room).await? {
+            true => self.summary(&view).await?,
+            // How many there are, and who, is not known yet.
+            false => Summary::default(),
+        };
         Ok(JoinedRoom {
             summary,
             state: state.update,

@@ -71,8 +71,10 @@ impl RoomsLook {
     /// The rooms with news, among those that the filter lets pass.
     async fn standings(&self) -> Result<Vec<Standing>, SyncError> {
         let rows = self.memberships().await?;
+        let withheld = self.withheld().await?;
+        let wanted = rows.into_iter().filter(|(room, row)| self.has_news(*room, row));
         let wanted: Vec<(RoomNumber, MembershipRow)> =
-            rows.into_iter().filter(|(room, row)| self.has_news(*room, row)).collect();
+            wanted.filter(|(room, _)| !withheld.contains(room)).collect();
         let numbers: Vec<RoomNumber> = wanted.iter().map(|(room, _)| *room).collect();
         let ids = self.look.snapshot.get_many(&ROOM_IDS, &numbers).await?;
         let filter = &self.look.request.filter.room;
@@ -82,6 +84,15 @@ impl RoomsLook {
             passes.then_some(Standing { room, room_id, membership })
         });
         Ok(standings.collect())
+    }
+
+    /// The rooms of which a client that wants all members is told nothing yet, as not all of them are known.
+    async fn withheld(&self) -> Result<BTreeSet<RoomNumber>, SyncError> {
+        if !self.look.request.filter.room.state.lazy_load_options.is_disabled() {
+            return Ok(BTreeSet::new());
+        }
+        let partial = self.look.reader.partial_rooms().await?;
+        Ok(partial.into_iter().map(|partial| partial.room.number).collect())
     }
 
     /// How the user stands to rooms, to all that may have news: every change of a membership is a change of its room.

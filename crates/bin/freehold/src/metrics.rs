@@ -134,7 +134,7 @@ impl Metrics {
     }
 
     /// Everything, in the text format of Prometheus.
-    pub(crate) fn text(&self, tenancy: &Tenancy, memory: &Memory) -> String {
+    pub(crate) fn text(&self, tenancy: &Tenancy, memory: &Memory, partial_rooms: usize) -> String {
         let mut text = String::new();
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Writing to a string does not fail.
@@ -142,6 +142,9 @@ impl Metrics {
         drop(counts);
         let _ = write_process(&mut text, tenancy);
         let _ = write_memory(&mut text, memory);
+        let about = "Rooms of whose members only a few are known yet.";
+        let _ = head(&mut text, "freehold_partial_rooms", "gauge", about);
+        let _ = writeln!(text, "freehold_partial_rooms {partial_rooms}");
         text
     }
 }

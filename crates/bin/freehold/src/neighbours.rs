@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use freehold_encryption::Encryption;
-use freehold_federation::{Ingest, Outbound, OutboundParts, SystemRandomness, TenantsByNumber};
+use freehold_federation::{Ingest, LateMembers, Outbound, OutboundParts, SystemRandomness, TenantsByNumber};
 use freehold_rooms::Rooms;
 use freehold_store::{Clock, Store, Tenant, TenantNumber};
 use freehold_tenancy::{Tenancy, TenantState};
@@ -45,7 +45,8 @@ pub(crate) async fn run(outbound: Outbound, ingest: Ingest, stop: Stop) {
             () = stop.asked() => {}
         }
     };
-    tokio::join!(outbound.run_until(stop.asked()), catch_up);
+    let late_members = LateMembers::new(ingest.clone(), Arc::new(SystemRandomness));
+    tokio::join!(outbound.run_until(stop.asked()), late_members.run_until(stop.asked()), catch_up);
 }
 
 /// The tenants that are in service, by their numbers.

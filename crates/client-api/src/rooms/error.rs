@@ -14,11 +14,20 @@ impl From<ActionError> for ApiError {
         if let ActionError::Refused { answer, .. } = &error {
             return refused(answer, &error);
         }
+        if matches!(error, ActionError::Partial) {
+            return partial();
+        }
         match errcode(&error) {
             Some(errcode) => ApiError::new(errcode, explained(&error)),
             None => ApiError::internal(error),
         }
     }
+}
+
+/// Who asks again later may get an answer.
+pub(super) fn partial() -> ApiError {
+    let message = "not all members of the room are known here yet; try again in a moment";
+    ApiError::new(ErrorCode::Unknown, message).with_status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// Why a user could not do something in a room. Who is not and was not in it learns nothing, also not whether there is

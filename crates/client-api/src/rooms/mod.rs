@@ -13,6 +13,9 @@ mod state;
 mod threads;
 mod timestamp;
 mod view;
+mod whole;
+
+pub(crate) use whole::once_whole;
 
 use crate::endpoints::Endpoints;
 

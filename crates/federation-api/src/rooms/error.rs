@@ -15,10 +15,16 @@ impl From<NotShown> for ApiError {
             NotShown::UnknownRoom | NotShown::NotInRoom => not_in_room(),
             NotShown::ShutOut => ApiError::forbidden(error),
             NotShown::UnknownEvent(_) | NotShown::Hidden(_) => unknown_event(),
+            NotShown::Partial => partial(error),
             NotShown::TooMuch => ApiError::too_large(error),
             error => ApiError::internal(error),
         }
     }
+}
+
+/// Other servers say it so, too; the specification names no code for it.
+fn partial(error: impl std::fmt::Display) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::from("M_UNABLE_DUE_TO_PARTIAL_STATE"), error)
 }
 
 fn not_in_room() -> ApiError {
@@ -76,6 +82,7 @@ pub(super) fn refused(error: NotServed) -> ApiError {
             let error = ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::IncompatibleRoomVersion, error);
             return error.with("room_version", version);
         }
+        NotServed::Partial => return partial(error),
         NotServed::UnknownVersion(_) => (StatusCode::BAD_REQUEST, ErrorCode::IncompatibleRoomVersion),
         NotServed::ShutOut(_) | NotServed::Forbidden(_) | NotServed::MayNot(_) | NotServed::NoCondition => {
             (StatusCode::FORBIDDEN, ErrorCode::Forbidden)

@@ -47,7 +47,7 @@ impl Ingest {
     }
 
     /// Asks for the last event of a room, and takes it if it is not here. Gives whether it is new.
-    async fn catch_up_in(&self, tenant: &Tenant, room: &Arc<RoomFacts>) -> Result<bool, NoAnswer> {
+    pub(crate) async fn catch_up_in(&self, tenant: &Tenant, room: &Arc<RoomFacts>) -> Result<bool, NoAnswer> {
         let flight = self.0.flight_for(tenant, Arc::clone(room)).await.map_err(here)?;
         let before_ts = self.0.parts.clock.now_ts();
         let flight_ref = &flight;

@@ -18,7 +18,9 @@ use tokio::time::timeout;
 
 use super::fetching::{Asking, Fetching, NoAnswer};
 use super::flight::{Flight, Flights, Found, Piece};
-use crate::limits::{FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, POLICY_TIME_MS, TAKEN_MAX};
+use crate::limits::{
+    FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, MEMBERS_WAIT_MS, POLICY_TIME_MS, TAKEN_MAX,
+};
 
 /// Takes the events that other servers bring. A clone is another handle on the same.
 #[derive(Clone)]
@@ -61,6 +63,9 @@ pub enum TakeError {
     /// The tenant is not in the room.
     #[error("the room is not known here")]
     UnknownRoom,
+    /// Not all members of the room are known here yet.
+    #[error("not all members of the room are known here yet")]
+    Partial,
     /// The access control list of the room shuts the server out that brought it.
     #[error("the access control list of the room shuts the server out")]
     ShutOut,
@@ -133,7 +138,10 @@ impl Ingest {
             Err((error, events)) => return self.0.refused(error, events),
         };
         let pieces: Vec<&Piece> = fresh.iter().map(|(_, piece)| piece).collect();
-        let done = self.0.take_new(&visit, &pieces).await;
+        let done = match self.0.is_whole_soon(&visit.room).await {
+            true => self.0.take_new(&visit, &pieces).await,
+            false => pieces.iter().map(|_| Err(TakeError::Partial)).collect(),
+        };
         for ((place, _), done) in fresh.iter().zip(done) {
             if let Some(answer) = taken.get_mut(*place) {
                 answer.1 = done;
@@ -170,6 +178,13 @@ impl Inner {
             true => Ok(Visit { tenant, origin, room }),
             false => Err(TakeError::ShutOut),
         }
+    }
+
+    /// Waits for a while until all members of a room are known: without them no event of others can be judged.
+    async fn is_whole_soon(&self, room: &RoomFacts) -> bool {
+        let whole = self.parts.rooms.whole(&room.room_id);
+        // What cannot be read is said of the events.
+        timeout(Duration::from_millis(MEMBERS_WAIT_MS), whole).await.is_ok()
     }
 
     /// Events of a room that the tenant is not in: those that take back an invite, or refuse a knock, are for its users all

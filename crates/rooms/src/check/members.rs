@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use freehold_store::tables::identity::{STATE_KEYS, USER_IDS};
 use freehold_store::tables::rooms::{
-    CurrentStateRow, EVENTS, LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, ROOM_SERVERS,
+    CurrentStateRow, EVENTS, LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, PARTIAL_ROOMS,
+    ROOM_SERVERS,
 };
 use freehold_store::{EventNumber, Order, ReadError, RoomNumber, StateKeyNumber, TenantNumber, UserNumber};
 use ruma_common::{OwnedServerName, OwnedUserId, UserId};
@@ -39,7 +40,10 @@ impl Checking<'_> {
                 self.report("current_state", (room, None), fault);
             }
         }
-        self.servers(room, members.servers).await?;
+        // The servers of a partial room are those that another server named.
+        if self.snapshot.get(&PARTIAL_ROOMS, &room).await?.is_none() {
+            self.servers(room, members.servers).await?;
+        }
         self.local_members(room, members.locals).await
     }
 

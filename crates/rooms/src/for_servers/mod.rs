@@ -53,6 +53,9 @@ pub enum NotShown {
     /// The visibility of the history does not let the server see the event.
     #[error("the event is not visible to the server")]
     Hidden(OwnedEventId),
+    /// Not all members of the room are known here yet.
+    #[error("not all members of the room are known here yet")]
+    Partial,
     /// More would have to be looked at than is allowed.
     #[error("the room is too large for the question")]
     TooMuch,
@@ -128,6 +131,9 @@ impl Reader {
         };
         if hosts.as_ref().is_some_and(Vec::is_empty) {
             return Err(NotShown::UnknownRoom);
+        }
+        if self.is_partial(number).await? {
+            return Err(NotShown::Partial);
         }
         let is_in = hosts.is_none() && self.server_in(number, server).await?.is_some();
         let (reader, server) = (self.clone(), server.to_owned());

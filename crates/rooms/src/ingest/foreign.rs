@@ -42,6 +42,9 @@ impl Work {
         signed: SignedPdu,
         arrival: Arrival<'_>,
     ) -> Result<Incoming, ActionError> {
+        if self.is_partial && !matches!(arrival, Arrival::Outlier) {
+            return Err(ActionError::Partial);
+        }
         let event_id = signed.pdu().event_id().to_owned();
         // It may have come while this one waited for the room.
         let row = self.kept_row(&event_id).await?;

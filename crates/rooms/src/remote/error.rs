@@ -52,6 +52,9 @@ pub enum NotServed {
     /// The event is not signed by those who must: `M_INVALID_PARAM`.
     #[error("the event is not to be signed")]
     Unsigned(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Not all members of the room are known here yet: `M_UNABLE_DUE_TO_PARTIAL_STATE`, as other servers say it.
+    #[error("not all members of the room are known here yet")]
+    Partial,
     /// The user has too many invites: `M_LIMIT_EXCEEDED`.
     #[error("the user has too many invites")]
     TooMany,
@@ -124,6 +127,9 @@ pub enum BadAnswer {
     /// What it gave as the state is no state of the room.
     #[error("not a state of the room")]
     State(#[source] freehold_room::GivenError),
+    /// What it gave as the state lacks something that was told at the join, or differs from it in more than members.
+    #[error("the state is not the one that was told at the join")]
+    OtherState,
     /// What it gave does not allow what it took.
     #[error("the state does not allow the event")]
     Refused(#[source] Box<dyn std::error::Error + Send + Sync>),

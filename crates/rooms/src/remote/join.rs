@@ -1,6 +1,8 @@
 //! Joining a room through a server that is in it
 //! (<https://spec.matrix.org/v1.19/server-server-api/#joining-rooms>).
 
+use std::sync::Arc;
+
 use freehold_signing::SignedPdu;
 use freehold_store::Actor;
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
@@ -13,6 +15,7 @@ use crate::error::ActionError;
 use crate::ingest::Arrival;
 use crate::membership::is_elsewhere;
 use crate::outside::{Members, OwnStep, SendMembership};
+use crate::partial::Said;
 use crate::receive::Incoming;
 use crate::rooms::Rooms;
 use crate::send::tried;
@@ -62,18 +65,20 @@ impl Rooms {
             event: event.pdu().canonical_json(),
         };
         let remote = &self.0.outside.remote;
-        let answer = remote.send_join(&actor.tenant, &offer.server, send, Members::All).await;
+        let members = self.members_to_ask_for(own.room_id).await?;
+        let answer = remote.send_join(&actor.tenant, &offer.server, send, members).await;
         let mut body =
             answer.map_err(|answer| ActionError::Refused { server: offer.server.clone(), answer })?;
         let taken = async {
             let room = (own.room_id, offer.version);
             let (mut heard, keys) = self.hear(&actor.tenant, room, &mut *body).await?;
-            if heard.members_omitted {
+            if heard.members_omitted && members == Members::All {
                 return Err(BadAnswer::Form("members are left out, which was not asked for").into());
             }
             let joined = self.completed(actor, event, heard.event.as_deref()).await?;
+            let said = Said::by(&offer.server, &mut heard);
             let state = self.take_told(room, &mut heard, keys).await?;
-            tried_taking(self, own.room_id, &joined, &state).await
+            tried_taking(self, own.room_id, &joined, (&state, &said)).await
         };
         taken.await.map_err(|error| match error {
             NotTaken::Answer(source) => ActionError::BadAnswer { server: offer.server.clone(), source },
@@ -81,20 +86,27 @@ impl Rooms {
         })
     }
 
-    /// Makes a join the newest event of a room, after the state that another server told.
+    /// Makes a join the newest event of a room, after the state that another server told, from which members may be omitted.
     async fn try_begin_with(
         &self,
         room_id: &RoomId,
         joined: &SignedPdu,
-        state: &[OwnedEventId],
+        (state, said): (&[OwnedEventId], &Said),
     ) -> Result<(), NotTaken> {
         let mut work = Work::begin(self, room_id).await?;
+        let mut partial_before = None;
         if work.locals.joined().next().is_none() {
             // Nobody here was in the room: what was current is of the past.
             work.machine = work.machine.parted();
+            partial_before = work.part_partial().await?;
         }
         match work.receive_foreign(joined.clone(), Arrival::New(Some(state))).await? {
-            Incoming::Kept(None) => Ok(work.commit().await?),
+            Incoming::Kept(None) => {
+                if let Some(join) = work.staged.last().map(|receipt| Arc::clone(&receipt.event)) {
+                    work.becomes_partial(&join, said, partial_before);
+                }
+                Ok(work.commit().await?)
+            }
             // It came back from a server of the room already.
             Incoming::Known => Ok(()),
             Incoming::Kept(Some(refused)) => Err(BadAnswer::Refused(Box::new(refused)).into()),
@@ -112,11 +124,11 @@ async fn tried_taking(
     rooms: &Rooms,
     room_id: &RoomId,
     joined: &SignedPdu,
-    state: &[OwnedEventId],
+    told: (&[OwnedEventId], &Said),
 ) -> Result<(), NotTaken> {
     let mut tries = crate::send::TRIES;
     loop {
-        match rooms.try_begin_with(room_id, joined, state).await {
+        match rooms.try_begin_with(room_id, joined, told).await {
             Err(error) if error.is_conflict() && tries > 0 => tries -= 1,
             Err(error) if error.is_conflict() => return Err(ActionError::Busy.into()),
             done => return done,

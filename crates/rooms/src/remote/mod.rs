@@ -33,6 +33,8 @@ mod third_party;
 pub use accept::{Accepted, SentMembership};
 pub use answer::JoinAnswer;
 pub use error::{BadAnswer, NotServed};
+pub(crate) use heard::Heard;
+pub(crate) use import::NotTaken;
 pub(crate) use profiles::{RemoteProfiles, remote_profiles};
 pub use take_invite::SentInvite;
 pub use template::AskedTemplate;

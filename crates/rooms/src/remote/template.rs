@@ -77,7 +77,11 @@ impl Work {
             ActionError::UnknownRoom(_) => NotServed::UnknownRoom,
             error => error.into(),
         })?;
-        if work.locals.has_joined(tenant.number()) { Ok(work) } else { Err(NotServed::UnknownRoom) }
+        match work.locals.has_joined(tenant.number()) {
+            true if work.is_partial => Err(NotServed::Partial),
+            true => Ok(work),
+            false => Err(NotServed::UnknownRoom),
+        }
     }
 
     /// Who is shut out may still leave.

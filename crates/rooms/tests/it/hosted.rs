@@ -153,6 +153,12 @@ impl World {
         Self::open(&self.store, &Interner::new(&self.store), &self.hosted, &self.remote)
     }
 
+    /// The same store, opened anew, as of somebody who joins rooms of others with a few of their members.
+    pub(crate) fn omitting(&self) -> Rooms {
+        let settings = RoomsSettings { omits_members: true, ..RoomsSettings::default() };
+        Rooms::new(self.store.clone(), Interner::new(&self.store), self.outside(), settings)
+    }
+
     fn open(
         store: &Store,
         interner: &Interner,

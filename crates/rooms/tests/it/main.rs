@@ -27,6 +27,7 @@ mod members;
 mod memory;
 mod network;
 mod outside;
+mod partial;
 mod policies;
 mod redactions;
 mod repair;

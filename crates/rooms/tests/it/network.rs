@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use freehold_rooms::Identities;
 use freehold_rooms::{
-    Accepted, AnswerBody, AskedTemplate, MakeMembership, Members, NotServed, OwnStep, RemoteServers,
-    ResolvedAlias, Rooms, SendInvite, SendMembership, SentInvite, SentMembership, Template, Unanswered,
+    Accepted, AnswerBody, AskedTemplate, MakeMembership, Members, NotServed, NotShown, OwnStep,
+    RemoteServers, ResolvedAlias, Rooms, SendInvite, SendMembership, SentInvite, SentMembership, Template,
+    Unanswered,
 };
 use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, VerifyingKey, WantedKey};
 use freehold_store::{BoxFuture, MemoryEngine, Position, Tenant};
@@ -149,6 +150,12 @@ pub(crate) fn refusal(error: NotServed) -> Unanswered {
     Unanswered::Refused { status, errcode: errcode.to_owned(), message, room_version: None }
 }
 
+/// What a server answers that does not show something.
+fn not_shown(error: NotShown) -> Unanswered {
+    let (errcode, message) = ("M_FORBIDDEN".to_owned(), error.to_string());
+    Unanswered::Refused { status: 403, errcode, message, room_version: None }
+}
+
 /// An answer in small pieces.
 struct Pieces(VecDeque<Vec<u8>>);
 
@@ -273,13 +280,23 @@ impl RemoteServers for Line {
 
     fn state<'a>(
         &'a self,
-        _: &'a Tenant,
+        tenant: &'a Tenant,
         at: &'a ServerName,
-        _: (&'a RoomId, &'a EventId),
+        (room_id, event_id): (&'a RoomId, &'a EventId),
     ) -> BoxFuture<'a, Result<Box<dyn AnswerBody>, Unanswered>> {
-        Box::pin(
-            async move { self.0.reach(at, "state").and(Err(Unanswered::NotReached("not asked".into()))) },
-        )
+        Box::pin(async move {
+            let server = self.0.reach(at, "state")?;
+            let reader = server.rooms.reader().unwrap();
+            let view = reader.for_server(&server.tenant, tenant.server_name(), room_id).await;
+            let view = view.map_err(not_shown)?;
+            let state = view.state_before(event_id).await.map_err(not_shown)?;
+            let pdus = view.texts(&state.pdus).await.unwrap().join(",");
+            let auth_chain = view.texts(&state.auth_chain).await.unwrap().join(",");
+            let text = format!("{{\"pdus\":[{pdus}],\"auth_chain\":[{auth_chain}]}}");
+            let text = self.0.meddled("state", text);
+            let pieces = text.as_bytes().chunks(1000).map(<[u8]>::to_vec).collect();
+            Ok(Box::new(Pieces(pieces)) as Box<dyn AnswerBody>)
+        })
     }
 
     fn directory<'a>(

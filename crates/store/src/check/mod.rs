@@ -61,7 +61,7 @@ pub enum Finding {
 
 /// Which room and which event the row of a key is about, as far as the key says it.
 pub fn about(table: &str, key: &[u8]) -> (Option<RoomNumber>, Option<EventNumber>) {
-    const ROOM_FIRST: [&str; 12] = [
+    const ROOM_FIRST: [&str; 13] = [
         "rooms",
         "timeline",
         "current_state",
@@ -74,6 +74,7 @@ pub fn about(table: &str, key: &[u8]) -> (Option<RoomNumber>, Option<EventNumber
         "room_servers",
         "missing_prevs",
         "member_changes",
+        "partial_rooms",
     ];
     const EVENT_FIRST: [&str; 4] = ["events", "event_json", "relations", "event_ids"];
     let mut rest = key;

@@ -113,6 +113,10 @@ fn of_rooms() -> Vec<Referring> {
         Referring::new(&rooms::WAITING_REDACTIONS, |(_, event), (), claims| {
             claims.to(&rooms::EVENTS, event);
         }),
+        Referring::new(&rooms::PARTIAL_ROOMS, |room, row, claims| {
+            claims.to(&rooms::ROOMS, room);
+            claims.to(&rooms::EVENTS, &row.join);
+        }),
         Referring::new(&rooms::FORGOTTEN, |event, (), claims| claims.to(&rooms::EVENTS, event)),
     ]
 }

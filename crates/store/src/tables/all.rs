@@ -38,6 +38,7 @@ pub const ALL: &[AnyTable] = &[
     rooms::MISSING_PREVS.any(),
     rooms::FORGOTTEN.any(),
     rooms::UNERASED.any(),
+    rooms::PARTIAL_ROOMS.any(),
     rooms::MEMBER_CHANGES.any(),
     rooms::TENANT_ROOMS.any(),
     rooms::PENDING.any(),

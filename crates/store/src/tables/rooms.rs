@@ -59,6 +59,9 @@ pub const FORGOTTEN: Table<EventNumber, ()> = Table::new(TableId(28), "forgotten
 /// When messages were last forgotten, in milliseconds since the Unix epoch, if their contents may still lie in files of the engine.
 pub const UNERASED: Table<(), i64> = Table::new(TableId(29), "unerased");
 
+/// Rooms that users of tenants joined, of whose members only a few are known yet.
+pub const PARTIAL_ROOMS: Table<RoomNumber, PartialRoomRow> = Table::new(TableId(30), "partial_rooms");
+
 /// The users of tenants in a room by when their membership last changed: one row for each row of [`LOCAL_MEMBERS`] whose
 /// membership the room's own events gave.
 pub const MEMBER_CHANGES: Table<(RoomNumber, Position, UserNumber), ()> =
@@ -212,6 +215,20 @@ pub struct OutgoingRow {
     /// Who is told beside the servers in the room: the server of the user whom a membership is about, which may not be
     /// in it, or no longer.
     pub others: Vec<OwnedServerName>,
+}
+
+/// A room that a user of a tenant joined, of whose members only a few are known yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartialRoomRow {
+    /// The join. In the state before it members are missing, and nothing else is.
+    pub join: EventNumber,
+    /// The server that helped.
+    pub resident: OwnedServerName,
+    /// The servers that are in the room, as that one said, without those of tenants. Each has a user more in
+    /// [`ROOM_SERVERS`] than is known by name.
+    pub servers: Vec<OwnedServerName>,
+    /// When that was, in milliseconds since the Unix epoch.
+    pub since_ts: i64,
 }
 
 /// An invite or a knock of a user in a room that nobody here is in.
