@@ -160,6 +160,19 @@ mod tests {
     }
 
     #[test]
+    fn tenants_with_the_same_rate_have_one_each() {
+        let own = Some(Rate { per_second: 1, burst: 3 });
+        for settings in [LimitsSettings::OFF, LimitsSettings::default()] {
+            let limits = Limits::new(settings);
+            let passed = |tenant| {
+                let key = LimitKey::Tenant(TenantNumber(tenant));
+                (0..9).filter(|_| limits.take_within(&key, own, 0).is_ok()).count()
+            };
+            assert_eq!([passed(1), passed(2), passed(1)], [3, 3, 0]);
+        }
+    }
+
+    #[test]
     fn a_rate_of_ones_own_only_takes_away() {
         let own = |per_second| Some(Rate { per_second, burst: 1 });
         let limits = two_per_second_three_at_once();

@@ -10,13 +10,13 @@ const ALICES: &str = "alice.localhost";
 const BOBS: &str = "bob.localhost";
 
 /// A user of a tenant, logged in.
-struct User {
+pub(crate) struct User {
     host: &'static str,
     token: String,
 }
 
 impl User {
-    fn register(server: &Server, host: &'static str, name: &str) -> User {
+    pub(crate) fn register(server: &Server, host: &'static str, name: &str) -> User {
         let body =
             json!({ "username": name, "password": "wonderland-1865", "auth": { "type": "m.login.dummy" } });
         let answer = server.post(host, "/_matrix/client/v3/register", (None, &body.to_string()));
@@ -24,7 +24,7 @@ impl User {
         User { host, token }
     }
 
-    fn post(&self, server: &Server, path: &str, body: &Value) -> Answer {
+    pub(crate) fn post(&self, server: &Server, path: &str, body: &Value) -> Answer {
         let path = format!("/_matrix/client/v3/{path}");
         server.post(self.host, &path, (Some(&self.token), &body.to_string()))
     }
@@ -35,7 +35,7 @@ impl User {
         assert_eq!(server.put(self.host, &path, (&self.token, &content)).status, 200);
     }
 
-    fn get(&self, server: &Server, path: &str) -> Answer {
+    pub(crate) fn get(&self, server: &Server, path: &str) -> Answer {
         let separator = if path.contains('?') { '&' } else { '?' };
         server.get(self.host, &format!("/_matrix/client/{path}{separator}access_token={}", self.token))
     }
@@ -54,7 +54,7 @@ impl User {
         history
     }
 
-    fn create(&self, server: &Server, body: &Value) -> String {
+    pub(crate) fn create(&self, server: &Server, body: &Value) -> String {
         let answer = self.post(server, "createRoom", body);
         answer.json()["room_id"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
     }
@@ -188,12 +188,14 @@ fn what_nobody_keeps_any_longer_is_on_the_disk_no_more() {
 }
 
 #[test]
-fn a_tenant_sends_as_many_requests_as_it_may() {
+fn a_tenant_sends_as_many_requests_as_it_may_and_its_neighbour_as_many() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let alice = User::register(&server, ALICES, "alice");
     let bob = User::register(&server, BOBS, "bob");
-    settle(folder.path(), ALICES, &json!({ "quotas": { "requests_per_second": 1 } }));
+    for tenant in [ALICES, BOBS] {
+        settle(folder.path(), tenant, &json!({ "quotas": { "requests_per_second": 1 } }));
+    }
     let asked: Vec<u16> = (0..15).map(|_| alice.post(&server, "createRoom", &json!({})).status).collect();
     assert!(asked.contains(&200) && asked.contains(&429), "{asked:?}");
     assert_eq!(bob.post(&server, "createRoom", &json!({})).status, 200);
