@@ -24,3 +24,4 @@ mod running;
 mod server;
 mod stopping;
 mod tls;
+mod waking;
