@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, HeaderValue};
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use freehold_client_api::{Connection, Rate, TenantsByHost};
@@ -102,7 +102,10 @@ pub(crate) async fn pass(State(gate): State<Gate>, mut request: Request, next: N
     let Some(found) = found.filter(|found| gate.agrees(&peer, found)) else {
         return refusal(Closed::Misdirected);
     };
-    if let Some(reason) = closed(found.state).filter(|_| !is_published(request.uri().path())) {
+    let reason = closed(found.state).filter(|_| !is_published(request.uri().path()));
+    // A browser that is not told that it may ask does not show why it was refused. Who departed was never here.
+    let is_question = request.method() == Method::OPTIONS;
+    if let Some(reason) = reason.filter(|reason| *reason == Closed::Misdirected || !is_question) {
         return refusal(reason);
     }
     let client_address = gate.client_address(&request, &peer);

@@ -1,8 +1,8 @@
 //! What tenants publish at `/.well-known/matrix/*`.
 
 use axum::extract::{Request, State};
-use axum::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN};
+use axum::http::{HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -16,9 +16,9 @@ use crate::parts::Parts;
 /// The routes, behind the gate.
 pub(crate) fn routes(parts: Parts) -> Router {
     Router::new()
-        .route("/.well-known/matrix/client", get(client))
-        .route("/.well-known/matrix/server", get(server))
-        .route("/.well-known/matrix/support", get(support))
+        .route("/.well-known/matrix/client", get(client).fallback(wrong_method))
+        .route("/.well-known/matrix/server", get(server).fallback(wrong_method))
+        .route("/.well-known/matrix/support", get(support).fallback(wrong_method))
         .with_state(parts)
 }
 
@@ -63,6 +63,16 @@ fn base_url(parts: &Parts, found: &Found, request: &Request) -> String {
 fn published_hostname(parts: &Parts, found: &Found) -> String {
     let first = parts.tenancy.hostnames(&found.tenant).into_iter().next();
     first.unwrap_or_else(|| found.tenant.server_name().host().to_owned())
+}
+
+/// Browsers may ask whether they may ask; nothing else is done here.
+async fn wrong_method(request: Request) -> Response {
+    if *request.method() == Method::OPTIONS {
+        let methods = (ACCESS_CONTROL_ALLOW_METHODS, "GET, OPTIONS");
+        return (StatusCode::NO_CONTENT, EVERYBODY, [methods]).into_response();
+    }
+    let body = json!({ "errcode": "M_UNRECOGNIZED", "error": "unrecognized method for this path" });
+    (StatusCode::METHOD_NOT_ALLOWED, EVERYBODY, Json(body)).into_response()
 }
 
 const EVERYBODY: [(HeaderName, &str); 1] = [(ACCESS_CONTROL_ALLOW_ORIGIN, "*")];

@@ -38,6 +38,10 @@ fn every_tenant_publishes_what_is_its_own() {
         assert_eq!(keys["server_name"], format!("{name}.localhost"));
         assert!(keys["signatures"][format!("{name}.localhost")].is_object());
         assert_eq!(server.get(&host, "/.well-known/matrix/support").status, 404);
+        for (method, status) in [("OPTIONS", 204), ("POST", 405)] {
+            let answer = server.send((method, &host, "/.well-known/matrix/client"), ("", ""));
+            assert_eq!(answer.status, status);
+        }
     }
 }
 
@@ -68,8 +72,39 @@ fn a_suspended_tenant_is_out_of_service_at_once_and_back_at_once() {
     assert_eq!([versions("alice.localhost"), versions("bob.localhost")], [200, 200]);
     printed(folder.path(), &["tenant", "suspend", "alice.localhost"]);
     assert_eq!([versions("alice.localhost"), versions("bob.localhost")], [403, 200]);
+    // A browser asks first whether it may ask, and shows the refusal only if it may.
+    let preflight = |path: &str| server.send(("OPTIONS", "alice.localhost", path), ("", "")).status;
+    assert_eq!(preflight("/_matrix/client/v3/sync"), 204);
     printed(folder.path(), &["tenant", "resume", "alice.localhost"]);
     assert_eq!(versions("alice.localhost"), 200);
+}
+
+#[test]
+fn metrics_name_the_busy_tenants_and_neither_idle_ones_nor_hosts_of_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let versions = |host: &str| server.get(host, "/_matrix/client/versions").status;
+    assert!((0..1_010).all(|_| versions("alice.localhost") == 200));
+    assert!((0..10).all(|_| versions("bob.localhost") == 200));
+    assert!((0..10).all(|_| versions("nobody.example") == 421));
+    let token = printed(folder.path(), &["token", "add", "tests"]);
+    let metrics = server.get_as("localhost", "/metrics", token.lines().next().unwrap()).body;
+    let of_tenants: Vec<&str> = metrics.lines().filter(|line| line.contains("tenant=\"")).collect();
+    let names = [r#"freehold_tenant_requests_total{tenant="alice.localhost"} 10"#];
+    let (named, rest) = of_tenants.split_at(1);
+    assert_eq!(named, names);
+    // Those before it was busy are among those of the rest.
+    assert_eq!(rest, [r#"freehold_tenant_requests_total{tenant=""} 1010"#]);
+    assert!(!metrics.contains("bob.") && !metrics.contains("nobody."));
+    // Who administers a tenant is nobody to the process.
+    let body = r#"{"username":"admin","password":"wonderland-1865","auth":{"type":"m.login.dummy"}}"#;
+    let admin = server.post("alice.localhost", "/_matrix/client/v3/register", (None, body)).json();
+    let policy = r#"{"admins":["@admin:alice.localhost"]}"#;
+    printed(folder.path(), &["tenant", "policy", "alice.localhost", "--set", policy]);
+    let token = admin["access_token"].as_str().unwrap();
+    for host in ["localhost", "alice.localhost", "bob.localhost"] {
+        assert_eq!(server.get_as(host, "/metrics", token).status, 401);
+    }
 }
 
 #[test]
