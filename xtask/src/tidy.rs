@@ -2,6 +2,7 @@
 //! specification links.
 
 mod dependencies;
+mod named_files;
 mod names;
 mod past_failures;
 mod purity;
@@ -20,6 +21,7 @@ pub(crate) type Finding = String;
 pub(crate) fn run() -> Outcome {
     let sources = sources::read()?;
     let mut findings = dependencies::check()?;
+    findings.extend(named_files::check(&sources));
     findings.extend(names::check(&sources));
     findings.extend(past_failures::check(&sources));
     findings.extend(purity::check(&sources)?);
