@@ -82,7 +82,8 @@ fn difference(one: &RoomSeen, other: &RoomSeen) -> String {
 }
 
 /// What both processes hold is rejected by both or by none; and redacted by both or by none, where both have accepted
-/// the same redactions of it.
+/// the same redactions of it. A redaction that was redacted itself does not say any more what it redacts, before room version
+/// 11: whoever comes to hear of it later cannot know.
 fn judged_alike(
     room_id: &str,
     (first, one): (usize, &RoomSeen),
@@ -98,8 +99,14 @@ fn judged_alike(
         if seen.is_rejected != theirs.is_rejected {
             return found("rejected", seen.is_rejected, theirs.is_rejected);
         }
-        if seen.is_redacted != theirs.is_redacted && redactions(one, id) == redactions(other, id) {
-            return found("redacted", seen.is_redacted, theirs.is_redacted);
+        let (ours, others) = (&seen.redacted_by, &theirs.redacted_by);
+        let speaks = |by: &Option<String>, room: &RoomSeen| {
+            let redaction = by.as_ref().and_then(|by| room.events.get(by));
+            redaction.is_some_and(|redaction| redaction.redacts.is_some())
+        };
+        let is_known = speaks(ours, one) || speaks(others, other);
+        if ours.is_some() != others.is_some() && is_known && redactions(one, id) == redactions(other, id) {
+            return found("redacted", ours.is_some(), others.is_some());
         }
         None
     })
@@ -171,9 +178,23 @@ fn behind<'g>(graph: &BTreeMap<&'g str, &'g [String]>, from: Vec<&'g str>) -> BT
 
 /// What is before the joins with which a process came into a room.
 fn before_entrance<'g>(graph: &BTreeMap<&'g str, &'g [String]>, room: &'g RoomSeen) -> BTreeSet<&'g str> {
-    let entrances = room.events.values().filter(|event| event.is_entrance);
-    let before = entrances.flat_map(|event| event.prev_events.iter().map(String::as_str));
+    let entrances = room.events.iter().filter(|(id, event)| is_entrance(graph, room, (id, event)));
+    let before = entrances.flat_map(|(_, event)| event.prev_events.iter().map(String::as_str));
     behind(graph, before.collect())
+}
+
+/// Whether a process came into a room with an event: none of its people was there. Somebody may have left before, without the
+/// server that helped with the join having heard of it: then the state before the join has them in the room.
+fn is_entrance(graph: &BTreeMap<&str, &[String]>, room: &RoomSeen, (id, event): (&str, &EventSeen)) -> bool {
+    let Some(present) = &event.joins else { return false };
+    let is_aside =
+        |other: &str| !behind(graph, vec![id]).contains(other) && !behind(graph, vec![other]).contains(id);
+    let has_left = |user: &String| {
+        let about = format!("m.room.member {user}");
+        let mut leaves = room.events.iter().filter(|(_, event)| event.is_leave && event.sender == *user);
+        leaves.any(|(leave, event)| event.about == about && !event.is_rejected && is_aside(leave))
+    };
+    present.iter().all(has_left)
 }
 
 /// What was acknowledged is held where it was acknowledged, and by every honest process in the room, but for those that
@@ -291,8 +312,9 @@ mod tests {
             is_rejected: false,
             is_soft_failed: false,
             redacts: None,
-            is_redacted: false,
-            is_entrance: false,
+            redacted_by: None,
+            is_leave: false,
+            joins: None,
         }
     }
 
@@ -343,7 +365,10 @@ mod tests {
             },
             |room| room.state.clear(),
             |room| room.events.get_mut("$c").unwrap().is_rejected = true,
-            |room| room.events.get_mut("$b").unwrap().is_redacted = true,
+            |room| {
+                room.events.get_mut("$c").unwrap().redacts = Some("$gone".to_owned());
+                room.events.get_mut("$b").unwrap().redacted_by = Some("$c".to_owned());
+            },
         ];
         for change in changes {
             assert_eq!(agreement(&observed(change)).len(), 1);
@@ -393,12 +418,43 @@ mod tests {
             completeness(&observed(move |room| {
                 room.events.remove("$a");
                 room.events.remove("$b");
-                room.events.get_mut("$c").unwrap().is_entrance = true;
+                room.events.get_mut("$c").unwrap().joins = Some(BTreeSet::new());
                 also.map(|id| room.events.remove(id));
             }))
         };
         assert_eq!(late(None), []);
         assert_eq!(late(Some("$d")).len(), 1);
+    }
+
+    #[test]
+    fn what_a_redacted_redaction_took_need_not_be_gone_everywhere() {
+        let redacted = observed(|room| {
+            room.events.get_mut("$b").unwrap().redacted_by = Some("$c".to_owned());
+        });
+        assert_eq!(agreement(&redacted), []);
+    }
+
+    /// Ben left; the server that helps him back has not heard of it, and says that he is there.
+    #[test]
+    fn who_left_and_comes_back_has_come_in_though_the_state_before_says_that_he_was_there() {
+        let user = "@ben:two.example";
+        let apart = |leaves: bool| {
+            completeness(&observed(move |room| {
+                for id in ["$b", "$c"] {
+                    room.events.remove(id);
+                }
+                room.events.get_mut("$d").unwrap().joins = Some(BTreeSet::from([user.to_owned()]));
+                let leave = EventSeen {
+                    sender: user.to_owned(),
+                    about: format!("m.room.member {user}"),
+                    is_leave: leaves,
+                    ..event(&["$a"])
+                };
+                room.events.insert("$leave".to_owned(), leave);
+            }))
+        };
+        assert_eq!(apart(true), []);
+        assert_eq!(apart(false).len(), 2);
     }
 
     #[test]

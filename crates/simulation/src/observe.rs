@@ -50,10 +50,12 @@ pub(crate) struct EventSeen {
     pub(crate) is_soft_failed: bool,
     /// What it redacts, if it is a redaction.
     pub(crate) redacts: Option<String>,
-    /// Whether its content was taken by a redaction.
-    pub(crate) is_redacted: bool,
-    /// Whether it is a join with which the process came into the room: none of its people was in it.
-    pub(crate) is_entrance: bool,
+    /// The redaction that took its content.
+    pub(crate) redacted_by: Option<String>,
+    /// Whether somebody leaves by it.
+    pub(crate) is_leave: bool,
+    /// Of a join of a user of the process: which of its users were in the room before it, as the state before it says.
+    pub(crate) joins: Option<BTreeSet<String>>,
 }
 
 /// What all honest processes hold of some rooms.
@@ -89,8 +91,9 @@ async fn room_seen(process: &Process, room_id: &OwnedRoomId) -> Option<RoomSeen>
     let events = reader.events(&numbers).await.unwrap();
     let mut seen = BTreeMap::new();
     for event in &events {
-        let is_entrance = is_entrance(process, &reader, event).await;
-        seen.insert(event.pdu.event_id().to_string(), event_seen(event, is_entrance));
+        let joins = joins(process, &reader, event).await;
+        let redacted_by = redacted_by(&reader, event).await;
+        seen.insert(event.pdu.event_id().to_string(), event_seen(event, joins, redacted_by));
     }
     let members = state.iter().filter(|event| event.pdu.event_type() == "m.room.member");
     let present = members.filter(|event| event.row.membership == Some(Membership::Join));
@@ -112,14 +115,20 @@ fn entry(event: &StoredEvent) -> ((String, String), String) {
     (key, event.pdu.event_id().to_string())
 }
 
-/// Whether a user of a process joins by an event, and none was in the room before.
-async fn is_entrance(process: &Process, reader: &Reader, event: &StoredEvent) -> bool {
+/// Which users of a process were in a room before another joined by an event; `None` if it is no such join.
+async fn joins(process: &Process, reader: &Reader, event: &StoredEvent) -> Option<BTreeSet<String>> {
     if event.row.membership != Some(Membership::Join) || !is_ours(process, event) {
-        return false;
+        return None;
     }
     let members = reader.state_before(event).await.unwrap().members().await.unwrap();
-    let is_joined = |event: &Arc<StoredEvent>| event.row.membership == Some(Membership::Join);
-    !members.iter().any(|member| is_joined(member) && is_ours(process, member))
+    let is_joined = |event: &&Arc<StoredEvent>| event.row.membership == Some(Membership::Join);
+    let present = members.iter().filter(is_joined).filter(|member| is_ours(process, member));
+    Some(present.map(|member| member.pdu.state_key().unwrap_or_default().to_owned()).collect())
+}
+
+async fn redacted_by(reader: &Reader, event: &StoredEvent) -> Option<String> {
+    let redaction = reader.event(event.row.redacted_by?).await.unwrap();
+    Some(redaction.pdu.event_id().to_string())
 }
 
 /// Whether an event is about a user of a process.
@@ -128,7 +137,11 @@ fn is_ours(process: &Process, event: &StoredEvent) -> bool {
     target.is_some_and(|user| process.setting.hosted.find(user.server_name().as_str()).is_some())
 }
 
-fn event_seen(event: &StoredEvent, is_entrance: bool) -> EventSeen {
+fn event_seen(
+    event: &StoredEvent,
+    joins: Option<BTreeSet<String>>,
+    redacted_by: Option<String>,
+) -> EventSeen {
     EventSeen {
         sender: event.pdu.sender().to_string(),
         about: format!("{} {}", event.pdu.event_type(), event.pdu.state_key().unwrap_or("-")),
@@ -136,7 +149,8 @@ fn event_seen(event: &StoredEvent, is_entrance: bool) -> EventSeen {
         is_rejected: event.row.standing == Standing::Rejected,
         is_soft_failed: event.row.standing == Standing::SoftFailed,
         redacts: event.pdu.redacts().map(ToOwned::to_owned),
-        is_redacted: event.row.redacted_by.is_some(),
-        is_entrance,
+        redacted_by,
+        is_leave: event.row.membership == Some(Membership::Leave),
+        joins,
     }
 }
