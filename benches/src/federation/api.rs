@@ -11,7 +11,7 @@ use freehold_accounts::{
 use freehold_encryption::Encryption;
 use freehold_event::Pdu;
 use freehold_federation::{
-    Asking, Fetching, Ingest, IngestParts, MissingQuery, NoAnswer, StateIds, TakeError, Taken, WholeState,
+    Asking, Fetching, Ingest, IngestParts, MissingQuery, NoAnswer, StateIds, WholeState,
 };
 use freehold_federation_api::{
     self as federation_api, Connection, Limits, LimitsSettings, Notary, OriginKeys, Services, Tenants,
@@ -112,7 +112,7 @@ fn services(ground: &Ground, keys: &KnownKeys, ingest: Ingest) -> Services {
         notary: Arc::new(hosted),
         accounts: accounts(ground),
         rooms: ground.rooms.clone(),
-        ingest: Arc::new(IntoRooms(ingest)),
+        ingest: Arc::new(ingest),
         transactions: Transactions::new(store.clone(), Arc::new(Now)),
         encryption: Encryption::new(store, Arc::new(hosted), Arc::new(Now), encryption),
         sync: sync(ground),
@@ -142,32 +142,6 @@ fn sync(ground: &Ground) -> SyncService {
         clock: Arc::new(Now),
     };
     SyncService::new(ground.store.clone(), ground.rooms.clone(), outside)
-}
-
-/// Events go the way that they go in the server.
-struct IntoRooms(Ingest);
-
-impl federation_api::Ingest for IntoRooms {
-    fn take<'a>(
-        &'a self,
-        tenant: &'a Tenant,
-        origin: &'a ServerName,
-        (room_id, events): (&'a RoomId, Vec<String>),
-    ) -> BoxFuture<'a, Result<Vec<Option<federation_api::Taken>>, Unserved>> {
-        Box::pin(async move {
-            let mut told = Vec::with_capacity(events.len());
-            for (event_id, taken) in self.0.take(tenant, origin, room_id, events).await {
-                let refused = match taken {
-                    Ok(Taken::Known | Taken::Accepted) => None,
-                    Ok(other) => Some(format!("{other:?}")),
-                    Err(TakeError::Here(error)) => return Err(Unserved(Box::new(error))),
-                    Err(error) => Some(error.to_string()),
-                };
-                told.push(event_id.map(|event_id| federation_api::Taken { event_id, refused }));
-            }
-            Ok(told)
-        })
-    }
 }
 
 /// Everybody's keys, and nobody who could be asked for anything else.

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use freehold_keyring::Purpose;
 use freehold_rooms::{
-    CreateRoom, Identities, NoProfiles, NoRemoteServers, Outside, Preset, Rooms, RoomsSettings, SigningError,
+    CreateRoom, Identities, NoProfiles, NoRemoteServers, Outside, Preset, Processors, Rooms, RoomsSettings,
+    SigningError,
 };
 use freehold_signing::{
     KeyId, KeySource, KeyValidity, PreparedKeys, PublishedKey, ServerSigner, Signer, SigningKey, VerifyingKey,
@@ -185,7 +186,8 @@ impl Ground {
             open_rooms_bytes: ROOMS_BYTES,
             ..RoomsSettings::default()
         };
-        let rooms = Rooms::new(store.clone(), interner.clone(), outside, settings);
+        let rooms = Rooms::new(store.clone(), interner.clone(), outside, settings)
+            .with_labour(Arc::new(Processors::new(super::limit::CORES)));
         Ok(Ground { store, interner, rooms, hosted, commits })
     }
 

@@ -48,11 +48,11 @@ impl Rooms {
         self.0.labour.get().map_or(&OwnHands, |labour| &**labour)
     }
 
-    /// Has a piece of work done.
+    /// Has a piece of work done: it begins at once, wherever [`Labour`] has it done.
     ///
     /// # Errors
     /// [`ActionError::Damaged`] when it did not come to its end.
-    pub(crate) fn have_done<T: Send + 'static>(
+    pub fn have_done<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> BoxFuture<'static, Result<T, ActionError>> {

@@ -35,6 +35,7 @@ mod membership;
 mod outside;
 mod partial;
 mod policy;
+mod processors;
 mod profile;
 mod random;
 mod read;
@@ -67,6 +68,7 @@ pub use outside::{
 };
 pub use partial::PartialRoom;
 pub use policy::{Retention, RoomPolicy};
+pub use processors::Processors;
 pub use random::{Entropy, NoEntropy, SystemEntropy};
 pub use read::{
     Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,

@@ -24,7 +24,6 @@
 )]
 
 mod adversary;
-mod between;
 mod crowd;
 mod deed;
 mod disk;

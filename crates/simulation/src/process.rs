@@ -28,7 +28,6 @@ use hyper::body::Bytes;
 use ruma_common::{OwnedServerName, UserId};
 use tower::ServiceExt as _;
 
-use crate::between::{EventsIntoRooms, KeysOfOrigins, NotaryTenants};
 use crate::disk::Disk;
 use crate::entropy::Stream;
 use crate::hosted::Hosted;
@@ -232,15 +231,15 @@ fn services(
     };
     api::Services {
         tenants: hosted.clone(),
-        origin_keys: Arc::new(KeysOfOrigins {
+        origin_keys: Arc::new(api::KeysOfOrigins {
             keyring: keyring.clone(),
             health: client.health().clone(),
             clock: clock.clone(),
         }),
-        notary: Arc::new(NotaryTenants(keyring.clone())),
+        notary: Arc::new(keyring.clone()),
         accounts: accounts(store, interner, clock),
         rooms: rooms.clone(),
-        ingest: Arc::new(EventsIntoRooms(ingest.clone())),
+        ingest: Arc::new(ingest.clone()),
         transactions: api::Transactions::new(store.clone(), clock.clone()),
         encryption: Encryption::new(
             store.clone(),

@@ -12,10 +12,10 @@ use freehold_federation::{
 };
 use freehold_keyring::{FetchPolicy, Notary, Purpose};
 use freehold_rooms::{
-    Entry, Identities, Job, Labour, NewEvent, NoProfiles, Outside, Rooms, RoomsSettings, SigningError,
+    Entry, Identities, NewEvent, NoProfiles, Outside, Processors, Rooms, RoomsSettings, SigningError,
 };
 use freehold_signing::{KeyId, KeyValidity, ServerSigner, Signer, SigningKey, VerifyingKey};
-use freehold_store::{Actor, Batch, BoxFuture, Clock, DeviceNumber, Interner, Store, Tenant, TenantNumber};
+use freehold_store::{Actor, Batch, Clock, DeviceNumber, Interner, Store, Tenant, TenantNumber};
 use freehold_store_fjall::{FjallEngine, Settings};
 use ruma_common::{OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use serde_json::{Value, json};
@@ -139,8 +139,9 @@ impl Telling {
             clock,
         };
         let interner = Interner::new(&store);
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let rooms = Rooms::new(store.clone(), interner.clone(), outside, RoomsSettings::default());
-        Ok((rooms.with_labour(Arc::new(Processors)), store, interner))
+        Ok((rooms.with_labour(Arc::new(Processors::new(processors))), store, interner))
     }
 }
 
@@ -189,20 +190,6 @@ impl Identities for One {
 impl OwnDocuments for One {
     fn key_document(&self, _: &Tenant, _: i64) -> Option<Vec<u8>> {
         None
-    }
-}
-
-/// Work for processors, as the server has it done.
-struct Processors;
-
-impl Labour for Processors {
-    fn run(&self, job: Job) -> BoxFuture<'static, ()> {
-        let running = tokio::task::spawn_blocking(job);
-        Box::pin(async move { drop(running.await) })
-    }
-
-    fn hands(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
     }
 }
 

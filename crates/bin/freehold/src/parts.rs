@@ -10,17 +10,16 @@ use freehold_encryption::Encryption;
 use freehold_federation::{ClientFetching, Ingest, IngestParts, MediaOfServers, Outbound, Remote};
 use freehold_federation_api as federation_api;
 use freehold_media::Media;
-use freehold_rooms::{Rooms, RoomsSettings};
+use freehold_rooms::{Processors, Rooms, RoomsSettings};
 use freehold_store::{Clock, Interner, Store};
 use freehold_store_fjall::{FjallEngine, Settings};
 use freehold_sync::SyncService;
 use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master_key};
 
 use crate::between::{
-    AccountPolicies, DirectoriesOfOthers, EventsIntoRooms, EventsOfOthers, FilesOfOthers,
-    IdentitiesOfTenants, KeysOfDevices, KeysOfOrigins, KeysOfTenants, MediaPolicies, MemberEventsInRooms,
-    NewsOfAccounts, NewsOfDevices, NotaryTenants, Processors, ProfilesOfAccounts, Spaces, TenantsAsServers,
-    ToldServers,
+    AccountPolicies, DirectoriesOfOthers, EventsOfOthers, FilesOfOthers, IdentitiesOfTenants, KeysOfDevices,
+    KeysOfTenants, MediaPolicies, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, ProfilesOfAccounts,
+    Spaces, TenantsAsServers, ToldServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -145,15 +144,15 @@ impl Parts {
     pub(crate) fn federation_api(&self) -> Router {
         federation_api::router(federation_api::Services {
             tenants: Arc::new(KeysOfTenants(self.tenancy.clone())),
-            origin_keys: Arc::new(KeysOfOrigins {
+            origin_keys: Arc::new(federation_api::KeysOfOrigins {
                 keyring: self.reach.keyring.clone(),
                 health: self.reach.client.health().clone(),
                 clock: self.clock.clone(),
             }),
-            notary: Arc::new(NotaryTenants(self.reach.keyring.clone())),
+            notary: Arc::new(self.reach.keyring.clone()),
             accounts: self.accounts.clone(),
             rooms: self.rooms.clone(),
-            ingest: Arc::new(EventsIntoRooms(self.ingest.clone())),
+            ingest: Arc::new(self.ingest.clone()),
             transactions: self.transactions.clone(),
             encryption: self.encryption.clone(),
             sync: self.sync.clone(),
@@ -305,7 +304,9 @@ fn rooms(
         open_rooms_bytes: bytes(shares.open_rooms),
         ..RoomsSettings::default()
     };
-    Rooms::new(store.clone(), interner.clone(), outside, settings).with_labour(Arc::new(Processors))
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    Rooms::new(store.clone(), interner.clone(), outside, settings)
+        .with_labour(Arc::new(Processors::new(processors)))
 }
 
 fn ingest(rooms: &Rooms, (tenancy, reach): (&Tenancy, &Reach), clock: &Arc<dyn Clock>) -> Ingest {

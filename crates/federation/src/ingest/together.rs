@@ -1,4 +1,4 @@
-//! Several events at once: their signatures are checked on all threads of the runtime, and their room changes once.
+//! Several events at once: their signatures are checked on all processors, and their room changes once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,15 +77,15 @@ impl Inner {
         Ok(waiting)
     }
 
-    /// Checks 2 and 3 of several events. Each few are a task of the runtime: one with several threads works on them at the
-    /// same time, one with a single thread does one after the other, in their order.
+    /// Checks 2 and 3 of several events, a few in each piece of work for a processor.
     pub(super) async fn verified(
         &self,
         pdus: Vec<Pdu>,
         keys: &Keys,
     ) -> Result<Vec<Result<SignedPdu, Dropped>>, ActionError> {
         let now_ts = self.parts.clock.now_ts();
-        let (mut tasks, mut pdus) = (Vec::new(), pdus.into_iter());
+        let (mut running, mut verified) = (Vec::new(), Vec::with_capacity(pdus.len()));
+        let mut pdus = pdus.into_iter();
         loop {
             let some: Vec<Pdu> = pdus.by_ref().take(VERIFIED_AT_ONCE).collect();
             if some.is_empty() {
@@ -93,12 +93,11 @@ impl Inner {
             }
             let keys = Arc::clone(keys);
             let verify = move |pdu| freehold_room::verify(pdu, &&*keys, now_ts);
-            tasks.push(tokio::spawn(async move { some.into_iter().map(verify).collect::<Vec<_>>() }));
+            running
+                .push(self.parts.rooms.have_done(move || some.into_iter().map(verify).collect::<Vec<_>>()));
         }
-        let mut verified = Vec::new();
-        for task in tasks {
-            // A panic, or the end of the runtime.
-            verified.extend(task.await.map_err(|error| ActionError::Damaged(Box::new(error)))?);
+        for some in running {
+            verified.extend(some.await?);
         }
         Ok(verified)
     }

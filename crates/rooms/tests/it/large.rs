@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use freehold_event::RoomVersion;
 use freehold_rooms::{
-    AnswerBody, Job, Labour, MakeMembership, Members, NoRemoteServers, RemoteServers, ResolvedAlias,
-    SendInvite, SendMembership, Template, Unanswered,
+    AnswerBody, Job, Labour, MakeMembership, Members, NoRemoteServers, Processors, RemoteServers,
+    ResolvedAlias, SendInvite, SendMembership, Template, Unanswered,
 };
 use freehold_signing::{KeySource, SigningKey, WantedKey};
 use freehold_store::{BoxFuture, MemoryEngine, Tenant};
@@ -30,19 +30,17 @@ struct Resident {
     none: NoRemoteServers,
 }
 
-/// Threads, one for each piece of work.
-#[derive(Default)]
-struct Threads(AtomicUsize);
+/// Hands that count what they do.
+struct Counted(AtomicUsize, Processors);
 
-impl Labour for Threads {
+impl Labour for Counted {
     fn run(&self, job: Job) -> BoxFuture<'static, ()> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        let running = tokio::task::spawn_blocking(job);
-        Box::pin(async move { running.await.unwrap() })
+        self.1.run(job)
     }
 
     fn hands(&self) -> usize {
-        2
+        self.1.hands()
     }
 }
 
@@ -109,16 +107,16 @@ async fn a_large_room_is_joined_whole_by_one_hand_or_by_many() {
         // More than are taken at once.
         let resident = Arc::new(Resident::of(version, 35, 30));
         let world = resident.world().await;
-        let threads = Arc::new(Threads::default());
+        let hands = Arc::new(Counted(AtomicUsize::new(0), Processors::new(2)));
         if has_many {
-            let _ = world.rooms.clone().with_labour(threads.clone());
+            let _ = world.rooms.clone().with_labour(hands.clone());
         }
         let (joiner, room_id) = (world.actor(JOINER).await, resident.room_id());
         world.rooms.join(&joiner, entry(&room_id, &["s0.example"])).await.unwrap();
         let mut told = state(&world, &room_id).await;
         assert!(told.remove(&("m.room.member".to_owned(), JOINER.to_owned())).is_some());
         assert_eq!(told, expected(&resident.room), "{version}");
-        assert_eq!(threads.0.load(Ordering::Relaxed) > 5, has_many, "{version}");
+        assert_eq!(hands.0.load(Ordering::Relaxed) > 5, has_many, "{version}");
         // Each server's key is asked for once, together with others.
         let asked = std::mem::take(&mut *resident.asked.lock().unwrap());
         assert_eq!(asked.iter().sum::<usize>(), 35, "{version}: {asked:?}");
