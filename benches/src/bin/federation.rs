@@ -10,6 +10,10 @@ use clap::Parser;
 use freehold_benches::federation::{Beside, Run, measure, new_folder};
 use freehold_benches::rows::{Outcome, Table};
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Parser)]
 struct Arguments {
     /// A little of everything, to see that it runs; the verdicts are not meant then

@@ -6,7 +6,7 @@ use ruma_common::OwnedEventId;
 
 use crate::{
     AuthState, Denial, Fact, JoinRule, Membership, NamedAuthEvents, PolicyServer, PowerLevels, PreparedState,
-    ReceiptCheck, RoomCreate, ThirdPartyInvite, check, check_auth_events,
+    ReceiptCheck, RoomCreate, ThirdPartyInvite, auth_types_needed, check, check_auth_events,
 };
 
 /// An event that passed checks 1 to 5 of the
@@ -156,25 +156,50 @@ fn refusal<Id: Clone + PartialEq>(
     {
         return Some(Refusal::OtherAuthEvents);
     }
-    check_against_auth_events(&event, named, version)
-        .map_err(|denial| (ReceiptCheck::AuthEvents, denial))
-        .and_then(|()| {
-            check(&event, &ByEventId(state_before), version)
-                .map_err(|denial| (ReceiptCheck::StateBefore, denial))
-        })
+    check_against_both(&event, named, state_before, version)
         .err()
         .map(|(check, denial)| Refusal::Denied { check, denial })
 }
 
-/// Check 4: the rules on the list, and those on the state that the list makes.
-fn check_against_auth_events<Id: Clone + PartialEq>(
+/// Check 4, the rules on the list and those on the state that the list makes, and check 5. Mostly that state and the one before
+/// the event are the same as far as the rules ask for them, and are asked once.
+fn check_against_both<Id: Clone + PartialEq>(
     event: &EventView<'_, OwnedEventId>,
     named: &NamedAuthEvents<'_, Id>,
+    state_before: &impl AuthState,
     version: &'static RoomVersion,
-) -> Result<(), Denial> {
-    check_auth_events(event, named, version)?;
+) -> Result<(), (ReceiptCheck, Denial)> {
+    let by_list = |denial| (ReceiptCheck::AuthEvents, denial);
+    check_auth_events(event, named, version).map_err(by_list)?;
+    if says_what_they_say(state_before, (event, named), version) {
+        return check(event, &ByEventId(state_before), version).map_err(by_list);
+    }
     let events = named.auth_events.iter().copied().chain(named.create);
-    check(event, &ByEventId(&PreparedState::from_events(version, events)), version)
+    let state_of_list = PreparedState::from_events(version, events);
+    check(event, &ByEventId(&state_of_list), version).map_err(by_list)?;
+    check(event, &ByEventId(state_before), version).map_err(|denial| (ReceiptCheck::StateBefore, denial))
+}
+
+/// Whether a state has the events that an event names, and no others, wherever the rules look.
+fn says_what_they_say<Id>(
+    state: &impl AuthState,
+    (event, named): (&EventView<'_, OwnedEventId>, &NamedAuthEvents<'_, Id>),
+    version: &RoomVersion,
+) -> bool {
+    let of_list = |(event_type, state_key): (&str, &str)| {
+        let mut entries = named.auth_events.iter().chain(&named.create);
+        entries.find(|entry| entry.is_state(event_type, state_key)).map(|entry| entry.event_id)
+    };
+    let of_state = |key: (&str, &str)| match key {
+        ("m.room.create", _) => state.create().map(|fact| fact.event_id),
+        ("m.room.power_levels", _) => state.power_levels().map(|fact| fact.event_id),
+        ("m.room.join_rules", _) => state.join_rule().map(|fact| fact.event_id),
+        ("m.room.member", user_id) => state.membership(user_id).map(|fact| fact.event_id),
+        (_, token) => state.third_party_invite(token).map(|fact| fact.event_id),
+    };
+    let needed = auth_types_needed(event, version);
+    // Needed in every version, also where events do not name it.
+    needed.iter().chain([("m.room.create", "")]).all(|key| of_list(key) == of_state(key))
 }
 
 /// A state of the caller's, asked by the event ids that a PDU knows others by.

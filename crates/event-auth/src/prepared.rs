@@ -58,7 +58,7 @@ struct OwnedInvite {
 #[derive(Clone, Debug)]
 struct Said<T> {
     value: T,
-    event_id: Box<str>,
+    event_id: Arc<str>,
 }
 
 impl<T> Said<T> {

@@ -464,9 +464,18 @@ pub(crate) async fn numbers_of(
     signed: &SignedPdu,
     batch: &mut Batch,
 ) -> Result<Numbers, ActionError> {
-    let interner = &rooms.0.interner;
-    let pdu = signed.pdu();
-    let event = interner.number_of(snapshot, &pdu.event_id().to_owned(), batch).await?;
+    let event = rooms.0.interner.number_of(snapshot, &signed.pdu().event_id().to_owned(), batch).await?;
+    numbers_with(rooms, (snapshot, event), signed, batch).await
+}
+
+/// The numbers of an event that has one already.
+pub(crate) async fn numbers_with(
+    rooms: &Rooms,
+    (snapshot, event): (&Snapshot, EventNumber),
+    signed: &SignedPdu,
+    batch: &mut Batch,
+) -> Result<Numbers, ActionError> {
+    let (interner, pdu) = (&rooms.0.interner, signed.pdu());
     let state_key = match pdu.state_key() {
         Some(state_key) => {
             let key = (pdu.event_type().to_owned(), state_key.to_owned());

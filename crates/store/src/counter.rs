@@ -7,8 +7,9 @@ use crate::engine::CommitError;
 use crate::store::{ReadError, Store};
 use crate::tables::identity::{COUNTERS, Counted};
 
-/// How many numbers are set aside by one commit. What is not used of them when the process ends is never used.
-const SET_ASIDE: u64 = 1024;
+/// How many numbers are set aside by one commit, for which whoever needs one waits: a busy room uses some ten thousand in a
+/// second. What is not used of them when the process ends is never used.
+const SET_ASIDE: u64 = 16_384;
 
 /// One counter, starting at 1.
 pub(crate) struct Counter {

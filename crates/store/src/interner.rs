@@ -95,6 +95,18 @@ impl Interner {
         }
     }
 
+    /// A number for an identifier that has none in the snapshot from which `batch` is made, as its caller has asked.
+    ///
+    /// # Errors
+    /// [`NumberError`].
+    pub async fn new_number<I: Identifier>(
+        &self,
+        id: &I,
+        batch: &mut Batch,
+    ) -> Result<I::Number, NumberError> {
+        self.allocate(id, batch).await
+    }
+
     /// The numbers of several identifiers, in their order, as [`Interner::number_of`] gives them, with one read.
     ///
     /// # Errors

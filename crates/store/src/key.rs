@@ -204,7 +204,8 @@ tuples! {
 
 /// The bytes of a whole key.
 pub(crate) fn encoded<K: Key>(key: &K) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(24);
+    // As long as the id of an event; most keys are numbers.
+    let mut bytes = Vec::with_capacity(48);
     key.encode(&mut bytes);
     bytes
 }

@@ -21,7 +21,9 @@ pub struct ValueError(pub postcard::Error);
 /// Writing to memory fails for a type that cannot be written at all (a map of unknown length), and the tests of each
 /// table write one; then the row is empty, and reading it says so.
 pub(crate) fn encoded<V: Value>(value: &V) -> Vec<u8> {
-    postcard::to_allocvec(value).unwrap_or_default()
+    // Roughly as long as it will be, if it has no long texts: a row is written byte by byte.
+    let bytes = Vec::with_capacity(size_of::<V>().min(256));
+    postcard::to_extend(value, bytes).unwrap_or_default()
 }
 
 pub(crate) fn decoded<V: Value>(bytes: &[u8]) -> Result<V, ValueError> {

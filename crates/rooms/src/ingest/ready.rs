@@ -15,6 +15,8 @@ use crate::work::Work;
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
     events: BTreeMap<OwnedEventId, ReadyEvent>,
+    /// Events that the store does not know at all.
+    unknown: BTreeSet<OwnedEventId>,
 }
 
 #[derive(Debug)]
@@ -32,11 +34,34 @@ impl Ready {
 
     /// The row of an event, if it has one; the outer `None` when the store was not asked.
     pub(crate) fn row(&self, event_id: &EventId) -> Option<Option<EventRow>> {
+        if self.is_unknown(event_id) {
+            return Some(None);
+        }
         self.events.get(event_id).map(|event| event.row.clone())
+    }
+
+    /// Whether the store was asked for an event and does not know it.
+    pub(crate) fn is_unknown(&self, event_id: &EventId) -> bool {
+        self.unknown.contains(event_id)
     }
 }
 
 impl Work {
+    /// Asks the store at once which of some events it does not know at all. None gets a number by that.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn look_for(
+        &mut self,
+        events: impl Iterator<Item = &SignedPdu>,
+    ) -> Result<(), ActionError> {
+        let ids: Vec<OwnedEventId> = events.map(|event| event.pdu().event_id().to_owned()).collect();
+        let numbers = self.snapshot.numbers_of(&ids).await?;
+        let unknown = ids.into_iter().zip(numbers).filter(|(_, number)| number.is_none());
+        self.ready.unknown.extend(unknown.map(|(event_id, _)| event_id));
+        Ok(())
+    }
+
     /// Asks the store about many events at once. What follows is the same without it, one question after the other.
     ///
     /// # Errors

@@ -180,6 +180,7 @@ impl Rooms {
 
 impl Work {
     async fn receive_all(&mut self, together: Vec<Arc<Arrived>>) -> Result<Settled, ActionError> {
+        self.look_for(together.iter().flat_map(|arrived| &arrived.events)).await?;
         let mut settled = Settled::with_capacity(together.len());
         for arrived in together {
             let mut answers = Answers::with_capacity(arrived.events.len());
