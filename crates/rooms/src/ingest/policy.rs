@@ -1,13 +1,15 @@
 //! Policy servers: what a room's says of an event.
 
+use freehold_event::Pdu;
 use freehold_event_auth::PolicyServer;
 use freehold_signing::{Signature, SignedPdu};
 use freehold_store::Tenant;
 use freehold_store::tables::rooms::ROOM_SERVERS;
-use ruma_common::ServerName;
+use ruma_common::{OwnedServerName, ServerName};
 
 use crate::error::ActionError;
 use crate::outside::Unanswered;
+use crate::rooms::Rooms;
 use crate::work::Work;
 
 impl Work {
@@ -21,20 +23,19 @@ impl Work {
         tenant: &Tenant,
         signed: SignedPdu,
     ) -> Result<SignedPdu, ActionError> {
-        let policy = self.policy_server().await?.filter(|policy| !policy.recommends(signed.pdu()));
-        let Some(policy) = policy else {
+        let Some(policy) = self.policy_server_to_ask(signed.pdu()).await? else {
             return Ok(signed);
         };
-        let server = ServerName::parse(policy.server_name())
-            .map_err(|_| ActionError::damaged("a policy server without a name"))?;
-        let refused = |answer| ActionError::Refused { server: server.clone(), answer };
-        let remote = &self.rooms.0.outside.remote;
-        let answer = remote.policy_signature(tenant, &server, signed.pdu().canonical_json()).await;
-        let signature = answer.map_err(refused)?;
-        let useless = || refused(Unanswered::Malformed("no valid signature of the policy server".into()));
-        let signature = Signature::from_base64(&signature).ok_or_else(useless)?;
-        let signed = signed.with_policy_signature(&server, &signature).map_err(|_| useless())?;
-        if policy.recommends(signed.pdu()) { Ok(signed) } else { Err(useless()) }
+        let recommendation = self.rooms.recommendation(tenant, &policy, signed.pdu()).await?;
+        Ok(recommendation.on(signed))
+    }
+
+    /// The policy server that is to be asked about an event: the room uses one, which has not recommended it yet.
+    pub(crate) async fn policy_server_to_ask(
+        &mut self,
+        pdu: &Pdu,
+    ) -> Result<Option<PolicyServer>, ActionError> {
+        Ok(self.policy_server().await?.filter(|policy| !policy.recommends(pdu)))
     }
 
     /// The policy server that the room uses
@@ -51,5 +52,47 @@ impl Work {
         };
         let row = self.snapshot.get(&ROOM_SERVERS, &(self.number, name)).await?;
         Ok(row.map(|_| server))
+    }
+}
+
+/// The signature of a policy server on an event, which holds.
+pub(crate) struct Recommendation {
+    server: OwnedServerName,
+    signature: Signature,
+}
+
+impl Recommendation {
+    /// The event with the signature; without, if it has no room for it.
+    pub(crate) fn on(&self, signed: SignedPdu) -> SignedPdu {
+        signed.with_policy_signature(&self.server, &self.signature).unwrap_or(signed)
+    }
+}
+
+impl Rooms {
+    /// Asks a policy server about an event, on behalf of a tenant.
+    ///
+    /// > After asking for a signature, homeservers SHOULD validate the returned signature before continuing to send events. If
+    /// > the Policy Server returns an error, the event SHOULD NOT be sent to clients and servers.
+    ///
+    /// # Errors
+    /// [`ActionError::Refused`] with its answer.
+    pub(crate) async fn recommendation(
+        &self,
+        tenant: &Tenant,
+        policy: &PolicyServer,
+        pdu: &Pdu,
+    ) -> Result<Recommendation, ActionError> {
+        let server = ServerName::parse(policy.server_name())
+            .map_err(|_| ActionError::damaged("a policy server without a name"))?;
+        let refused = |answer| ActionError::Refused { server: server.clone(), answer };
+        let asked = self.0.outside.remote.policy_signature(tenant, &server, pdu.canonical_json());
+        let signature = Signature::from_base64(&asked.await.map_err(refused)?);
+        let holds = |signature: &Signature| {
+            policy.key().is_some_and(|key| key.verify(pdu.signed_bytes(), signature).is_ok())
+        };
+        match signature.filter(holds) {
+            Some(signature) => Ok(Recommendation { server, signature }),
+            None => Err(refused(Unanswered::Malformed("no valid signature of the policy server".into()))),
+        }
     }
 }

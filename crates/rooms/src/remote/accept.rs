@@ -9,6 +9,7 @@ use freehold_store::{EventNumber, Tenant};
 use ruma_common::{EventId, RoomId, ServerName, UserId};
 
 use super::{JoinAnswer, NotServed};
+use crate::error::ActionError;
 use crate::ingest::Arrival;
 use crate::membership::AUTHORISER;
 use crate::outside::{Members, OwnStep};
@@ -88,7 +89,7 @@ impl Rooms {
     }
 
     async fn try_accept(&self, tenant: &Tenant, sent: SentMembership<'_>) -> Result<Accepted, NotServed> {
-        let work = Work::begin_for(self, tenant, sent.room_id).await?;
+        let mut work = Work::begin_for(self, tenant, sent.room_id).await?;
         work.check_admitted(sent.origin, sent.step)?;
         let pdu = freehold_room::parse(sent.event, work.machine.version(), sent.room_id)?;
         check_kind(&pdu, &sent)?;
@@ -96,11 +97,24 @@ impl Rooms {
         if let Some(known) = work.known(pdu.event_id()).await? {
             return Ok(accepted(known));
         }
+        let policy = work.policy_server_to_ask(&pdu).await?;
+        if policy.is_some() {
+            // A policy server is asked about nothing that comes to nothing anyway.
+            work.check_allowed(&pdu).await?;
+        }
         // Others may take minutes to say what their keys are: nobody waits for them.
         drop(work);
         let keys = self.keys_for(tenant, std::iter::once(&pdu)).await;
+        let recommendation = match &policy {
+            Some(policy) => Some(self.recommendation(tenant, policy, &pdu).await.map_err(not_recommended)?),
+            None => None,
+        };
         let mut work = Work::begin_for(self, tenant, sent.room_id).await?;
         let signed = work.signed_membership(tenant, (pdu, sent.origin), &keys).await?;
+        let signed = match recommendation {
+            Some(recommendation) => recommendation.on(signed),
+            None => signed,
+        };
         match work.receive_foreign(signed, Arrival::New(None)).await? {
             Incoming::Kept(None) => {}
             Incoming::Kept(Some(refused)) => return Err(denied(refused)),
@@ -180,13 +194,24 @@ impl Work {
     }
 }
 
+/// Who has not been in the room does not know of its policy server, which is asked by the server that lets them in. Without its
+/// word nobody in the room would show the event.
+fn not_recommended(error: ActionError) -> NotServed {
+    match error {
+        ActionError::Refused { .. } => NotServed::MayNot(NOT_RECOMMENDED),
+        error => error.into(),
+    }
+}
+
+const NOT_RECOMMENDED: &str = "the policy of the room does not allow it";
+
 fn denied(refused: Refused) -> NotServed {
     use freehold_event_auth::{Refusal, SoftFailure};
     match refused {
         Refused::Rejected(Refusal::Denied { denial, .. })
         | Refused::SoftFailed(SoftFailure::Denied(denial)) => NotServed::Forbidden(denial),
         Refused::Rejected(_) => NotServed::Invalid("the event is over the limits of the specification"),
-        Refused::SoftFailed(_) => NotServed::MayNot("the policy of the room does not allow it"),
+        Refused::SoftFailed(_) => NotServed::MayNot(NOT_RECOMMENDED),
     }
 }
 

@@ -46,6 +46,7 @@ impl Rooms {
             return Err(ActionError::ShutOut(tenant.server_name().to_owned()));
         }
         let invite = work.signed_event(tenant, wanted).await?;
+        let invite = work.recommended(tenant, invite).await?;
         let allowed = work.receive(invite.clone()).await?;
         let room_state = self.reader_at(work.snapshot.clone()).current_state(work.number).await?;
         let room_state = room_state.stripped_pdus().await?;

@@ -2,9 +2,11 @@
 
 use freehold_event::HashedPdu;
 use freehold_keyring::Purpose;
-use freehold_signing::{SignedEvent, SignedPdu, Signer, sign_event, signature_on, verify_event, wanted_keys};
+use freehold_signing::{
+    POLICY_SERVER_KEY_ID, SignedEvent, SignedPdu, Signer, sign_event, signature_on, verify_event, wanted_keys,
+};
 use freehold_store::Actor;
-use ruma_common::RoomId;
+use ruma_common::{RoomId, ServerName};
 use serde_json::{Map, Value};
 
 use super::BadAnswer;
@@ -70,14 +72,33 @@ impl Rooms {
         given_back: Option<&[u8]>,
     ) -> Result<SignedPdu, NotTaken> {
         let event = match event {
-            SignedEvent::Complete(signed) => return Ok(signed),
+            SignedEvent::Complete(signed) => return Ok(with_recommendation_of(signed, given_back)),
             SignedEvent::AwaitingOthers { event, .. } => event,
         };
         let theirs = given_back.ok_or(BadAnswer::Form("the event is not given back"))?;
         let event = with_signatures_of(event, theirs)?;
         let keys = self.keys_for(&actor.tenant, std::iter::once(event.pdu())).await;
         let verified = verify_event(event, &keys, self.now_ts());
-        Ok(verified.map_err(|error| BadAnswer::Unsigned(Box::new(error)))?)
+        let signed = verified.map_err(|error| BadAnswer::Unsigned(Box::new(error)))?;
+        Ok(with_recommendation_of(signed, given_back))
+    }
+}
+
+/// An event of ours with the signature of a policy server that is on the same event as another server gave it back. Whether the
+/// room has that policy server, and whether the signature holds, is seen when the event is received.
+fn with_recommendation_of(signed: SignedPdu, given_back: Option<&[u8]>) -> SignedPdu {
+    let version = signed.pdu().version();
+    let theirs = given_back.and_then(|theirs| freehold_event::Pdu::parse(theirs, version).ok());
+    let Some(theirs) = theirs.filter(|theirs| theirs.signed_bytes() == signed.pdu().signed_bytes()) else {
+        return signed;
+    };
+    let of_server = |server: &str| signature_on(&theirs, server, POLICY_SERVER_KEY_ID);
+    let mut servers = freehold_canonical_json::fields(theirs.signatures()).flatten();
+    let found =
+        servers.find_map(|(server, _)| Some((ServerName::parse(&*server).ok()?, of_server(&server)?)));
+    match found {
+        Some((server, signature)) => signed.with_policy_signature(&server, &signature).unwrap_or(signed),
+        None => signed,
     }
 }
 

@@ -9,7 +9,7 @@ use freehold_rooms::{
     RemoteServers, ResolvedAlias, Rooms, SendInvite, SendMembership, SentInvite, SentMembership, Template,
     Unanswered,
 };
-use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, VerifyingKey, WantedKey};
+use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, SigningKey, VerifyingKey, WantedKey};
 use freehold_store::{BoxFuture, MemoryEngine, Position, Tenant};
 use ruma_common::{EventId, OwnedServerName, RoomAliasId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value};
@@ -26,6 +26,8 @@ pub(crate) struct Network {
     /// What was asked, of whom.
     pub(crate) asked: Mutex<Vec<String>>,
     meddling: Mutex<Option<Meddling>>,
+    /// A policy server: its name, its key, and what it does not sign.
+    policy: Mutex<Option<(String, SigningKey, String)>>,
     down: Mutex<Vec<String>>,
 }
 
@@ -63,6 +65,30 @@ impl Network {
 
     pub(crate) fn leave_alone(&self) {
         *self.meddling.lock().unwrap() = None;
+    }
+
+    /// A server signs all events as a policy server but those that have this text in them.
+    pub(crate) fn set_policy_server(&self, server: &str, key: SigningKey, refused: &str) {
+        *self.policy.lock().unwrap() = Some((server.to_owned(), key, refused.to_owned()));
+    }
+
+    fn policy_signature(&self, at: &ServerName, event: &str) -> Result<String, Unanswered> {
+        self.asked.lock().unwrap().push(format!("policy {at}"));
+        let policy = self.policy.lock().unwrap();
+        let (_, key, refused) = policy
+            .as_ref()
+            .filter(|(server, ..)| server == at.as_str())
+            .ok_or_else(|| Unanswered::NotReached("no policy server".into()))?;
+        if event.contains(refused) {
+            return Err(Unanswered::Refused {
+                status: 400,
+                errcode: "M_FORBIDDEN".to_owned(),
+                message: "not here".to_owned(),
+                room_version: None,
+            });
+        }
+        let pdu = freehold_event::Pdu::parse(event.as_bytes(), freehold_event::RoomVersion::V12).unwrap();
+        Ok(key.sign(pdu.signed_bytes()).to_base64())
     }
 
     /// Nobody reaches a server any more, or everybody again.
@@ -315,6 +341,15 @@ impl RemoteServers for Line {
                 room_version: None,
             })
         })
+    }
+
+    fn policy_signature<'a>(
+        &'a self,
+        _: &'a Tenant,
+        at: &'a ServerName,
+        event: &'a str,
+    ) -> BoxFuture<'a, Result<String, Unanswered>> {
+        Box::pin(std::future::ready(self.0.policy_signature(at, event)))
     }
 
     fn profile<'a>(
