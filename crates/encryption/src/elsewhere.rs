@@ -16,33 +16,62 @@ use serde_json::{Map, Value, json};
 use crate::failure::Failure;
 use crate::service::Encryption;
 
-/// How many bytes of contents go into one data unit, roughly; one content may be longer.
+/// How many bytes of messages go into one data unit; one message may be longer. With what else is in the unit, and with a
+/// message as long as may be sent, it has no more than an event may have: servers refuse transactions with greater ones.
 const UNIT_BYTES: usize = 48 * 1024;
+
+/// How many bytes the id of a device has at most to whom something is sent: nobody has one that is longer.
+const DEVICE_ID_BYTES_MAX: usize = 255;
 
 /// Messages for devices of users of one other server.
 #[derive(Debug, Default)]
-pub(crate) struct Parcels(BTreeMap<OwnedServerName, Vec<Map<String, Value>>>);
+pub(crate) struct Parcels(BTreeMap<OwnedServerName, Units>);
+
+/// What goes to one server.
+#[derive(Debug, Default)]
+struct Units {
+    units: Vec<Map<String, Value>>,
+    /// How many bytes the last unit has room for.
+    room: usize,
+}
 
 impl Parcels {
     /// Adds messages for devices of a user. A content that is no JSON is left out: nobody could read it.
     pub(crate) fn add(&mut self, user_id: &OwnedUserId, contents: &BTreeMap<DeviceIdOrAllDevices, String>) {
         let units = self.0.entry(user_id.server_name().to_owned()).or_default();
-        let mut room = 0;
         for (device, content) in contents {
-            let Ok(value) = serde_json::from_str::<Value>(content) else { continue };
-            if room < content.len() || units.is_empty() {
-                units.push(Map::new());
-                room = UNIT_BYTES;
-            }
-            room = room.saturating_sub(content.len());
-            let Some(unit) = units.last_mut() else { continue };
-            let of_user = unit.entry(user_id.to_string()).or_insert_with(|| Value::Object(Map::new()));
-            if let Some(of_user) = of_user.as_object_mut() {
-                of_user.insert(device.to_string(), value);
+            let (device, Ok(value)) = (device.to_string(), serde_json::from_str::<Value>(content)) else {
+                continue;
+            };
+            if device.len() <= DEVICE_ID_BYTES_MAX {
+                // Counted as if it came with a user of its own.
+                units.add(user_id, (device, value), content.len().saturating_add(user_id.as_str().len()));
             }
         }
     }
+}
 
+impl Units {
+    fn add(&mut self, user_id: &OwnedUserId, (device, value): (String, Value), bytes: usize) {
+        let device_bytes = Value::from(device.as_str()).to_string().len();
+        let bytes = bytes.saturating_add(device_bytes).saturating_add(MARKS_BYTES);
+        if self.room < bytes || self.units.is_empty() {
+            self.units.push(Map::new());
+            self.room = UNIT_BYTES;
+        }
+        self.room = self.room.saturating_sub(bytes);
+        let Some(unit) = self.units.last_mut() else { return };
+        let of_user = unit.entry(user_id.to_string()).or_insert_with(|| Value::Object(Map::new()));
+        if let Some(of_user) = of_user.as_object_mut() {
+            of_user.insert(device, value);
+        }
+    }
+}
+
+/// Quotation marks, colons, braces and a comma.
+const MARKS_BYTES: usize = 10;
+
+impl Parcels {
     /// Puts the messages where they are sent from
     /// (<https://spec.matrix.org/v1.19/server-server-api/#mdirect_to_device-schema>).
     pub(crate) fn put(self, actor: &Actor, event_type: &str, batch: &mut Batch) {
@@ -50,7 +79,7 @@ impl Parcels {
         let mut rows = Vec::new();
         for (server, units) in self.0 {
             batch.send_to(tenant, server.clone());
-            for messages in units {
+            for messages in units.units {
                 let mut content = Map::new();
                 content.insert("sender".to_owned(), actor.user_id.as_str().into());
                 content.insert("type".to_owned(), event_type.into());
@@ -244,9 +273,35 @@ mod tests {
         let mut parcels = Parcels::default();
         parcels.add(&owned_user_id!("@a:one.example"), &contents(&[("*", 5)]));
         parcels.add(&owned_user_id!("@b:two.example"), &contents(&[("A", 30_000), ("B", 30_000), ("C", 10)]));
-        let units: Vec<usize> = parcels.0.values().map(Vec::len).collect();
+        parcels.add(&owned_user_id!("@c:two.example"), &contents(&[("D", 10)]));
+        let units: Vec<usize> = parcels.0.values().map(|units| units.units.len()).collect();
         assert_eq!(units, [1, 2]);
-        let second = parcels.0.values().next_back().unwrap();
+        let second = &parcels.0.values().next_back().unwrap().units;
         assert!(second[0]["@b:two.example"]["A"].is_object() && second[1]["@b:two.example"]["C"].is_object());
+        assert!(second[1]["@c:two.example"]["D"].is_object());
     }
+
+    /// synapse#19617: data units grew with the devices of their users, until no server took them and nothing else was sent.
+    #[test]
+    fn synapse_19617_no_unit_is_greater_than_an_event_however_many_devices_it_is_for() {
+        let mut parcels = Parcels::default();
+        let (names, long) = (|count: usize| (0..count).map(|n| format!("{n:0>250}")), "x".repeat(300));
+        for user in ["@a:one.example", "@b:one.example"] {
+            let names: Vec<String> = names(1_000).chain([long.clone()]).collect();
+            let devices: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+            parcels.add(&user.try_into().unwrap(), &contents(&devices));
+        }
+        let longest = crate::Limits::default().to_device_sent_bytes - r#"{"text":""}"#.len();
+        parcels
+            .add(&owned_user_id!("@c:one.example"), &contents(&[("A", longest), ("B", longest), ("C", 1)]));
+        let units = &parcels.0.values().next().unwrap().units;
+        let sizes: Vec<usize> =
+            units.iter().map(|unit| Value::from(unit.clone()).to_string().len()).collect();
+        assert!(sizes.iter().all(|size| *size + ENVELOPE_BYTES <= 65_536), "{sizes:?}");
+        let devices = units.iter().flat_map(|unit| unit.values()).map(|user| user.as_object().unwrap().len());
+        assert_eq!(devices.sum::<usize>(), 2_003, "nothing is lost but what is for nobody");
+    }
+
+    /// Sender, type and message id, as long as they may be, with the names of the members and of the unit.
+    const ENVELOPE_BYTES: usize = 255 + 255 + 32 + 100;
 }

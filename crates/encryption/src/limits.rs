@@ -16,6 +16,8 @@ pub struct Limits {
     pub claimed_keys_remembered: u32,
     /// Longest content of a to-device message in bytes: what an event may have.
     pub to_device_bytes: usize,
+    /// Longest content of one that a user sends: in a data unit by itself, that has no more than an event may have.
+    pub to_device_sent_bytes: usize,
     /// Most messages that wait for a device. Beyond it the oldest go: a device that comes back after a long time
     /// can ask for keys again, and needs the newest most.
     pub to_device_per_device: usize,
@@ -48,6 +50,7 @@ impl Default for Limits {
             algorithms_per_device: 8,
             claimed_keys_remembered: 200,
             to_device_bytes: 65_536,
+            to_device_sent_bytes: 64_000,
             to_device_per_device: 10_000,
             to_device_recipients: 20_000,
             message_id_bytes: 128,

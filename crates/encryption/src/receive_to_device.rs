@@ -73,7 +73,7 @@ impl Encryption {
         if received.message_id.len() > self.0.limits.message_id_bytes {
             return Err(ToDeviceRefused::MessageId(received.message_id.len()));
         }
-        self.check(&received.messages)?;
+        self.check(&received.messages, self.0.limits.to_device_bytes)?;
         for _ in 0..ATTEMPTS {
             let snapshot = self.snapshot()?;
             let mut batch = Batch::new();

@@ -54,7 +54,7 @@ impl Encryption {
         transaction: &TransactionId,
         messages: &Messages,
     ) -> Result<(), SendToDeviceError> {
-        self.check(messages)?;
+        self.check(messages, self.0.limits.to_device_sent_bytes)?;
         for _ in 0..ATTEMPTS {
             let snapshot = self.snapshot()?;
             let mut batch = Batch::new();
@@ -150,12 +150,12 @@ impl Encryption {
         Ok(())
     }
 
-    pub(crate) fn check(&self, messages: &Messages) -> Result<(), SendToDeviceError> {
-        let limits = &self.0.limits;
+    /// Whether these are not too many messages, and none of them has more than `most` bytes.
+    pub(crate) fn check(&self, messages: &Messages, most: usize) -> Result<(), SendToDeviceError> {
         self.check_recipients(messages.values().map(BTreeMap::len).sum())?;
         let longest = messages.values().flat_map(BTreeMap::values).map(String::len).max().unwrap_or(0);
-        if longest > limits.to_device_bytes {
-            return Err(SendToDeviceError::TooLong { bytes: longest, most: limits.to_device_bytes });
+        if longest > most {
+            return Err(SendToDeviceError::TooLong { bytes: longest, most });
         }
         Ok(())
     }

@@ -67,7 +67,7 @@ async fn only_wanted_devices_are_shown() {
 
 /// Malformed keys that a server took in broke the federation of others (CVE-2025-61672).
 #[tokio::test]
-async fn keys_that_are_not_of_this_device_or_not_well_formed_are_refused() {
+async fn cve_2025_61672_keys_that_are_not_of_this_device_or_not_well_formed_are_refused() {
     let world = World::new().await;
     let one = world.person("@a:one.example", 1).await;
     let with = |member: &str, value: Value| {

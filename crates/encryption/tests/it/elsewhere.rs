@@ -97,6 +97,23 @@ async fn servers_that_share_a_room_are_told_and_nothing_grows() {
     assert!(updates.await.unwrap().len() <= 3);
 }
 
+/// CVE-2023-43796: devices of users of other servers were told to whoever asked, as far as they happened to be known.
+#[tokio::test]
+async fn cve_2023_43796_keys_of_a_user_are_told_by_the_tenant_of_the_user_only() {
+    let (world, one) = watched().await;
+    world.encryption.upload_keys(&one.actor, &one.upload(&["A"])).await.unwrap();
+    let neighbour = world.person("@b:two.example", 2).await.actor.tenant;
+    let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
+    let device = BTreeMap::from([("DEVICE1".into(), "signed_curve25519".to_owned())]);
+    let claimed = BTreeMap::from([(one.user_id().to_owned(), device)]);
+    for (tenant, is_theirs) in [(&neighbour, false), (&one.actor.tenant, true)] {
+        let queried = world.encryption.query_keys_for_server(tenant, &wanted).await.unwrap();
+        let claimed = world.encryption.claim_keys_for_server(tenant, &claimed).await.unwrap();
+        assert_eq!(queried.device_keys.contains_key(one.user_id()), is_theirs);
+        assert_eq!(claimed.one_time_keys.contains_key(one.user_id()), is_theirs);
+    }
+}
+
 /// A server that asks the world of another one for whole lists.
 struct Asking(Encryption, Tenant);
 

@@ -106,7 +106,7 @@ async fn a_device_that_never_syncs_keeps_the_newest_messages() {
 
 #[tokio::test]
 async fn long_messages_and_long_lists_are_refused_as_a_whole() {
-    let limits = Limits { to_device_bytes: 8, to_device_recipients: 1, ..Limits::default() };
+    let limits = Limits { to_device_sent_bytes: 8, to_device_recipients: 1, ..Limits::default() };
     let world = World::with_limits(limits).await;
     let one = world.person("@a:one.example", 1).await;
     world.device_of("@a:one.example", 1, "SECOND").await;
