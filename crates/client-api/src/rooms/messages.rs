@@ -42,25 +42,28 @@ pub(crate) async fn messages(
     if rooms_pass(&request.filter, &view) {
         let limit = bounded(request.limit);
         page = view.page(between, order, limit, &request.filter).await?;
-        for _ in 0..FETCHES_MAX {
-            let is_short = order == Order::Descending && page.is_end && page.events.len() < limit;
-            if !is_short
-                || !view.has_older_events().await?
-                || !older.fetch(&user.actor.tenant, &request.room_id).await
-            {
-                break;
-            }
+        let mut fetched = 0;
+        while fetched < FETCHES_MAX
+            && order == Order::Descending
+            && page.is_end
+            && page.events.len() < limit
+            && view.has_older_events().await?
+            && older.fetch(&user.actor.tenant, &request.room_id).await
+        {
+            fetched += 1;
             view = View::open(&rooms, &user, request.room_id.clone()).await?;
             page = view.page(between, order, limit, &request.filter).await?;
         }
-        // Who has reached the end of what is here may ask for what could not be had now.
-        page.is_end &=
-            order == Order::Ascending || page.events.is_empty() || !view.has_older_events().await?;
+        // Who has reached the end of what is here may ask for what could not be had now, and for what comes behind events that
+        // came and are not for the user: rejected ones, for example.
+        let may_go_on = fetched == FETCHES_MAX || !page.events.is_empty();
+        page.is_end &= order == Order::Ascending || !may_go_on || !view.has_older_events().await?;
     }
     let start = from.unwrap_or_else(|| start_of(between, order));
     let mut response = Response::new();
     response.start = start.to_string();
-    response.end = page.last.filter(|_| !page.is_end).map(|last| beyond(last, order).to_string());
+    let end = || page.last.map_or_else(|| response.start.clone(), |last| beyond(last, order).to_string());
+    response.end = (!page.is_end).then(end);
     if !request.filter.lazy_load_options.is_disabled()
         && let Some(first) = page.events.first()
     {

@@ -14,6 +14,7 @@ mod framework;
 mod isolation;
 mod ledger;
 mod media;
+mod older;
 mod rooms;
 mod server;
 mod spaces;

@@ -38,9 +38,16 @@ pub(crate) const BOBS: &str = "bob.example";
 /// A server of two tenants.
 pub(crate) struct Server {
     router: Router,
+    services: Services,
 }
 
 impl Server {
+    /// The same server, for whose rooms somebody has older events.
+    pub(crate) fn with_older(self, older_events: Arc<dyn freehold_client_api::OlderEvents>) -> Self {
+        let services = Services { older_events, ..self.services };
+        Server { router: router(services.clone()), services }
+    }
+
     /// A server without rate limits.
     pub(crate) fn start() -> Self {
         Server::with_limits(LimitsSettings::OFF)
@@ -183,7 +190,7 @@ impl Ground {
             other_directories: Arc::new(freehold_client_api::NoOtherDirectories),
             clock: Arc::new(NOW_TS),
         };
-        Server { router: router(services) }
+        Server { router: router(services.clone()), services }
     }
 
     fn encryption(&self) -> Encryption {
