@@ -174,6 +174,8 @@ const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub const TAKEN_MAX: usize = 50;
 /// How many events of a transaction are verified by one task, so that others have their turn in between.
 pub const VERIFIED_AT_ONCE: usize = 8;
+/// How many events of an answer are looked at before others have their turn.
+pub const LOOKED_AT_ONCE: usize = 32;
 /// For how long one server is waited for before the next one is asked, too, when events are missing.
 pub const INGEST_HEDGE_MS: u64 = 3_000;
 /// How long a search for what is missing for one event may take.

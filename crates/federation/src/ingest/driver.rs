@@ -17,7 +17,7 @@ use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
 use tokio::time::timeout;
 
 use super::fetching::{Asking, Fetching, NoAnswer};
-use super::flight::{Flight, Flights, Found, Piece};
+use super::flight::{Flight, Flights, Found, Kin, Occasion, Piece};
 use crate::limits::{
     FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, MEMBERS_WAIT_MS, POLICY_TIME_MS, TAKEN_MAX,
 };
@@ -90,6 +90,16 @@ pub enum TakeError {
     /// A fault here.
     #[error(transparent)]
     Here(#[from] ActionError),
+}
+
+/// What could not be had, or could not be kept here.
+impl From<NoAnswer> for TakeError {
+    fn from(error: NoAnswer) -> Self {
+        match error {
+            NoAnswer::Here(error) => TakeError::Here(ActionError::Damaged(error)),
+            error => TakeError::Missing(error),
+        }
+    }
 }
 
 impl From<Unreadable> for TakeError {
@@ -315,22 +325,38 @@ impl Inner {
         visit: &Visit<'_>,
         piece: &Piece,
     ) -> Result<Taken, TakeError> {
-        let (room_id, origin) = (&visit.room.room_id, visit.origin);
-        let line =
-            self.flights.enter(room_id, origin, self.parts.clock.now_ts()).ok_or(TakeError::Waiting)?;
+        let occasion = self.occasion(visit).await?;
+        let line = self.flights.enter(occasion, self.parts.clock.now_ts()).ok_or(TakeError::Waiting)?;
         let search = async {
             let _turn = line.lock().await;
             let flight = self.flight(visit, piece).await?;
-            flight.complete(piece).await.map_err(TakeError::Missing)
+            Ok(flight.complete(piece).await?)
         };
         let done = timeout(Duration::from_millis(FLIGHT_TIME_MS), search).await;
         let done = done.unwrap_or(Err(TakeError::Missing(NoAnswer::TooSlow)));
-        let found = if done.is_ok() { Found::All } else { Found::NotAll };
-        self.flights.end(room_id, origin, (found, self.parts.clock.now_ts()));
+        let found = match &done {
+            Ok(_) => Some(Found::All),
+            // Nobody else's fault.
+            Err(TakeError::Here(_)) => None,
+            Err(_) => Some(Found::NotAll),
+        };
+        if let Some(found) = found {
+            self.flights.end(occasion, (found, self.parts.clock.now_ts()));
+        }
         match done? {
             Incoming::Fetch(_) => Err(TakeError::Missing(NoAnswer::Useless("something is still missing"))),
             incoming => taken(incoming),
         }
+    }
+
+    async fn occasion<'v>(&self, visit: &'v Visit<'_>) -> Result<Occasion<'v>, TakeError> {
+        let reader = self.parts.rooms.reader().map_err(|error| TakeError::Here(error.into()))?;
+        let kin = match reader.server_in(visit.room.number, visit.origin).await? {
+            Some(_) => Kin::Member,
+            None => Kin::Stranger,
+        };
+        let (tenant, room_id) = (visit.tenant.number(), &*visit.room.room_id);
+        Ok(Occasion { tenant, room_id, origin: visit.origin, kin })
     }
 
     async fn flight<'a>(&'a self, visit: &Visit<'a>, piece: &Piece) -> Result<Flight<'a>, TakeError> {
@@ -386,6 +412,7 @@ impl Inner {
 pub(super) fn taken(incoming: Incoming) -> Result<Taken, TakeError> {
     match incoming {
         Incoming::Known | Incoming::Unasked => Ok(Taken::Known),
+        Incoming::RefusedBefore => Ok(Taken::RefusedBefore),
         Incoming::Kept(None) => Ok(Taken::Accepted),
         Incoming::Kept(Some(refused)) => Ok(Taken::Refused(refused)),
         Incoming::Dropped(dropped) => Err(TakeError::Dropped(dropped)),

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use freehold_event::Pdu;
 use freehold_rooms::{Delivery, Incoming, Look, RoomFacts, Rooms};
 use freehold_signing::{KeySource, WantedKey};
-use freehold_store::Tenant;
+use freehold_store::{Tenant, TenantNumber};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
 
 use super::driver::Inner;
 use super::fetching::{Asking, NoAnswer};
-use crate::limits::{FLIGHT_BACKOFF_MAX_MS, FLIGHT_BACKOFF_MIN_MS, FLIGHT_BLAMES_MAX, FLIGHT_WAITING_MAX};
+use crate::limits::{
+    FLIGHT_BACKOFF_MAX_MS, FLIGHT_BACKOFF_MIN_MS, FLIGHT_BLAMES_MAX, FLIGHT_WAITING_MAX, LOOKED_AT_ONCE,
+};
 
 /// The searches that go on, and who began one in vain.
 #[derive(Default)]
@@ -20,8 +22,32 @@ pub(super) struct Flights(Mutex<Going>);
 
 #[derive(Default)]
 struct Going {
-    rooms: BTreeMap<OwnedRoomId, Arc<tokio::sync::Mutex<()>>>,
-    blames: BTreeMap<(OwnedRoomId, OwnedServerName), Blame>,
+    rooms: BTreeMap<(OwnedRoomId, Kin), Line>,
+    blames: BTreeMap<(TenantNumber, OwnedRoomId, OwnedServerName), Blame>,
+}
+
+/// Those who wait for one search after the other.
+type Line = Arc<tokio::sync::Mutex<()>>;
+
+/// On what occasion a search begins.
+#[derive(Clone, Copy)]
+pub(super) struct Occasion<'a> {
+    /// For whom. What was in vain for one tenant says nothing about others: they share no process as far as anybody can see.
+    pub(super) tenant: TenantNumber,
+    pub(super) room_id: &'a RoomId,
+    /// Who brought the event.
+    pub(super) origin: &'a ServerName,
+    pub(super) kin: Kin,
+}
+
+/// What a server that brings events has to do with their room, as far as is known here. Each kind has a line of its own, so
+/// that strangers, of whom there can be any number, keep nobody waiting who is in the room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kin {
+    /// It is in the room.
+    Member,
+    /// It is not; it may have come in with an event that is missing.
+    Stranger,
 }
 
 /// A server that brought an event for which nobody could give what was missing.
@@ -33,26 +59,21 @@ struct Blame {
 
 impl Flights {
     /// The place in line for the search in a room; `None` when too many wait, or the server's last one was in vain.
-    pub(super) fn enter(
-        &self,
-        room_id: &RoomId,
-        origin: &ServerName,
-        now_ts: i64,
-    ) -> Option<Arc<tokio::sync::Mutex<()>>> {
+    pub(super) fn enter(&self, occasion: Occasion<'_>, now_ts: i64) -> Option<Line> {
         let mut going = self.lock();
-        let blame = going.blames.get(&(room_id.to_owned(), origin.to_owned()));
+        let blame = going.blames.get(&occasion.blamed());
         if blame.is_some_and(|blame| now_ts < blame.until_ts) {
             return None;
         }
         going.rooms.retain(|_, line| Arc::strong_count(line) > 1);
-        let line = going.rooms.entry(room_id.to_owned()).or_default();
+        let line = going.rooms.entry((occasion.room_id.to_owned(), occasion.kin)).or_default();
         (Arc::strong_count(line) <= FLIGHT_WAITING_MAX).then(|| Arc::clone(line))
     }
 
     /// Notes how a search ended that a server was the reason for.
-    pub(super) fn end(&self, room_id: &RoomId, origin: &ServerName, (found, now_ts): (Found, i64)) {
+    pub(super) fn end(&self, occasion: Occasion<'_>, (found, now_ts): (Found, i64)) {
         let mut going = self.lock();
-        let key = (room_id.to_owned(), origin.to_owned());
+        let key = occasion.blamed();
         if found == Found::All {
             going.blames.remove(&key);
             return;
@@ -69,6 +90,12 @@ impl Flights {
 
     fn lock(&self) -> MutexGuard<'_, Going> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Occasion<'_> {
+    fn blamed(&self) -> (TenantNumber, OwnedRoomId, OwnedServerName) {
+        (self.tenant, self.room_id.to_owned(), self.origin.to_owned())
     }
 }
 
@@ -130,7 +157,10 @@ impl<'a> Flight<'a> {
         texts: Vec<String>,
     ) -> Result<BTreeMap<OwnedEventId, Piece>, NoAnswer> {
         let mut pieces = BTreeMap::new();
-        for json in texts {
+        for (place, json) in texts.into_iter().enumerate() {
+            if place % LOOKED_AT_ONCE == LOOKED_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
             let look = self.rooms().look_at(self.room_id(), json.as_bytes()).await.map_err(here)?;
             if let Ok(Look::New(pdu)) = look {
                 pieces.insert(pdu.event_id().to_owned(), Piece { pdu, json });
@@ -162,4 +192,39 @@ impl<'a> Flight<'a> {
 /// A fault of ours.
 pub(super) fn here(error: impl std::error::Error + Send + Sync + 'static) -> NoAnswer {
     NoAnswer::Here(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn occasion(tenant: u32, origin: &str, kin: Kin) -> Occasion<'_> {
+        let room_id = <&RoomId>::try_from("!room:one.example").unwrap();
+        let origin = <&ServerName>::try_from(origin).unwrap();
+        Occasion { tenant: TenantNumber(tenant), room_id, origin, kin }
+    }
+
+    #[test]
+    fn strangers_in_line_keep_nobody_waiting_who_is_in_the_room() {
+        let flights = Flights::default();
+        let names: Vec<String> =
+            (0..FLIGHT_WAITING_MAX + 5).map(|number| format!("s{number}.example")).collect();
+        let strangers: Vec<_> =
+            names.iter().filter_map(|name| flights.enter(occasion(1, name, Kin::Stranger), 0)).collect();
+        assert_eq!(strangers.len(), FLIGHT_WAITING_MAX);
+        let _search = strangers[0].try_lock().unwrap();
+        let member = flights.enter(occasion(1, "member.example", Kin::Member), 0).unwrap();
+        assert!(member.try_lock().is_ok());
+    }
+
+    /// Otherwise whoever brings the same event to two tenants would see that they share a process.
+    #[test]
+    fn a_search_in_vain_for_one_tenant_is_nothing_to_another() {
+        let flights = Flights::default();
+        flights.end(occasion(1, "far.example", Kin::Member), (Found::NotAll, 0));
+        assert!(flights.enter(occasion(1, "far.example", Kin::Member), 1).is_none());
+        assert!(flights.enter(occasion(2, "far.example", Kin::Member), 1).is_some());
+        assert!(flights.enter(occasion(1, "other.example", Kin::Member), 1).is_some());
+        assert!(flights.enter(occasion(1, "far.example", Kin::Member), FLIGHT_BACKOFF_MIN_MS).is_some());
+    }
 }

@@ -14,7 +14,7 @@ use super::ask::hedged;
 use super::driver::wanted_by;
 use super::driver::{Ingest, Inner, TakeError};
 use super::fetching::NoAnswer;
-use super::flight::{Flight, Piece, here};
+use super::flight::{Flight, Kin, Occasion, Piece, here};
 use super::gap::in_order;
 use crate::limits::{BACKFILL_FROM_MAX, BACKFILL_PAGE, FLIGHT_EVENTS_MAX, FLIGHT_TIME_MS, GIVEN_STATES_MAX};
 
@@ -32,14 +32,15 @@ impl Ingest {
             return Err(TakeError::UnknownRoom);
         }
         let flight = self.0.flight_for(tenant, room).await?;
-        let now_ts = self.0.parts.clock.now_ts();
-        let line = self.0.flights.enter(room_id, tenant.server_name(), now_ts).ok_or(TakeError::Waiting)?;
+        let occasion =
+            Occasion { tenant: tenant.number(), room_id, origin: tenant.server_name(), kin: Kin::Member };
+        let line = self.0.flights.enter(occasion, self.0.parts.clock.now_ts()).ok_or(TakeError::Waiting)?;
         let search = async {
             let _turn = line.lock().await;
             flight.backfill().await
         };
         let done = timeout(Duration::from_millis(FLIGHT_TIME_MS), search).await;
-        done.unwrap_or(Err(NoAnswer::TooSlow)).map_err(TakeError::Missing)
+        Ok(done.unwrap_or(Err(NoAnswer::TooSlow))?)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use freehold_rooms::{Reader, Unreadable};
-use freehold_store::{EventNumber, Tenant};
+use freehold_store::{EventNumber, ReadError, Tenant};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::driving::Found;
@@ -41,7 +41,7 @@ impl Outbound {
             (events, up_to) = (page.events, Some(page.up_to));
         }
         let numbers: Vec<EventNumber> = events.iter().map(|(_, event)| *event).collect();
-        let pdus = pdus(&reader, &numbers).await;
+        let pdus = pdus(&reader, &numbers).await?;
         let edus = edus.iter().map(to_raw_value).collect::<Result<Vec<_>, _>>().map_err(damaged)?;
         let cargo = Cargo::Events { events, up_to, rides: edus.len() };
         // That somebody types again says the same as before, and is to be heard again.
@@ -63,14 +63,20 @@ impl Outbound {
     }
 }
 
-/// Events as they go over the wire. One that cannot be read is left out, and complained about.
-pub(super) async fn pdus(reader: &Reader, numbers: &[EventNumber]) -> Vec<Box<RawValue>> {
+/// Events as they go over the wire. One that is damaged is left out, and complained about.
+///
+/// # Errors
+/// The store cannot be read now: then nothing is sent, so that nothing is left out that could be read later.
+pub(super) async fn pdus(reader: &Reader, numbers: &[EventNumber]) -> Result<Vec<Box<RawValue>>, Unreadable> {
     let mut pdus = Vec::with_capacity(numbers.len());
     let together = reader.events(numbers).await.ok().filter(|events| events.len() == numbers.len());
     for (place, number) in numbers.iter().enumerate() {
         let event = match together.as_ref().and_then(|events| events.get(place)) {
             Some(event) => Ok(event.clone()),
-            None => reader.event(*number).await,
+            None => match reader.event(*number).await {
+                Err(Unreadable::Read(error @ ReadError::Engine(_))) => return Err(error.into()),
+                event => event,
+            },
         };
         let text = event.map(|event| RawValue::from_string(event.pdu.canonical_json().to_owned()));
         match text {
@@ -79,7 +85,7 @@ pub(super) async fn pdus(reader: &Reader, numbers: &[EventNumber]) -> Vec<Box<Ra
             Err(error) => tracing::error!(event = number.0, %error, "an event cannot be sent"),
         }
     }
-    pdus
+    Ok(pdus)
 }
 
 pub(super) fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> Unreadable {

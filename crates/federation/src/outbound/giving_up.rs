@@ -173,7 +173,7 @@ impl Outbound {
         }
         events.sort_unstable();
         let numbers: Vec<EventNumber> = events.into_iter().map(|(_, event)| event).collect();
-        let pdus = pdus(&reader, &numbers).await;
+        let pdus = pdus(&reader, &numbers).await?;
         if pdus.is_empty() {
             self.last_missed_done(&rows).await?;
             return Ok(Found::Look);

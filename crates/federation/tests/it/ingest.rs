@@ -97,6 +97,21 @@ async fn a_server_whose_search_was_in_vain_waits_and_others_do_not() {
     assert!(taken[0].1.is_ok(), "{taken:?}");
 }
 
+/// A disk that is full for a moment is no fault of the server that brings an event: it is to send it again, and not to wait.
+#[tokio::test(start_paused = true)]
+async fn a_fault_here_is_not_told_as_one_of_the_event_and_nobody_is_blamed() {
+    let ours = Ours::in_room(3, RoomVersion::V11, 4).await;
+    let last = vec![last(&ours)];
+    ours.is_full.store(true, std::sync::atomic::Ordering::Relaxed);
+    let taken = ours.take("s0.example", &last).await;
+    assert!(matches!(taken[0].1, Err(TakeError::Here(_))), "{taken:?}");
+    assert!(ours.others.asked("missing_events") > 0, "it was about to come in");
+    ours.is_full.store(false, std::sync::atomic::Ordering::Relaxed);
+    let taken = ours.take("s0.example", &last).await;
+    assert!(matches!(taken[0].1, Ok(Taken::Accepted | Taken::Refused(_))), "{taken:?}");
+    ours.assert_state("after a full disk").await;
+}
+
 /// Otherwise whoever brings the same event to two tenants would see that they share a process.
 #[tokio::test(start_paused = true)]
 async fn an_event_that_was_refused_is_not_told_to_be_accepted_when_it_comes_again() {

@@ -1,7 +1,7 @@
 //! A tenant in a room of others, and those others: honest ones, silent ones, liars.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use freehold_event::RoomVersion;
@@ -18,7 +18,8 @@ use freehold_signing::{
     WantedKey,
 };
 use freehold_store::{
-    BoxFuture, Clock, Interner, MemoryEngine, Order, RoomNumber, Store, Tenant, TenantNumber,
+    Batch, BoxFuture, Clock, CommitError, Engine, EngineError, EngineSnapshot, Interner, MemoryEngine, Order,
+    Position, RoomNumber, Store, Tenant, TenantNumber,
 };
 use freehold_testkit::{GenerateConfig, Recipe, Room, Sealing, StateMap, generate, twin};
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
@@ -294,6 +295,25 @@ impl Fetching for Others {
     }
 }
 
+/// A disk that may be full.
+struct Disk {
+    memory: MemoryEngine,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Engine for Disk {
+    fn snapshot(&self) -> Result<Box<dyn EngineSnapshot>, EngineError> {
+        self.memory.snapshot()
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>> {
+        match self.is_full.load(Ordering::Relaxed) {
+            true => Box::pin(std::future::ready(Err(CommitError::Full))),
+            false => self.memory.commit(batch),
+        }
+    }
+}
+
 /// Our process: one tenant, which has been in the room for a while.
 pub(crate) struct Ours {
     pub(crate) rooms: Rooms,
@@ -302,6 +322,8 @@ pub(crate) struct Ours {
     pub(crate) tenant: Tenant,
     pub(crate) store: Store,
     clock: Arc<Ticking>,
+    /// Whether nothing can be written.
+    pub(crate) is_full: Arc<AtomicBool>,
     /// How many of the room's events, in their order, are here from the beginning.
     pub(crate) begun: usize,
 }
@@ -392,7 +414,9 @@ impl Ours {
         });
         let tenant = Tenant::new(TenantNumber(1), ServerName::parse(OURS).unwrap());
         let identities = Arc::new(Hosted(tenant.clone(), truth.room.keys[OURS]));
-        let store = Store::open(Arc::new(MemoryEngine::new())).await.unwrap();
+        let is_full = Arc::new(AtomicBool::new(false));
+        let disk = Disk { memory: MemoryEngine::new(), is_full: Arc::clone(&is_full) };
+        let store = Store::open(Arc::new(disk)).await.unwrap();
         let clock = Arc::new(Ticking(AtomicI64::new(1_767_312_000_000)));
         let outside = Outside {
             identities: Arc::clone(&identities) as Arc<dyn Identities>,
@@ -409,7 +433,7 @@ impl Ours {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
         let ingest = Ingest::new(parts);
-        Ours { rooms, ingest, others, tenant, store, clock, begun: 0 }
+        Ours { rooms, ingest, others, tenant, store, clock, is_full, begun: 0 }
     }
 
     async fn begin(&mut self, more: usize) {

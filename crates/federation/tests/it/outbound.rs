@@ -293,6 +293,20 @@ async fn a_store_that_fails_for_a_while_loses_nothing_and_is_not_run_hot() {
     assert_eq!((post.rows(&OUTGOING).await, post.rows(&OUTGOING_MESSAGES).await), (0, 0));
 }
 
+/// What cannot be read for a moment is not what cannot be read at all.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_be_read_for_a_moment_is_sent_later() {
+    let mut post = Post::new().await;
+    let (peer, _) = post.peer(PEER);
+    post.room(1, &[ALICE, PEER]).await;
+    post.engine.unreadable.store(5, Ordering::Relaxed);
+    post.say_to(ALICE, 1, &names("e", 3), &[]).await;
+    pass(10 * MINUTE_MS).await;
+    assert_eq!(post.engine.unreadable.load(Ordering::Relaxed), 0);
+    assert_eq!(peer.lock().events.len(), 3);
+    assert_eq!(post.rows(&OUTGOING).await, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_is_brought_to_its_end_before_the_process_stops() {
     let mut post = Post::new().await;

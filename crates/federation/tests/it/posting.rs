@@ -17,8 +17,8 @@ use freehold_store::tables::rooms::{
 };
 use freehold_store::{
     Batch, BoxFuture, CommitError, Engine, EngineError, EngineSnapshot, EventNumber, Interner, Key,
-    MemoryEngine, Order, Position, RoomNumber, Snapshot, Store, Table, Tenant, TenantNumber, UserNumber,
-    Value,
+    MemoryEngine, Order, Position, RoomNumber, ScanRange, Snapshot, Store, Table, TableId, Tenant,
+    TenantNumber, UserNumber, Value,
 };
 use hyper::body::Bytes;
 use hyper::{Request, Response};
@@ -37,11 +37,50 @@ pub(crate) struct Faulty {
     pub(crate) commits: AtomicUsize,
     /// How many of the next commits fail.
     pub(crate) failing: AtomicUsize,
+    /// How many of the next reads of events fail.
+    pub(crate) unreadable: Arc<AtomicUsize>,
+}
+
+/// What such an engine shows.
+struct FaultySnapshot {
+    inner: Box<dyn EngineSnapshot>,
+    unreadable: Arc<AtomicUsize>,
+}
+
+impl EngineSnapshot for FaultySnapshot {
+    fn position(&self) -> Position {
+        self.inner.position()
+    }
+
+    fn get_many<'a>(
+        &'a self,
+        table: TableId,
+        keys: &'a [Vec<u8>],
+    ) -> BoxFuture<'a, Result<Vec<Option<Vec<u8>>>, EngineError>> {
+        let fewer = |left: usize| left.checked_sub(1);
+        if table == EVENT_JSON.id
+            && self.unreadable.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
+        {
+            return Box::pin(std::future::ready(Err(EngineError("a disk that is busy".to_owned()))));
+        }
+        self.inner.get_many(table, keys)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        table: TableId,
+        range: ScanRange,
+        order: Order,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<(Vec<u8>, Vec<u8>)>, EngineError>> {
+        self.inner.scan(table, range, order, limit)
+    }
 }
 
 impl Engine for Faulty {
     fn snapshot(&self) -> Result<Box<dyn EngineSnapshot>, EngineError> {
-        self.inner.snapshot()
+        let unreadable = Arc::clone(&self.unreadable);
+        Ok(Box::new(FaultySnapshot { inner: self.inner.snapshot()?, unreadable }))
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>> {
