@@ -91,7 +91,8 @@ async fn send(
 /// Whether something was done about a transaction but to look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Done {
-    /// Everything in it was known and had been accepted.
+    /// There was nothing in it, or nothing came of it: events that were known and had been accepted, or of rooms that the
+    /// tenant is not in. Servers may go on sending those for years.
     Nothing,
     /// It was not.
     Something,
@@ -109,9 +110,9 @@ async fn take(services: &Services, asker: &Asker, body: &[u8]) -> Result<(String
     }
     // Keys come before the messages that are encrypted with them.
     edus::take(services, asker, &transaction.edus).await?;
-    let (pdus, all) = pdus::take(services, asker, &transaction.pdus).await?;
-    let is_known = all == pdus::Looked::AllKnown && transaction.edus.is_empty() && !pdus.is_empty();
-    let done = if is_known { Done::Nothing } else { Done::Something };
+    let (pdus, looked) = pdus::take(services, asker, &transaction.pdus).await?;
+    let is_nothing = looked == pdus::Looked::Idly && transaction.edus.is_empty();
+    let done = if is_nothing { Done::Nothing } else { Done::Something };
     Ok((serde_json::to_string(&Answer { pdus }).map_err(ApiError::internal)?, done))
 }
 

@@ -25,10 +25,10 @@ type Outcomes = BTreeMap<OwnedEventId, Outcome>;
 /// What the events of a transaction were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Looked {
-    /// Each of them was known in its room, and accepted.
-    AllKnown,
+    /// Nothing came of them: each was known in its room and accepted, or is none that could be taken.
+    Idly,
     /// Others were among them.
-    Others,
+    Closely,
 }
 
 #[derive(Deserialize)]
@@ -50,11 +50,12 @@ pub(super) async fn take(
     asker: &Asker,
     pdus: &[&RawValue],
 ) -> Result<(Outcomes, Looked), ApiError> {
-    let (rooms, mut looked) = by_room(services, pdus);
+    let rooms = by_room(services, pdus);
     let mut outcomes = Outcomes::new();
+    let mut looked = Looked::Idly;
     for (room_id, events) in rooms {
-        if take_in_room(services, asker, (room_id, events), &mut outcomes).await? == Looked::Others {
-            looked = Looked::Others;
+        if take_in_room(services, asker, (room_id, events), &mut outcomes).await? == Looked::Closely {
+            looked = Looked::Closely;
         }
     }
     Ok((outcomes, looked))
@@ -62,8 +63,8 @@ pub(super) async fn take(
 
 /// The events of each room. The same event comes once for each tenant in the room, with the same text: which event that is
 /// need not be computed again.
-fn by_room<'t>(services: &Services, pdus: &[&'t RawValue]) -> (BTreeMap<OwnedRoomId, Vec<Came<'t>>>, Looked) {
-    let (mut rooms, mut looked) = (BTreeMap::<OwnedRoomId, Vec<Came<'t>>>::new(), Looked::AllKnown);
+fn by_room<'t>(services: &Services, pdus: &[&'t RawValue]) -> BTreeMap<OwnedRoomId, Vec<Came<'t>>> {
+    let mut rooms = BTreeMap::<OwnedRoomId, Vec<Came<'t>>>::new();
     let recent = services.transactions.recent();
     for pdu in pdus {
         let (text, key) = (pdu.get(), TextKey::of(pdu.get()));
@@ -77,13 +78,10 @@ fn by_room<'t>(services: &Services, pdus: &[&'t RawValue]) -> (BTreeMap<OwnedRoo
         }
         match serde_json::from_str::<InRoom>(text) {
             Ok(InRoom { room_id }) => rooms.entry(room_id).or_default().push(Came { text, key, known: None }),
-            Err(error) => {
-                looked = Looked::Others;
-                tracing::debug!(%error, "an event without a room is ignored");
-            }
+            Err(error) => tracing::debug!(%error, "an event without a room is ignored"),
         }
     }
-    (rooms, looked)
+    rooms
 }
 
 async fn take_in_room(
@@ -94,18 +92,17 @@ async fn take_in_room(
 ) -> Result<Looked, ApiError> {
     let reader = services.rooms.reader()?;
     let Some(version) = shared_room(&reader, asker, &room_id).await? else {
-        take_withdrawals(services, asker, (&room_id, events)).await?;
-        return Ok(Looked::Others);
+        return take_withdrawals(services, asker, (&room_id, events)).await;
     };
     if !services.rooms.admits(&room_id, &asker.origin).await.map_err(ApiError::internal)? {
         outcomes.extend(shut_out(version, &events));
-        return Ok(Looked::Others);
+        return Ok(Looked::Idly);
     }
     let (known, new): (Vec<_>, Vec<_>) = events.into_iter().partition(|came| came.known.is_some());
     let known = known.into_iter().filter_map(|came| came.known);
     outcomes.extend(known.map(|event_id| (event_id, Outcome::default())));
     if new.is_empty() {
-        return Ok(Looked::AllKnown);
+        return Ok(Looked::Idly);
     }
     let texts = new.iter().map(|came| came.text.to_owned()).collect();
     let taken = services.ingest.take(&asker.tenant, &asker.origin, (&room_id, texts)).await;
@@ -117,7 +114,7 @@ async fn take_in_room(
     for Taken { event_id, refused } in taken.into_iter().flatten() {
         outcomes.insert(event_id, Outcome { error: refused });
     }
-    Ok(Looked::Others)
+    Ok(Looked::Closely)
 }
 
 /// What a server is told of its events that may not speak in the room.
@@ -132,17 +129,18 @@ async fn take_withdrawals(
     services: &Services,
     asker: &Asker,
     (room_id, events): (&OwnedRoomId, Vec<Came<'_>>),
-) -> Result<(), ApiError> {
+) -> Result<Looked, ApiError> {
+    let mut looked = Looked::Idly;
     for Came { text, .. } in events {
         let place = (&*asker.origin, &**room_id);
         match services.rooms.take_withdrawal(&asker.tenant, place, text.as_bytes()).await {
-            Ok(true) => {}
+            Ok(true) => looked = Looked::Closely,
             Ok(false) => tracing::debug!(%room_id, "an event of a room that the tenant is not in is ignored"),
             Err(NotServed::Failed(error)) => return Err(ApiError::internal(error)),
             Err(error) => tracing::debug!(%room_id, %error, "a withdrawal is ignored"),
         }
     }
-    Ok(())
+    Ok(looked)
 }
 
 /// The version of a room that the tenant is in. That a neighbour is in it makes no difference.

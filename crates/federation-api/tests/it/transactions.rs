@@ -58,7 +58,8 @@ async fn twins_of_a_transaction_at_the_same_time_are_taken_once() {
 async fn only_the_last_transactions_are_remembered() {
     let server = Server::start();
     for number in 0..250 {
-        server.send(sent(REMOTE, &number.to_string(), &[])).await.ok();
+        let body = json!({ "pdus": [], "edus": [{ "edu_type": "new", "content": {} }] });
+        server.send(put(REMOTE, &number.to_string(), &body)).await.ok();
     }
     let rows = freehold_store::tables::federation::TRANSACTIONS;
     let snapshot = server.ground.store.snapshot().unwrap();
@@ -121,6 +122,26 @@ async fn events_of_a_room_that_the_tenant_is_not_in_change_nothing_though_a_neig
     let of_nobody = server.send(sent(REMOTE, "2", &[&elsewhere]).to(BOBS)).await;
     assert_eq!(of_the_neighbour.bytes, of_nobody.bytes);
     assert!(!is_shown(&server, &room_id, &event.event_id).await);
+}
+
+/// Servers that believe a tenant to be in a room, and such as want to fill a disk, send without end.
+#[tokio::test]
+async fn of_a_transaction_of_which_nothing_comes_nothing_is_written() {
+    let server = Server::start();
+    let alice = server.ground.actor(ALICE).await;
+    let room_id = room(&server, &alice, None).await;
+    joined(&server, &room_id, ROBIN).await;
+    let left = made(&server, &room_id, message(ROBIN, "are you there")).await;
+    server.services().rooms.leave(&alice, &room_id, None).await.unwrap();
+    let mut elsewhere = left.json.clone();
+    elsewhere["room_id"] = "!nothing:alice.example".into();
+    let before = server.ground.store.snapshot().unwrap().position();
+    let contents = [vec![], vec![&left.json], vec![&elsewhere]];
+    for (place, events) in contents.iter().enumerate() {
+        let answer = server.send(sent(REMOTE, &place.to_string(), events)).await.ok();
+        assert_eq!(answer, json!({ "pdus": {} }));
+    }
+    assert_eq!(server.ground.store.snapshot().unwrap().position(), before);
 }
 
 #[tokio::test]
