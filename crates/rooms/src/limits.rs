@@ -3,6 +3,9 @@
 /// How many events are received in one change at most.
 pub const BATCH_MAX: usize = 500;
 
+/// How many events of a list are checked before others have their turn.
+pub(crate) const CHECKED_AT_ONCE: usize = 8;
+
 /// How many rows of other events are read at once before a change of several events; where there are more, each event asks for
 /// its own.
 pub(crate) const READ_AHEAD_MAX: usize = 64;

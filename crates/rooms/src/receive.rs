@@ -17,6 +17,8 @@ use crate::send::tried;
 pub enum Incoming {
     /// It was known already; nothing was checked.
     Known,
+    /// The same, and it had not been accepted: to those who bring it, it is what it was when it came first.
+    RefusedBefore,
     /// It is kept. `None` when it was accepted; otherwise it is not shown.
     Kept(Option<Refused>),
     /// Nothing yet: other servers must be asked for these events first.
@@ -34,7 +36,7 @@ pub enum Incoming {
 impl Incoming {
     /// Whether the event is here now, with its state.
     pub fn is_here(&self) -> bool {
-        matches!(self, Incoming::Known | Incoming::Kept(_))
+        matches!(self, Incoming::Known | Incoming::RefusedBefore | Incoming::Kept(_))
     }
 }
 
@@ -121,12 +123,7 @@ impl Rooms {
         room_id: &RoomId,
         events: &[&[u8]],
     ) -> Result<Vec<Result<Look, Dropped>>, ActionError> {
-        let entrance = self.entrance(room_id, Known::Settled).await?;
-        let mut looks = Vec::with_capacity(events.len());
-        for json in events {
-            looks.push(entrance.look(json, freehold_room::parse).await?);
-        }
-        Ok(looks)
+        self.entrance(room_id, Known::Settled).await?.look_at_all(events, freehold_room::parse).await
     }
 
     async fn try_receive(

@@ -25,6 +25,10 @@ pub struct MissingEvents {
     pub min_depth: i64,
 }
 
+/// Events to be walked over: the deepest first, and those that were rejected after all others. There can be any number of these,
+/// as deep as their author likes, which others are not to be hidden behind.
+type Deepest = BTreeSet<(bool, Reverse<i64>, OwnedEventId)>;
+
 impl ServerView {
     /// The events before some, "by doing a breadth-first walk of the `prev_events` for the `latest_events`, ignoring any
     /// events in `earliest_events` and stopping at the `limit`", those walked last first. What the server may not see is
@@ -46,9 +50,11 @@ impl ServerView {
                 next.extend(event.pdu.prev_events().iter().cloned());
             }
         }
+        // What only rejected events follow: there can be any number of them, which others are not to be hidden behind.
+        let mut later: VecDeque<OwnedEventId> = VecDeque::new();
         let (mut found, mut steps) = (Vec::new(), limit.saturating_mul(STEPS_PER_EVENT));
         while found.len() < limit && steps > 0 {
-            let Some(event_id) = next.pop_front() else { break };
+            let Some(event_id) = next.pop_front().or_else(|| later.pop_front()) else { break };
             if !seen.insert(event_id.clone()) {
                 continue;
             }
@@ -57,8 +63,10 @@ impl ServerView {
             if event.row.depth < wanted.min_depth {
                 continue;
             }
-            next.extend(event.pdu.prev_events().iter().cloned());
-            if event.row.standing != Standing::Rejected {
+            let is_rejected = event.row.standing == Standing::Rejected;
+            let followed = if is_rejected { &mut later } else { &mut next };
+            followed.extend(event.pdu.prev_events().iter().cloned());
+            if !is_rejected {
                 found.push(event);
             }
         }
@@ -75,13 +83,13 @@ impl ServerView {
     pub async fn backfill(&self, from: &[OwnedEventId], limit: usize) -> Result<Vec<String>, NotShown> {
         let limit = limit.min(BACKFILL_MAX);
         let mut seen: BTreeSet<OwnedEventId> = BTreeSet::new();
-        let mut next: BTreeSet<(Reverse<i64>, OwnedEventId)> = BTreeSet::new();
+        let mut next = Deepest::new();
         for event_id in from.iter().take(NAMED_MAX) {
             self.queue(event_id, &mut seen, &mut next).await?;
         }
         let (mut found, mut steps) = (Vec::new(), limit.saturating_mul(STEPS_PER_EVENT));
         while found.len() < limit && steps > 0 {
-            let Some((_, event_id)) = next.pop_first() else { break };
+            let Some((.., event_id)) = next.pop_first() else { break };
             steps -= 1;
             let Some(event) = self.graph_event(&event_id).await? else { continue };
             for prev in event.pdu.prev_events() {
@@ -98,12 +106,13 @@ impl ServerView {
         &self,
         event_id: &EventId,
         seen: &mut BTreeSet<OwnedEventId>,
-        next: &mut BTreeSet<(Reverse<i64>, OwnedEventId)>,
+        next: &mut Deepest,
     ) -> Result<(), Unreadable> {
         if seen.insert(event_id.to_owned())
             && let Some(event) = self.graph_event(event_id).await?
         {
-            next.insert((Reverse(event.row.depth), event_id.to_owned()));
+            let is_rejected = event.row.standing == Standing::Rejected;
+            next.insert((is_rejected, Reverse(event.row.depth), event_id.to_owned()));
         }
         Ok(())
     }

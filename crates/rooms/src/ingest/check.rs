@@ -5,12 +5,13 @@ use std::sync::Arc;
 use freehold_event::{Pdu, RoomVersion};
 use freehold_room::Dropped;
 use freehold_signing::{KeySource, SignedPdu};
-use freehold_store::RoomNumber;
 use freehold_store::tables::rooms::{EVENTS, EventRow, Standing};
-use ruma_common::{EventId, RoomId};
+use freehold_store::{EventNumber, RoomNumber};
+use ruma_common::{EventId, OwnedEventId, RoomId};
 
 use super::order::in_order;
 use crate::error::ActionError;
+use crate::limits::CHECKED_AT_ONCE;
 use crate::read::{Reader, RoomFacts};
 use crate::receive::{Incoming, Look};
 use crate::rooms::Rooms;
@@ -28,6 +29,14 @@ impl Known {
     /// Whether the event of a row is known.
     pub(crate) fn is(self, row: &EventRow) -> bool {
         self == Known::AtAll || row.state_before.is_some()
+    }
+
+    /// What is said of an event that is known.
+    pub(crate) fn answer(self, standing: Standing) -> Incoming {
+        match (self, standing) {
+            (_, Standing::Rejected) | (Known::Settled, Standing::SoftFailed) => Incoming::RefusedBefore,
+            _ => Incoming::Known,
+        }
     }
 }
 
@@ -72,8 +81,8 @@ impl Entrance {
             Err(dropped) => return Ok(Checked::Done(Incoming::Dropped(dropped))),
         };
         // Before any cryptography: the same event comes once for each tenant in the room.
-        if self.is_known(pdu.event_id()).await? {
-            return Ok(Checked::Done(Incoming::Known));
+        if let Some(row) = self.known_row(pdu.event_id()).await? {
+            return Ok(Checked::Done(self.known.answer(row.standing)));
         }
         Ok(match freehold_room::verify(pdu, &keys, self.rooms.now_ts()) {
             Ok(signed) => Checked::Signed(Box::new(signed)),
@@ -86,20 +95,38 @@ impl Entrance {
             Ok(pdu) => pdu,
             Err(dropped) => return Ok(Err(dropped)),
         };
-        Ok(Ok(match self.known_row(pdu.event_id()).await? {
-            Some(row) if row.standing == Standing::Accepted => Look::Known(pdu.event_id().to_owned()),
-            Some(_) => Look::Refused(pdu.event_id().to_owned()),
-            None => Look::New(Box::new(pdu)),
-        }))
+        let row = self.known_row(pdu.event_id()).await?;
+        Ok(Ok(look_of(pdu, row.as_ref())))
     }
 
-    async fn is_known(&self, event_id: &EventId) -> Result<bool, ActionError> {
-        Ok(self.known_row(event_id).await?.is_some())
+    /// Several, with one question to the store.
+    pub(crate) async fn look_at_all(
+        &self,
+        events: &[&[u8]],
+        parse: Parse,
+    ) -> Result<Vec<Result<Look, Dropped>>, ActionError> {
+        let parse = |json: &&[u8]| parse(json, self.room.version, &self.room.room_id);
+        let pdus: Vec<Result<Pdu, Dropped>> = events.iter().map(parse).collect();
+        let ids: Vec<OwnedEventId> = pdus.iter().flatten().map(|pdu| pdu.event_id().to_owned()).collect();
+        let snapshot = self.reader.snapshot();
+        let numbers = snapshot.numbers_of(&ids).await?;
+        let known: Vec<EventNumber> = numbers.iter().flatten().copied().collect();
+        let mut rows = snapshot.get_many(&EVENTS, &known).await?.into_iter();
+        let mut numbers = numbers.into_iter();
+        let mut look = |pdu: Pdu| {
+            let row = numbers.next().flatten().and_then(|_| rows.next().flatten());
+            look_of(pdu, row.filter(|row| self.is_known(row)).as_ref())
+        };
+        Ok(pdus.into_iter().map(|pdu| pdu.map(&mut look)).collect())
     }
 
     async fn known_row(&self, event_id: &EventId) -> Result<Option<EventRow>, ActionError> {
         let row = row_of(&self.reader, event_id).await?;
-        Ok(row.filter(|row| row.room == self.room.number && self.known.is(row)))
+        Ok(row.filter(|row| self.is_known(row)))
+    }
+
+    fn is_known(&self, row: &EventRow) -> bool {
+        row.room == self.room.number && self.known.is(row)
     }
 
     pub(crate) async fn check_all(
@@ -110,6 +137,10 @@ impl Entrance {
     ) -> Result<CheckedList, ActionError> {
         let mut list = CheckedList { answers: Vec::with_capacity(events.len()), passed: Vec::new() };
         for (place, json) in events.iter().enumerate() {
+            // There may be very many, and each takes a processor for a while.
+            if place % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
             match self.check(json, parse, keys).await? {
                 Checked::Done(incoming) => list.answers.push(incoming),
                 Checked::Signed(signed) => {
@@ -125,6 +156,15 @@ impl Entrance {
     /// The number of the room.
     pub(crate) fn number(&self) -> RoomNumber {
         self.room.number
+    }
+}
+
+/// What there is to say of an event, by its row if it is known.
+fn look_of(pdu: Pdu, row: Option<&EventRow>) -> Look {
+    match row {
+        Some(row) if row.standing == Standing::Accepted => Look::Known(pdu.event_id().to_owned()),
+        Some(_) => Look::Refused(pdu.event_id().to_owned()),
+        None => Look::New(Box::new(pdu)),
     }
 }
 

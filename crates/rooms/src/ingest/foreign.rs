@@ -12,8 +12,9 @@ use ruma_common::{EventId, OwnedEventId};
 use super::Known;
 use crate::error::ActionError;
 use crate::limits::READ_AHEAD_MAX;
+use crate::loaded::standing_row;
 use crate::receive::Incoming;
-use crate::work::{ReadAhead, Work, numbers_of};
+use crate::work::{ReadAhead, Work, numbers_of, numbers_with};
 
 /// As what an event comes.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,10 @@ impl Work {
         }
         let numbers = match self.ready.numbers(&event_id) {
             Some(numbers) => numbers,
+            None if self.ready.is_unknown(&event_id) => {
+                let event = self.rooms.0.interner.new_number(&event_id, &mut self.batch).await?;
+                numbers_with(&self.rooms, (&self.snapshot, event), &signed, &mut self.batch).await?
+            }
             None => numbers_of(&self.rooms, &self.snapshot, &signed, &mut self.batch).await?,
         };
         self.shelve_key(&signed, numbers);
@@ -94,8 +99,13 @@ impl Work {
             let (event_id, room_id) = (event_id.to_owned(), self.room_id());
             return Some(Incoming::Dropped(Dropped::OtherRoom { event_id, room_id }));
         }
-        let is_staged = || self.beside.staged_ids.contains(event_id);
-        (row.is_some_and(|row| arrival.known().is(row)) || is_staged()).then_some(Incoming::Known)
+        let known = arrival.known();
+        if let Some(row) = row.filter(|row| known.is(row)) {
+            return Some(known.answer(row.standing));
+        }
+        // The same event may come twice in one change.
+        let staged = self.staged_event(event_id)?;
+        Some(known.answer(standing_row(staged.standing)))
     }
 
     async fn received_outlier(
@@ -203,17 +213,20 @@ impl Work {
         Ok(if following.is_empty() { Place::New } else { Place::Followed })
     }
 
-    /// Notes which events before an accepted one are missing, and that this one no longer is.
+    /// Notes which events before one are missing, and that this one no longer is.
     async fn note_edges(&mut self, receipt: &Receipt) -> Result<(), ActionError> {
         let event = &receipt.event;
         if event.state_before.is_none() {
             return Ok(());
         }
-        for follower in self.followers_of_missing(event.pdu.event_id()).await? {
+        let followers = self.followers_of_missing(event.pdu.event_id()).await?;
+        // History goes on behind a rejected event, too, if an accepted one follows it.
+        let is_of_history = !followers.is_empty();
+        for follower in followers {
             let key = (self.number, event.pdu.event_id().to_owned(), follower);
             self.batch.delete(&MISSING_PREVS, &key);
         }
-        if event.standing == Standing::Accepted {
+        if event.standing == Standing::Accepted || is_of_history {
             for missing in &receipt.missing_prev {
                 let follower = EventNumber(event.number);
                 self.batch.put(&MISSING_PREVS, &(self.number, missing.clone(), follower), &());

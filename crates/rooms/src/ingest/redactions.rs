@@ -86,7 +86,11 @@ impl Work {
         Ok(())
     }
 
-    fn staged_event(&self, event_id: &EventId) -> Option<Arc<Event>> {
+    /// An event that is staged.
+    pub(super) fn staged_event(&self, event_id: &EventId) -> Option<Arc<Event>> {
+        if !self.beside.staged_ids.contains(event_id) {
+            return None;
+        }
         let mut staged = self.staged.iter().rev();
         let found = staged.find(|receipt| receipt.event.pdu.event_id() == event_id)?;
         Some(Arc::clone(&found.event))

@@ -109,6 +109,9 @@ impl Rooms {
             }
             // It came back from a server of the room already.
             Incoming::Known => Ok(()),
+            Incoming::RefusedBefore => {
+                Err(BadAnswer::Form("the join was refused when it came before").into())
+            }
             Incoming::Kept(Some(refused)) => Err(BadAnswer::Refused(Box::new(refused)).into()),
             Incoming::Unsettled(refusal) => Err(BadAnswer::Refused(Box::new(refusal)).into()),
             Incoming::BadState(error) => Err(BadAnswer::State(error).into()),

@@ -54,7 +54,12 @@ async fn a_room_is_the_same_however_many_bring_its_events_at_once() {
                         assert_eq!(is_rejected, elsewhere.room.events[id].rejected, "{id}: {refused:?}");
                         here.insert(id.clone());
                     }
-                    Incoming::Known => drop(here.insert(id.clone())),
+                    // Two brought it: both are told the same.
+                    Incoming::Known => {
+                        assert!(!elsewhere.room.events[id].rejected, "{version} {id}");
+                        here.insert(id.clone());
+                    }
+                    Incoming::RefusedBefore => drop(here.insert(id.clone())),
                     Incoming::Fetch(_) => {}
                     other => panic!("{version} {id}: {other:?}"),
                 }
@@ -90,7 +95,7 @@ async fn what_comes_while_the_room_is_being_written_is_committed_at_once() {
     let receive = |events| world.rooms.receive_verified(&elsewhere.room_id, events);
     let (first, second) = tokio::join!(receive(first), receive(second));
     for answer in first.unwrap().iter().chain(&second.unwrap()) {
-        assert!(matches!(answer, Ok(Incoming::Kept(_) | Incoming::Known)), "{answer:?}");
+        assert!(matches!(answer, Ok(answer) if answer.is_here()), "{answer:?}");
     }
     let commits = world.reader().position().0 - before.0;
     assert!(commits < 10, "{commits} commits of {} events", ids.len());
@@ -111,4 +116,24 @@ async fn an_event_of_which_something_is_missing_leaves_nothing_behind_and_keeps_
     assert!(matches!(&answers[4], Ok(Incoming::Fetch(_))), "{answers:?}, without {missing}");
     let last = ruma_common::EventId::parse(list[4].as_str()).unwrap();
     assert_eq!(world.reader().snapshot().number_of(&last).await.unwrap(), None);
+}
+
+/// Each event takes a processor for a while, and a list may be as long as the state of a large room.
+#[tokio::test]
+async fn others_have_their_turn_while_a_long_list_is_checked() {
+    let world = World::new(&["host.example"]).await;
+    let elsewhere = Elsewhere::made(51, RoomVersion::V11);
+    elsewhere.begin(&world).await;
+    let ids = elsewhere.ids();
+    let texts: Vec<&[u8]> = ids.iter().map(|id| elsewhere.json(id)).collect();
+    let mut turns = 0;
+    let mut receive =
+        std::pin::pin!(world.rooms.receive_outliers(&elsewhere.room_id, &texts, &elsewhere.keys));
+    let answers = std::future::poll_fn(|context| {
+        let polled = receive.as_mut().poll(context);
+        turns += usize::from(polled.is_pending());
+        polled
+    });
+    assert_eq!(answers.await.unwrap().len(), ids.len());
+    assert!(turns >= ids.len() / 8, "{turns} turns in {} events", ids.len());
 }

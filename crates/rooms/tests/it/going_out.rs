@@ -16,13 +16,13 @@ const EVE: &str = "@eve:far.example";
 const SEED: [u8; 32] = [9; 32];
 
 /// The keys of the server that is not hosted here.
-fn far_keys() -> Keys {
+pub(crate) fn far_keys() -> Keys {
     let key = SigningKey::from_seed(&SEED).verifying_key().clone();
     Keys([("far.example".to_owned(), key)].into_iter().collect())
 }
 
 /// An event of Eve's after some others, authorised by events of the current state.
-async fn far_event(
+pub(crate) async fn far_event(
     world: &World,
     (prev, auth): (&[&Pdu], &[(&str, &str)]),
     (event_type, state_key): (&str, Option<&str>),
@@ -54,12 +54,12 @@ async fn far_event(
     sign_event(new, &signer).unwrap().complete().unwrap().pdu().canonical_json().as_bytes().to_vec()
 }
 
-async fn receive(world: &World, room: &OwnedRoomId, json: &[u8]) -> Incoming {
+pub(crate) async fn receive(world: &World, room: &OwnedRoomId, json: &[u8]) -> Incoming {
     world.rooms.receive(room, json, &far_keys()).await.unwrap()
 }
 
 /// A room of Alice's and Bob's to which Eve comes from elsewhere.
-async fn visited_room(world: &World) -> (Actor, Actor, OwnedRoomId) {
+pub(crate) async fn visited_room(world: &World) -> (Actor, Actor, OwnedRoomId) {
     let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
     let room = world.public_room(&alice, "12").await;
     world.join(&bob, &room).await;
@@ -72,7 +72,7 @@ async fn visited_room(world: &World) -> (Actor, Actor, OwnedRoomId) {
     (alice, bob, room)
 }
 
-const SPEAKS: [(&str, &str); 2] = [("m.room.power_levels", ""), ("m.room.member", EVE)];
+pub(crate) const SPEAKS: [(&str, &str); 2] = [("m.room.power_levels", ""), ("m.room.member", EVE)];
 
 async fn sent(world: &World, actor: &Actor) -> Vec<(String, Vec<String>)> {
     let reader = world.reader();

@@ -79,6 +79,28 @@ async fn an_invite_is_refused_over_the_network_and_without_it() {
     assert_eq!(one.membership(&room, BOB).await.as_deref(), Some("invite"), "nobody could be told");
 }
 
+/// CVE-2020-26257, by the fourth of its ways: the body spoke of another room than the path.
+#[tokio::test]
+async fn cve_2020_26257_an_invite_is_exchanged_into_the_room_of_the_path() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let alice = one.actor(ALICE).await;
+    let rooms =
+        [private_room(&one, &alice, "11", "invite").await, private_room(&one, &alice, "11", "invite").await];
+    let two = ServerName::parse("two.example").unwrap();
+    let content =
+        json!({ "membership": "invite", "third_party_invite": { "display_name": "b", "signed": {} } });
+    let body = json!({ "type": "m.room.member", "room_id": rooms[0], "sender": ALICE, "state_key": BOB, "content": content });
+    let mut refusals = Vec::new();
+    for room in &rooms {
+        let exchanged =
+            one.rooms.exchange_third_party_invite(&alice.tenant, (&two, room), &body.to_string()).await;
+        refusals.push(exchanged.unwrap_err());
+    }
+    assert!(!matches!(refusals[0], NotServed::Invalid("not an invite into this room")), "{refusals:?}");
+    assert!(matches!(refusals[1], NotServed::Invalid("not an invite into this room")), "{refusals:?}");
+}
+
 #[tokio::test]
 async fn an_invite_that_is_taken_back_is_gone() {
     let network = Network::new();
