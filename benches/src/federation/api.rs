@@ -14,15 +14,14 @@ use freehold_federation::{
     Asking, Fetching, Ingest, IngestParts, MissingQuery, NoAnswer, StateIds, WholeState,
 };
 use freehold_federation_api::{
-    self as federation_api, Connection, Limits, LimitsSettings, Notary, OriginKeys, Services, Tenants,
-    Transactions, Unserved, router,
+    Connection, Limits, LimitsSettings, Notary, OriginKeys, Services, Tenants, Transactions, Unserved, router,
 };
 use freehold_keyring::NotaryQuery;
 use freehold_media::{Media, MediaPolicy, MediaSettings};
 use freehold_signing::{KeyId, KeySource, Request as SignedRequest, Signature, WantedKey, sign_request};
 use freehold_store::{BoxFuture, Tenant};
 use freehold_sync::{NoNews, SyncService};
-use ruma_common::{EventId, OwnedEventId, RoomId, ServerName};
+use ruma_common::{EventId, OwnedEventId, ServerName};
 use tower::ServiceExt as _;
 
 use super::ground::{Ground, Hosted, KnownKeys, Now, signer};
