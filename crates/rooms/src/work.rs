@@ -12,13 +12,14 @@ use freehold_room::{
 use freehold_signing::SignedPdu;
 use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{CurrentStateRow, FORGOTTEN};
-use freehold_store::{Actor, Batch, EventNumber, Position, RoomNumber, Snapshot, StateKeyNumber, Tenant};
+use freehold_store::{Actor, Batch, EventNumber, Position, RoomNumber, Snapshot, Tenant};
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 
 pub(crate) use crate::beside::{Beside, KnownMember, ReadAhead};
 use crate::error::ActionError;
 use crate::ingest::Ready;
 use crate::loaded::{Loaded, Locals, fulfil};
+use crate::numbers::numbers_of;
 use crate::random;
 use crate::rooms::{Cell, Rooms};
 use crate::sign;
@@ -456,35 +457,6 @@ fn refused(refusal: Refusal) -> ActionError {
         Refusal::Denied { denial, .. } => ActionError::Forbidden(denial),
         refusal => ActionError::Damaged(Box::new(refusal)),
     }
-}
-
-pub(crate) async fn numbers_of(
-    rooms: &Rooms,
-    snapshot: &Snapshot,
-    signed: &SignedPdu,
-    batch: &mut Batch,
-) -> Result<Numbers, ActionError> {
-    let event = rooms.0.interner.number_of(snapshot, &signed.pdu().event_id().to_owned(), batch).await?;
-    numbers_with(rooms, (snapshot, event), signed, batch).await
-}
-
-/// The numbers of an event that has one already.
-pub(crate) async fn numbers_with(
-    rooms: &Rooms,
-    (snapshot, event): (&Snapshot, EventNumber),
-    signed: &SignedPdu,
-    batch: &mut Batch,
-) -> Result<Numbers, ActionError> {
-    let (interner, pdu) = (&rooms.0.interner, signed.pdu());
-    let state_key = match pdu.state_key() {
-        Some(state_key) => {
-            let key = (pdu.event_type().to_owned(), state_key.to_owned());
-            let StateKeyNumber(number) = interner.number_of(snapshot, &key, batch).await?;
-            Some(number)
-        }
-        None => None,
-    };
-    Ok(Numbers { event: event.0, state_key })
 }
 
 fn draft(

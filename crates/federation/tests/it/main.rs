@@ -9,6 +9,7 @@
 mod caching;
 mod client;
 mod discovery;
+mod disk;
 mod dns;
 mod doctor;
 mod health;

@@ -17,12 +17,11 @@ use freehold_signing::{
     KeyId, KeySource, KeyValidity, PublishedKey, ServerSigner, Signature, Signer, SigningKey, VerifyingKey,
     WantedKey,
 };
-use freehold_store::{
-    Batch, BoxFuture, Clock, CommitError, Engine, EngineError, EngineSnapshot, Interner, MemoryEngine, Order,
-    Position, RoomNumber, Store, Tenant, TenantNumber,
-};
+use freehold_store::{BoxFuture, Clock, Interner, Order, RoomNumber, Store, Tenant, TenantNumber};
 use freehold_testkit::{GenerateConfig, Recipe, Room, Sealing, StateMap, generate, twin};
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
+
+use crate::disk::Disk;
 
 /// The server of the generated rooms that is a tenant of ours.
 pub(crate) const OURS: &str = "s2.example";
@@ -295,25 +294,6 @@ impl Fetching for Others {
     }
 }
 
-/// A disk that may be full.
-struct Disk {
-    memory: MemoryEngine,
-    is_full: Arc<AtomicBool>,
-}
-
-impl Engine for Disk {
-    fn snapshot(&self) -> Result<Box<dyn EngineSnapshot>, EngineError> {
-        self.memory.snapshot()
-    }
-
-    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>> {
-        match self.is_full.load(Ordering::Relaxed) {
-            true => Box::pin(std::future::ready(Err(CommitError::Full))),
-            false => self.memory.commit(batch),
-        }
-    }
-}
-
 /// Our process: one tenant, which has been in the room for a while.
 pub(crate) struct Ours {
     pub(crate) rooms: Rooms,
@@ -415,7 +395,7 @@ impl Ours {
         let tenant = Tenant::new(TenantNumber(1), ServerName::parse(OURS).unwrap());
         let identities = Arc::new(Hosted(tenant.clone(), truth.room.keys[OURS]));
         let is_full = Arc::new(AtomicBool::new(false));
-        let disk = Disk { memory: MemoryEngine::new(), is_full: Arc::clone(&is_full) };
+        let disk = Disk::new(Arc::clone(&is_full));
         let store = Store::open(Arc::new(disk)).await.unwrap();
         let clock = Arc::new(Ticking(AtomicI64::new(1_767_312_000_000)));
         let outside = Outside {

@@ -13,8 +13,9 @@ use super::Known;
 use crate::error::ActionError;
 use crate::limits::READ_AHEAD_MAX;
 use crate::loaded::standing_row;
+use crate::numbers::{numbers_of, numbers_with};
 use crate::receive::Incoming;
-use crate::work::{ReadAhead, Work, numbers_of, numbers_with};
+use crate::work::{ReadAhead, Work};
 
 /// As what an event comes.
 #[derive(Clone, Copy, Debug)]
