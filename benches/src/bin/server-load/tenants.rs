@@ -213,8 +213,23 @@ impl Shared<'_> {
         }
     }
 
+    /// Everybody makes a room alone: of those who were here before the server was started anew, sessions, policies and keys
+    /// are then at hand as of the others, and what is measured is the room.
+    async fn be_heard_of(&self, people: &[Person]) -> Outcome<()> {
+        let (count, people) = (people.len(), Arc::<[Person]>::from(people));
+        let make = closed(4, Bound { count, seconds: 60 }, move |_, number| {
+            let people = people.clone();
+            async move { people.get(number).ok_or("nobody to make a room")?.create_room("private_chat").await }
+        });
+        match make.await?.1.len() {
+            made if made < count => Err(format!("only {made} of {count} made a room in the time")),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes a room, lets everybody join it, and sends some messages.
     async fn room(&self, name: &str, members: Vec<Person>) -> Outcome<Filled> {
+        self.be_heard_of(&members).await?;
         let before = self.bytes_stored(&format!("{name}-before")).await?;
         let owner = members.first().cloned().ok_or("nobody is there to make a room")?;
         let room_id: Arc<str> = owner.create_room("public_chat").await?.into();
