@@ -57,7 +57,9 @@ impl Pieces {
 impl io::Write for Pieces {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.last.len() >= PIECE_BYTES {
-            self.whole.push(std::mem::take(&mut self.last).into());
+            // A second piece is seldom the last: what grows would be copied again and again.
+            let full = std::mem::replace(&mut self.last, Vec::with_capacity(PIECE_BYTES));
+            self.whole.push(full.into());
         }
         let taken = bytes.len().min(PIECE_BYTES - self.last.len());
         self.last.extend_from_slice(bytes.get(..taken).unwrap_or_default());
