@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_lock::Semaphore;
-use freehold_rooms::{PartialRoom, Rooms};
+use freehold_rooms::{PartialRoom, Rooms, Unverified};
 use freehold_store::RoomNumber;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -15,7 +15,8 @@ use ruma_common::OwnedServerName;
 
 use crate::ingest::Ingest;
 use crate::limits::{
-    LATE_MEMBERS_AT_ONCE, LATE_MEMBERS_SERVERS_MAX, LATE_MEMBERS_WAIT_MAX_MS, LATE_MEMBERS_WAIT_MIN_MS,
+    LATE_MEMBERS_AT_ONCE, LATE_MEMBERS_ROUNDS_FOR_KEYS, LATE_MEMBERS_SERVERS_MAX, LATE_MEMBERS_WAIT_MAX_MS,
+    LATE_MEMBERS_WAIT_MIN_MS,
 };
 use crate::randomness::Randomness;
 
@@ -78,20 +79,26 @@ impl LateMembers {
     /// Asks servers in turn, and again after a while, until the room is whole.
     async fn complete(&self, partial: PartialRoom) -> RoomNumber {
         let number = partial.room.number;
-        let mut wait_ms = LATE_MEMBERS_WAIT_MIN_MS;
-        while !self.try_complete(&partial).await {
+        let (mut wait_ms, mut rounds) = (LATE_MEMBERS_WAIT_MIN_MS, 0_u32);
+        loop {
+            // There are rooms with members of servers whose keys nobody has any more.
+            let is_patient = rounds < LATE_MEMBERS_ROUNDS_FOR_KEYS;
+            let unverified = if is_patient { Unverified::Waits } else { Unverified::LeftOut };
+            if self.try_complete(&partial, unverified).await {
+                return number;
+            }
+            rounds = rounds.saturating_add(1);
             let wait = u64::try_from(self.randomness.around(wait_ms)).unwrap_or_default();
             tokio::time::sleep(Duration::from_millis(wait)).await;
             wait_ms = wait_ms.saturating_mul(2).min(LATE_MEMBERS_WAIT_MAX_MS);
         }
-        number
     }
 
-    async fn try_complete(&self, partial: &PartialRoom) -> bool {
+    async fn try_complete(&self, partial: &PartialRoom, unverified: Unverified) -> bool {
         let _place = self.places.acquire().await;
         let room_id = &partial.room.room_id;
         for server in self.servers(partial) {
-            match self.rooms().complete(room_id, &server).await {
+            match self.rooms().complete(room_id, &server, unverified).await {
                 Ok(()) => {
                     tracing::info!(%room_id, %server, "all members of a room are known");
                     self.catch_up(partial).await;

@@ -222,6 +222,8 @@ pub const MEMBERS_WAIT_MS: u64 = 20_000;
 pub const LATE_MEMBERS_AT_ONCE: usize = 4;
 /// How many servers are asked for the members of a room, one after the other.
 pub const LATE_MEMBERS_SERVERS_MAX: usize = 5;
+/// How often all of them are asked before members are left out who cannot be verified for want of keys.
+pub const LATE_MEMBERS_ROUNDS_FOR_KEYS: u32 = 4;
 /// After how long they are asked again when none helped; it doubles each time.
 pub const LATE_MEMBERS_WAIT_MIN_MS: i64 = 5_000;
 /// The longest such wait.

@@ -302,6 +302,7 @@ fn rooms(
     let settings = RoomsSettings {
         cache_bytes: bytes(shares.rooms_read),
         open_rooms_bytes: bytes(shares.open_rooms),
+        omits_members: config.omit_members,
         ..RoomsSettings::default()
     };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);

@@ -30,6 +30,15 @@ pub(crate) struct Completion {
     pub(crate) joined: Vec<((UserNumber, RoomNumber), MembershipRow)>,
 }
 
+/// What becomes of members who cannot be verified, because nobody tells the keys of their servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// The room stays partial: the keys may be told later. What was verified is not verified again.
+    Waits,
+    /// They are left out.
+    LeftOut,
+}
+
 /// An event since the join, with the state before it.
 struct Since {
     event: Arc<Event>,
@@ -43,7 +52,12 @@ impl Rooms {
     /// # Errors
     /// [`ActionError::Refused`] and [`ActionError::BadAnswer`] when that server is of no help, [`ActionError::NotInRoom`] when nobody
     /// here is in the room any more; it is as partial as it was.
-    pub async fn complete(&self, room_id: &RoomId, at: &ServerName) -> Result<(), ActionError> {
+    pub async fn complete(
+        &self,
+        room_id: &RoomId,
+        at: &ServerName,
+        unverified: Unverified,
+    ) -> Result<(), ActionError> {
         let turn = self.turn(room_id);
         let _turn = turn.lock().await;
         let reader = self.reader()?;
@@ -61,6 +75,9 @@ impl Rooms {
             let room = (room_id, partial.room.version);
             let (mut heard, keys) = self.hear(&tenant, room, &mut *body).await?;
             let state = self.take_told(room, &mut heard, keys).await?;
+            if heard.unverified > 0 && unverified == Unverified::Waits {
+                return Err(BadAnswer::Unverified(heard.unverified).into());
+            }
             self.tried_completing(room_id, &state).await
         };
         taken.await.map_err(|error| match error {

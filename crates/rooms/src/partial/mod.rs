@@ -29,6 +29,7 @@ use ruma_common::{OwnedEventId, OwnedServerName, RoomId};
 use tokio::sync::watch;
 
 pub(crate) use self::complete::Completion;
+pub use self::complete::Unverified;
 pub(crate) use self::join::Said;
 use crate::error::ActionError;
 use crate::loaded::parse;

@@ -127,6 +127,9 @@ pub enum BadAnswer {
     /// What it gave as the state is no state of the room.
     #[error("not a state of the room")]
     State(#[source] freehold_room::GivenError),
+    /// Some of the events cannot be verified now, because nobody tells the keys of those who signed them.
+    #[error("{0} events cannot be verified, because keys are not known")]
+    Unverified(usize),
     /// What it gave as the state lacks something that was told at the join, or differs from it in more than members.
     #[error("the state is not the one that was told at the join")]
     OtherState,

@@ -20,6 +20,8 @@ pub(crate) struct Heard {
     pub(crate) event: Option<Vec<u8>>,
     /// Whether members are left out.
     pub(crate) members_omitted: bool,
+    /// How many events could not be verified because nobody told the keys of those who signed them.
+    pub(crate) unverified: usize,
     /// The servers that are said to be in the room.
     pub(crate) servers: Vec<OwnedServerName>,
 }

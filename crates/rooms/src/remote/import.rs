@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use freehold_event::{HashedPdu, RoomVersion};
 use freehold_room::{CreateError, Room};
-use freehold_signing::{SignedPdu, verify_event};
+use freehold_signing::{SignatureError, SignedPdu, verify_event};
 use freehold_store::BoxFuture;
 use freehold_store::tables::rooms::{EVENTS, ROOMS, Standing};
 use ruma_common::{EventId, OwnedEventId, RoomId};
@@ -75,6 +75,7 @@ impl Rooms {
             self.begin_with_create(room_id, &signed, &create).await?;
             held.extend(tried!(self.try_take(room_id, &signed))?);
         }
+        heard.unverified = verifying.unverified;
         if !held.contains(&create) {
             return Err(BadAnswer::NoCreate.into());
         }
@@ -165,7 +166,9 @@ struct Verifying<'a> {
     events: BTreeMap<OwnedEventId, HashedPdu>,
     order: std::vec::IntoIter<OwnedEventId>,
     keys: Arc<Keys>,
-    under_way: VecDeque<BoxFuture<'static, Result<Vec<SignedPdu>, ActionError>>>,
+    under_way: VecDeque<BoxFuture<'static, Result<Verified, ActionError>>>,
+    /// Of how many events no key was had with which they could be verified.
+    unverified: usize,
 }
 
 impl<'a> Verifying<'a> {
@@ -175,14 +178,18 @@ impl<'a> Verifying<'a> {
         keys: Keys,
     ) -> Self {
         let (order, keys, under_way) = (order.into_iter(), Arc::new(keys), VecDeque::new());
-        Verifying { rooms, events, order, keys, under_way }
+        Verifying { rooms, events, order, keys, under_way, unverified: 0 }
     }
 
     /// The next events that are signed by all who must; `None` at the end.
     async fn next(&mut self) -> Result<Option<Vec<SignedPdu>>, ActionError> {
         while self.under_way.len() <= self.rooms.labour().hands() && self.begin() {}
         match self.under_way.pop_front() {
-            Some(verified) => Ok(Some(verified.await?)),
+            Some(verified) => {
+                let Verified { signed, unverified } = verified.await?;
+                self.unverified += unverified;
+                Ok(Some(signed))
+            }
             None => Ok(None),
         }
     }
@@ -196,10 +203,27 @@ impl<'a> Verifying<'a> {
         }
         let (keys, now_ts) = (Arc::clone(&self.keys), self.rooms.now_ts());
         self.under_way.push_back(self.rooms.have_done(move || {
-            events.into_iter().filter_map(|event| verify_event(event, &*keys, now_ts).ok()).collect()
+            let mut verified = Verified::default();
+            for event in events {
+                match verify_event(event, &*keys, now_ts) {
+                    Ok(signed) => verified.signed.push(signed),
+                    Err(SignatureError::NoUsableKey { .. }) => verified.unverified += 1,
+                    Err(_) => {}
+                }
+            }
+            verified
         }));
         true
     }
+}
+
+/// A page of events of which the signatures were checked.
+#[derive(Default)]
+struct Verified {
+    /// Those that are signed by all who must.
+    signed: Vec<SignedPdu>,
+    /// How many may be, by keys that are not known.
+    unverified: usize,
 }
 
 /// The create event of an answer, of the version that is expected.

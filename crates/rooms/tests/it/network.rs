@@ -29,6 +29,8 @@ pub(crate) struct Network {
     /// A policy server: its name, its key, and what it does not sign.
     policy: Mutex<Option<(String, SigningKey, String)>>,
     down: Mutex<Vec<String>>,
+    /// Whose keys nobody tells.
+    keyless: Mutex<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -94,6 +96,11 @@ impl Network {
     /// Nobody reaches a server any more, or everybody again.
     pub(crate) fn set_down(&self, servers: &[&str]) {
         *self.down.lock().unwrap() = servers.iter().map(|server| (*server).to_owned()).collect();
+    }
+
+    /// Nobody tells the keys of some servers any more, or those of all again.
+    pub(crate) fn withhold_keys(&self, servers: &[&str]) {
+        *self.keyless.lock().unwrap() = servers.iter().map(|server| (*server).to_owned()).collect();
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
@@ -373,7 +380,10 @@ impl RemoteServers for Line {
         Box::pin(async move {
             let wanted: Vec<OwnedServerName> = wanted.iter().map(|key| key.server.clone()).collect();
             let mut keys = self.0.all_keys();
-            keys.0.retain(|server, _| wanted.iter().any(|wanted| wanted == server));
+            let keyless = self.0.keyless.lock().unwrap();
+            keys.0.retain(|server, _| {
+                wanted.iter().any(|wanted| wanted == server) && !keyless.contains(server)
+            });
             Box::new(keys) as Box<dyn KeySource + Send + Sync>
         })
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use freehold_rooms::check::check_rooms;
-use freehold_rooms::{ActionError, BadAnswer, MemberAction, NotServed, NotShown, OwnStep, Unanswered};
+use freehold_rooms::{
+    ActionError, BadAnswer, MemberAction, NotServed, NotShown, OwnStep, Unanswered, Unverified,
+};
 use freehold_store::tables::rooms::{Membership, OUTGOING, PARTIAL_ROOMS};
 use freehold_store::{Actor, Order};
 use ruma_common::{OwnedRoomId, OwnedServerName, ServerName, UserId};
@@ -54,7 +56,7 @@ impl Scene {
     }
 
     async fn complete(&self) -> Result<(), ActionError> {
-        self.two.rooms.complete(&self.room, server("one.example")).await
+        self.two.rooms.complete(&self.room, server("one.example"), Unverified::Waits).await
     }
 
     /// The others hear of the join by way of the server that helped.
@@ -228,7 +230,7 @@ async fn a_process_that_stops_in_between_goes_on_afterwards() {
     let partial = scene.two.reader().partial_rooms().await.unwrap().pop().unwrap();
     assert_eq!(partial.resident, "one.example");
     assert_eq!(partial.tenant.as_ref(), Some(&scene.bob.tenant));
-    scene.two.rooms.complete(&partial.room.room_id, &partial.resident).await.unwrap();
+    scene.two.rooms.complete(&partial.room.room_id, &partial.resident, Unverified::Waits).await.unwrap();
     scene.expect_whole().await;
 }
 
@@ -238,7 +240,7 @@ async fn any_server_in_the_room_can_tell_its_members() {
     scene.join().await;
     scene.tell_others().await;
     scene.network.set_down(&["one.example"]);
-    scene.two.rooms.complete(&scene.room, server("three.example")).await.unwrap();
+    scene.two.rooms.complete(&scene.room, server("three.example"), Unverified::Waits).await.unwrap();
     scene.expect_whole().await;
 }
 
@@ -293,7 +295,7 @@ async fn a_state_that_does_not_allow_the_join_is_not_believed() {
     scene.meddle("state", move |answer| {
         answer["pdus"].as_array_mut().unwrap().push(serde_json::from_str(&ban).unwrap());
     });
-    let refused = scene.two.rooms.complete(&scene.room, server("three.example")).await;
+    let refused = scene.two.rooms.complete(&scene.room, server("three.example"), Unverified::Waits).await;
     let is_refused = matches!(&refused, Err(ActionError::BadAnswer { source: BadAnswer::Refused(_), .. }));
     assert!(is_refused, "{refused:?}");
     assert!(scene.is_partial().await);
@@ -355,6 +357,33 @@ async fn who_is_in_a_room_that_becomes_whole_comes_in_anew() {
     assert_eq!((now.membership, now.event), (Membership::Join, row.event));
     let snapshot = scene.two.store.snapshot().unwrap();
     assert_eq!(snapshot.get(&PARTIAL_ROOMS, &number).await.unwrap(), None);
+}
+
+/// A key that cannot be had now keeps nobody out for ever.
+#[tokio::test]
+async fn members_whose_keys_are_not_told_yet_are_waited_for() {
+    let scene = Scene::new("12").await;
+    scene.join().await;
+    scene.network.withhold_keys(&["four.example"]);
+    let refused = scene.complete().await;
+    let waits = matches!(&refused, Err(ActionError::BadAnswer { source: BadAnswer::Unverified(1), .. }));
+    assert!(waits, "{refused:?}");
+    assert!(scene.is_partial().await);
+    scene.network.withhold_keys(&[]);
+    scene.complete().await.unwrap();
+    scene.expect_whole().await;
+}
+
+#[tokio::test]
+async fn members_whose_keys_nobody_has_any_more_are_left_out_in_the_end() {
+    let scene = Scene::new("12").await;
+    scene.join().await;
+    scene.network.withhold_keys(&["four.example"]);
+    scene.two.rooms.complete(&scene.room, server("one.example"), Unverified::LeftOut).await.unwrap();
+    assert!(!scene.is_partial().await);
+    assert_eq!(scene.two.membership(&scene.room, CAROL).await.as_deref(), Some("join"));
+    assert_eq!(scene.two.membership(&scene.room, DAVE).await, None);
+    expect_in_order(&scene.two).await;
 }
 
 /// A room that had no name is named after members: whom a summary would name is among the few.

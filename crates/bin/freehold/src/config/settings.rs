@@ -93,6 +93,9 @@ settings! {
         /// Servers that are asked for the keys of servers that do not answer, and first of all for those of many servers
         /// at once, in this order. They are believed.
         notaries: Vec<OwnedServerName> = vec![owned_server_name!("matrix.org")], default "[\"matrix.org\"]";
+        /// Whether rooms of others are joined with a few of their members at first, so that large ones can be used before all
+        /// the others have come and were verified. On trial.
+        omit_members: bool = false, default "false";
         /// How many requests who may send.
         rate_limits: RateLimits = RateLimits::default(), default "";
         /// What is logged, and how.
