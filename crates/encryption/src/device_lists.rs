@@ -288,7 +288,7 @@ impl Sharing<'_> {
         let rows = snapshot_rooms(snapshot, other).await?;
         if rows.is_empty() {
             // No user of a tenant, or one who was never in a room.
-            return servers.shares_room(snapshot, user, &snapshot.id_of(other).await?).await;
+            return servers.shares_room(snapshot, user, &snapshot.id_of(other).await?, None).await;
         }
         Ok(rows.iter().any(|(room, row)| row.membership == Membership::Join && self.is_joined(*room)))
     }

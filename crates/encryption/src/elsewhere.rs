@@ -73,8 +73,9 @@ const MARKS_BYTES: usize = 10;
 
 impl Parcels {
     /// Puts the messages where they are sent from
-    /// (<https://spec.matrix.org/v1.19/server-server-api/#mdirect_to_device-schema>).
-    pub(crate) fn put(self, actor: &Actor, event_type: &str, batch: &mut Batch) {
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#mdirect_to_device-schema>). `now_ts` is the time in milliseconds
+    /// since the Unix epoch.
+    pub(crate) fn put(self, actor: &Actor, (event_type, now_ts): (&str, i64), batch: &mut Batch) {
         let tenant = actor.tenant.number();
         let mut rows = Vec::new();
         for (server, units) in self.0 {
@@ -92,8 +93,10 @@ impl Parcels {
         }
         batch.at_position(move |position, writes| {
             for (place, (server, mut content)) in (0..=u16::MAX).zip(rows) {
-                // A position is given once: no other message has the id.
-                content.insert("message_id".to_owned(), format!("{}-{place}", position.0).into());
+                // A position is given once, and again only after a backup was restored, which is later: whoever remembers
+                // the messages of before takes none of these for one of them.
+                let message_id = format!("{now_ts:x}-{:x}-{place:x}", position.0);
+                content.insert("message_id".to_owned(), message_id.into());
                 let row = MessageRow {
                     edu_type: "m.direct_to_device".to_owned(),
                     content: Value::from(content).to_string(),

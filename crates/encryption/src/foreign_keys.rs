@@ -96,20 +96,10 @@ impl Encryption {
     ) -> Result<(Lists, bool), Failure> {
         let (mut lists, mut tracked, mut others) = (Lists::new(), Vec::new(), WantedDevices::new());
         for (user_id, devices) in wanted {
-            let user = snapshot.number_of(user_id).await?;
-            let shares = match user {
-                Some(_) => self.0.servers.shares_room(snapshot, asker.user, user_id).await?,
-                None => false,
-            };
-            if let Some(user) = user.filter(|_| shares) {
-                self.0.watching.note(user, asker.user, self.0.limits.foreign_watchers);
-            }
-            match user.filter(|_| shares) {
+            match self.followed((snapshot, asker), user_id).await? {
                 None => drop(others.insert(user_id.clone(), devices.clone())),
-                Some(user) => match self.known_list(snapshot, user).await? {
-                    Some(list) => drop(lists.insert(user_id.clone(), list)),
-                    None => tracked.push((user_id.clone(), user)),
-                },
+                Some((_, Some(list))) => drop(lists.insert(user_id.clone(), list)),
+                Some((user, None)) => tracked.push((user_id.clone(), user)),
             }
         }
         let spare = tracked.split_off(tracked.len().min(self.0.limits.foreign_lists_fetched));
@@ -137,6 +127,24 @@ impl Encryption {
         }
     }
 
+    /// A user with whom the asker shares a room, and their list, if it is known and all changes were told since. Their
+    /// server tells of changes while a room is shared: what was known before may have changed unseen.
+    async fn followed(
+        &self,
+        (snapshot, asker): (&Snapshot, &Actor),
+        user_id: &OwnedUserId,
+    ) -> Result<Option<(UserNumber, Option<ForeignDeviceListRow>)>, Failure> {
+        let Some(user) = snapshot.number_of(user_id).await? else { return Ok(None) };
+        let shares = |since| self.0.servers.shares_room(snapshot, asker.user, user_id, since);
+        let known = match self.known_list(snapshot, user).await? {
+            Some(list) if shares(Some(list.fetched_at)).await? => Some(list),
+            _ if shares(None).await? => None,
+            _ => return Ok(None),
+        };
+        self.0.watching.note(user, asker.user, self.0.limits.foreign_watchers);
+        Ok(Some((user, known)))
+    }
+
     /// The whole list of a user, which is remembered from now on; `None` if it cannot be had.
     async fn fetch_list(
         &self,
@@ -154,6 +162,7 @@ impl Encryption {
         list.stream_ids.push(answer.stream_id);
         list.complete = true;
         list.fetched_ts = self.0.clock.now_ts();
+        list.fetched_at = snapshot.position();
         self.keep_list(snapshot, user, &list).await?;
         Ok(Some(list))
     }

@@ -44,12 +44,15 @@ pub trait Servers: Send + Sync {
         Box::pin(std::future::ready(Err(NotAnswered)))
     }
 
-    /// Whether a user of a tenant and a user of another server are joined to the same room.
+    /// Whether a user of a tenant and a user of another server are joined to the same room. With a position: whether
+    /// the tenant and the other are both in one of that user's rooms since then or longer, so that the other's server has
+    /// told the tenant of whatever changed since.
     fn shares_room<'a>(
         &'a self,
         _: &'a Snapshot,
         _: UserNumber,
         _: &'a UserId,
+        _: Option<Position>,
     ) -> BoxFuture<'a, Result<bool, ReadError>> {
         Box::pin(std::future::ready(Ok(false)))
     }

@@ -80,7 +80,7 @@ impl Encryption {
                     batch.wake(user);
                 }
             }
-            elsewhere.put(actor, event_type, &mut batch);
+            elsewhere.put(actor, (event_type, self.0.clock.now_ts()), &mut batch);
             self.check_recipients(recipients.len())?;
             if self.deliver(&snapshot, &recipients, batch).await? {
                 return Ok(());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use freehold_room::Event;
 use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{EventRow, Membership};
-use freehold_store::{DeviceNumber, EventNumber, TenantNumber, TimelineIndex};
+use freehold_store::{DeviceNumber, EventNumber, TenantNumber, TimelineIndex, UserNumber};
 use ruma_common::{OwnedEventId, OwnedUserId};
 
 use crate::ingest::NamedBy;
@@ -39,7 +39,9 @@ pub(crate) struct Beside {
     /// Which staged events a tenant sends to other servers.
     pub(crate) outgoing: BTreeMap<u64, TenantNumber>,
     /// The users of the events, by id.
-    pub(crate) users: BTreeMap<OwnedUserId, freehold_store::UserNumber>,
+    pub(crate) users: BTreeMap<OwnedUserId, UserNumber>,
+    /// The users of tenants who come in.
+    pub(crate) came: BTreeSet<(TenantNumber, UserNumber)>,
     /// Which events are staged.
     pub(crate) staged_ids: BTreeSet<OwnedEventId>,
     /// The redactions among them.

@@ -1,6 +1,6 @@
 //! The servers in a room, and what they are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use freehold_room::Event;
@@ -36,6 +36,19 @@ impl ServerCounts {
         if step != 0 {
             *self.0.entry(server.to_owned()).or_default() += step;
         }
+    }
+
+    /// The servers with joined users after the changes, when some have as many before them.
+    pub(crate) fn added_to(
+        &self,
+        known: impl IntoIterator<Item = (OwnedServerName, u64)>,
+    ) -> BTreeSet<OwnedServerName> {
+        let mut joined: BTreeMap<OwnedServerName, u64> = known.into_iter().collect();
+        for (server, step) in &self.0 {
+            let joined = joined.entry(server.clone()).or_default();
+            *joined = joined.saturating_add_signed(*step);
+        }
+        joined.into_iter().filter(|(_, joined)| *joined > 0).map(|(server, _)| server).collect()
     }
 }
 

@@ -60,6 +60,8 @@ struct MembershipChange {
     row: MembershipRow,
     /// Whether the user was joined until an event of this batch.
     left: Option<usize>,
+    /// Whether the user stays joined, with another name perhaps.
+    stays: bool,
 }
 
 impl Work {
@@ -81,6 +83,7 @@ impl Work {
             }
         }
         changed |= self.write_completion(&mut later).await?;
+        self.tell_of_devices().await?;
         let foreign_before = self.foreign_servers;
         self.write_servers().await?;
         self.write_outgoing(foreign_before);
@@ -264,21 +267,31 @@ impl Work {
     ) -> Result<(), ActionError> {
         let user = self.user(&user_id).await?;
         let key = (user, self.number);
+        match said.membership {
+            Membership::Join if said.before != Some(Membership::Join) => {
+                self.beside.came.insert((tenant.number(), user));
+            }
+            Membership::Join => {}
+            _ => drop(self.beside.came.remove(&(tenant.number(), user))),
+        }
         let known = self.snapshot.get(&MEMBERSHIPS, &key).await?;
-        if let Some(known) = &known {
+        let is_join = |membership: Option<Membership>| membership == Some(Membership::Join);
+        let was_joined = is_join(said.before) && is_join(known.as_ref().map(|row| row.membership));
+        let stays = was_joined && is_join(Some(said.membership));
+        if let Some(known) = known.as_ref().filter(|_| !stays) {
             self.batch.delete(&MEMBER_CHANGES, &(self.number, known.since, user));
         }
         let row = MembershipRow {
             membership: said.membership,
             tenant: tenant.number(),
             event: said.event,
-            since: Position(0),
+            since: known.as_ref().filter(|_| stays).map_or(Position(0), |row| row.since),
             joined_until: known.and_then(|row| row.joined_until),
             forgotten: false,
             stripped_state: said.stripped_state,
         };
         let left = said.before == Some(Membership::Join) && said.membership != Membership::Join;
-        later.memberships.push((key, MembershipChange { row, left: left.then_some(said.place) }));
+        later.memberships.push((key, MembershipChange { row, left: left.then_some(said.place), stays }));
         self.batch.put(&LOCAL_MEMBERS, &(self.number, tenant.number(), user), &said.membership);
         self.batch.delete(&PENDING, &key);
         Arc::make_mut(&mut self.locals.0).insert(user, (tenant.number(), said.membership));
@@ -402,15 +415,18 @@ impl Positioned {
             }
         }
         let mut last: BTreeMap<(UserNumber, RoomNumber), MembershipRow> = BTreeMap::new();
-        for (key, MembershipChange { mut row, left }) in self.memberships {
-            row.since = position;
-            let before = last.get(&key).and_then(|row| row.joined_until);
+        for (key, MembershipChange { mut row, left, stays }) in self.memberships {
+            let earlier = last.get(&key);
+            if !stays || earlier.is_some_and(|earlier| earlier.since == position) {
+                row.since = position;
+            }
+            let before = earlier.and_then(|row| row.joined_until);
             row.joined_until = left.map(|place| index(position, place)).or(before).or(row.joined_until);
             last.insert(key, row);
         }
         for (key, row) in last {
             writes.put(&MEMBERSHIPS, &key, &row);
-            writes.put(&MEMBER_CHANGES, &(room, position, key.0), &());
+            writes.put(&MEMBER_CHANGES, &(room, row.since, key.0), &());
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Who learns whose device list changed.
 
-use freehold_encryption::DeviceListChanges;
-use freehold_store::Position;
+use std::sync::{Arc, Mutex};
+
+use freehold_encryption::{DeviceListChanges, Encryption, ForeignMembers, Limits, Servers};
+use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
 use freehold_store::tables::rooms::Membership::{Ban, Invite, Join, Leave};
+use freehold_store::tables::rooms::STATE_HISTORY;
+use freehold_store::{Batch, BoxFuture, Position, ReadError, RoomNumber, Snapshot, Tenant, UserNumber};
+use ruma_common::{OwnedUserId, ServerName, UserId};
 
 use crate::world::{Person, World};
 
@@ -109,4 +114,92 @@ async fn many_changes_of_strangers_do_not_hide_those_of_neighbours() {
     }
     upload(&world, &b).await;
     assert_eq!(changes(&world, &a, from).await, (vec!["b".to_owned()], nobody()));
+}
+
+/// A user of another server in rooms: when they came, and when they went.
+#[derive(Default)]
+struct Visits(Mutex<Vec<(RoomNumber, Position, Option<Position>)>>);
+
+const FAR: &str = "@f:far.example";
+
+impl Servers for Visits {
+    fn reach(&self, _: &Tenant, _: &ServerName) -> Option<Tenant> {
+        None
+    }
+
+    fn shares_room<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        _: UserNumber,
+        _: &'a UserId,
+        _: Option<Position>,
+    ) -> BoxFuture<'a, Result<bool, ReadError>> {
+        Box::pin(async { Ok(self.0.lock().unwrap().iter().any(|(.., went)| went.is_none())) })
+    }
+
+    fn foreign_members<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        room: RoomNumber,
+        after: Option<Position>,
+    ) -> BoxFuture<'a, Result<ForeignMembers, ReadError>> {
+        let mut members = ForeignMembers::default();
+        let far = || OwnedUserId::try_from(FAR).unwrap();
+        for (_, came, went) in self.0.lock().unwrap().iter().filter(|(of, ..)| *of == room) {
+            if went.is_none() && after.is_none_or(|after| *came > after) {
+                members.joined.push(far());
+            }
+            if after.is_some_and(|after| went.is_some_and(|went| went > after)) {
+                members.left.push(far());
+            }
+        }
+        Box::pin(std::future::ready(Ok(members)))
+    }
+}
+
+#[tokio::test]
+async fn users_of_other_servers_come_and_go_like_those_of_tenants() {
+    let world = World::new().await;
+    let [a, b, _] = three(&world).await;
+    world.set_membership(&a, 1, Join).await;
+    let (far, number) = (OwnedUserId::try_from(FAR).unwrap(), UserNumber(200));
+    let mut batch = Batch::new();
+    batch.put(&USER_NUMBERS, &far, &number);
+    batch.put(&USER_IDS, &number, &far);
+    world.store.commit(batch).await.unwrap();
+    let visits = Arc::new(Visits::default());
+    let clock = Arc::new(1_700_000_000_000_i64);
+    let encryption = Encryption::new(world.store.clone(), visits.clone(), clock, Limits::default());
+    let told = async |of: &Person, from| {
+        let told = encryption.device_list_changes(&world.snapshot(), of.actor.user, from).await.unwrap();
+        (told.changed, told.left)
+    };
+    // The state of a room changes, and with it who is in it.
+    let changes_state = async |room: u64| {
+        let mut batch = Batch::new();
+        batch.touch(RoomNumber(room));
+        batch.at_position(move |at, writes| writes.put(&STATE_HISTORY, &(RoomNumber(room), at), &[0; 20]));
+        world.store.commit(batch).await.unwrap();
+        world.position()
+    };
+    let before = world.position();
+    let came = changes_state(1).await;
+    visits.0.lock().unwrap().push((RoomNumber(1), came, None));
+    assert_eq!(told(&a, before).await, (vec![far.clone()], vec![]), "who comes in is new to who is there");
+    assert_eq!(told(&a, came).await, (vec![], vec![]));
+    world.set_membership(&b, 1, Join).await;
+    let (changed, _) = told(&b, came).await;
+    assert!(changed.contains(&far), "who is there is new to who comes in: {changed:?}");
+    let before = world.position();
+    let went = changes_state(1).await;
+    visits.0.lock().unwrap()[0].2 = Some(went);
+    assert_eq!(told(&a, before).await, (vec![], vec![far.clone()]));
+    let came = changes_state(1).await;
+    visits.0.lock().unwrap().push((RoomNumber(1), came, None));
+    world.set_membership(&a, 2, Join).await;
+    visits.0.lock().unwrap().push((RoomNumber(2), world.position(), None));
+    let before = world.position();
+    let went = changes_state(2).await;
+    visits.0.lock().unwrap()[2].2 = Some(went);
+    assert_eq!(told(&a, before).await, (vec![], vec![]), "they share another room");
 }

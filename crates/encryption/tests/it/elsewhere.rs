@@ -1,14 +1,15 @@
 //! What other servers are told of device lists, and what one that is told makes of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use freehold_encryption::{Consent, CrossSigningKeys, Encryption, Limits, NotAnswered, Servers};
 use freehold_store::tables::encryption::DEVICE_LIST_UPDATES;
-use freehold_store::tables::outbound::{OUTGOING_DEVICE_LISTS, OUTGOING_SIGNING_KEYS};
+use freehold_store::tables::outbound::{OUTGOING_DEVICE_LISTS, OUTGOING_MESSAGES, OUTGOING_SIGNING_KEYS};
 use freehold_store::tables::rooms::Membership::Join;
-use freehold_store::{BoxFuture, Order, ReadError, Snapshot, Tenant, UserNumber};
+use freehold_store::{BoxFuture, Order, Position, ReadError, Snapshot, Tenant, UserNumber};
 use freehold_testkit::Rng;
+use ruma_common::to_device::DeviceIdOrAllDevices;
 use ruma_common::{ServerName, UserId};
 use serde_json::{Value, json};
 
@@ -114,8 +115,14 @@ async fn cve_2023_43796_keys_of_a_user_are_told_by_the_tenant_of_the_user_only()
     }
 }
 
-/// A server that asks the world of another one for whole lists.
-struct Asking(Encryption, Tenant);
+/// A server that asks the world of another one for whole lists, with since when it shares a room with those users.
+struct Asking(Encryption, Tenant, Mutex<Position>);
+
+impl Asking {
+    fn of(ours: &World, asker: &Person) -> Arc<Self> {
+        Arc::new(Asking(ours.encryption.clone(), asker.actor.tenant.clone(), Mutex::default()))
+    }
+}
 
 impl Servers for Asking {
     fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
@@ -144,8 +151,9 @@ impl Servers for Asking {
         _: &'a Snapshot,
         _: UserNumber,
         _: &'a UserId,
+        since: Option<Position>,
     ) -> BoxFuture<'a, Result<bool, ReadError>> {
-        Box::pin(std::future::ready(Ok(true)))
+        Box::pin(std::future::ready(Ok(since.is_none_or(|since| *self.2.lock().unwrap() <= since))))
     }
 }
 
@@ -159,7 +167,7 @@ async fn who_got_the_last_update_knows_the_list() {
         let theirs = World::new().await;
         let asker = theirs.person("@b:two.example", 2).await;
         theirs.person("@a:one.example", 9).await;
-        let asking = Arc::new(Asking(ours.encryption.clone(), asker.actor.tenant.clone()));
+        let asking = Asking::of(&ours, &asker);
         let clock = Arc::new(1_700_000_000_000_i64);
         let hearing = Encryption::new(theirs.store.clone(), asking, clock, Limits::default());
         let (mut devices, mut late): (Vec<Person>, Vec<Value>) = (Vec::new(), Vec::new());
@@ -206,7 +214,7 @@ async fn who_asked_for_devices_elsewhere_is_woken_when_they_change() {
     let theirs = World::new().await;
     let asker = theirs.person("@b:two.example", 2).await;
     theirs.person("@a:one.example", 9).await;
-    let asking = Arc::new(Asking(ours.encryption.clone(), asker.actor.tenant.clone()));
+    let asking = Asking::of(&ours, &asker);
     let clock = Arc::new(1_700_000_000_000_i64);
     let hearing = Encryption::new(theirs.store.clone(), asking, clock, Limits::default());
     let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
@@ -216,4 +224,52 @@ async fn who_asked_for_devices_elsewhere_is_woken_when_they_change() {
     hearing.hear_device_list_update(one.actor.tenant.server_name(), &content).await.unwrap();
     let woken = tokio::time::timeout(std::time::Duration::from_secs(30), waiting.woken()).await;
     assert!(woken.is_ok());
+}
+
+/// Servers tell of changes while a room is shared: what was known before is not believed.
+#[tokio::test]
+async fn a_list_that_may_have_changed_unseen_is_fetched_anew() {
+    let (ours, one) = watched().await;
+    upload(&ours, &one).await;
+    let theirs = World::new().await;
+    let asker = theirs.person("@b:two.example", 2).await;
+    theirs.person("@a:one.example", 9).await;
+    let asking = Asking::of(&ours, &asker);
+    let clock = Arc::new(1_700_000_000_000_i64);
+    let hearing = Encryption::new(theirs.store.clone(), asking.clone(), clock, Limits::default());
+    let devices = async || {
+        let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
+        let known = hearing.query_keys(&asker.actor, &wanted).await.unwrap().device_keys;
+        known[one.user_id()].keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(devices().await, ["DEVICE1"]);
+    // Nobody tells of this one.
+    upload(&ours, &ours.device_of("@a:one.example", 1, "UNSEEN").await).await;
+    assert_eq!(devices().await, ["DEVICE1"], "a room is shared all the time: the list is the newest");
+    theirs.set_membership(&asker, 1, Join).await;
+    *asking.2.lock().unwrap() = theirs.position();
+    assert_eq!(devices().await, ["DEVICE1", "UNSEEN"]);
+    upload(&ours, &ours.device_of("@a:one.example", 1, "LATER").await).await;
+    assert_eq!(devices().await, ["DEVICE1", "UNSEEN"], "it is fetched once");
+}
+
+/// A restored store gives positions anew: who remembers the ids of messages from before must not take others for them.
+#[tokio::test]
+async fn no_message_has_the_id_of_one_from_before_a_backup_was_restored() {
+    let mut ids = Vec::new();
+    for now_ts in [1_700_000_000_000_i64, 1_700_000_000_001] {
+        let (world, one) = watched().await;
+        let servers = Asking::of(&world, &one);
+        let encryption = Encryption::new(world.store.clone(), servers, Arc::new(now_ts), Limits::default());
+        let device = DeviceIdOrAllDevices::AllDevices;
+        let user_id = UserId::parse("@f:far.example").unwrap();
+        let messages = BTreeMap::from([(user_id, BTreeMap::from([(device, "{}".to_owned())]))]);
+        let transaction = <&ruma_common::TransactionId>::from("1");
+        encryption.send_to_device(&one.actor, "m.test", transaction, &messages).await.unwrap();
+        let rows = world.snapshot().scan_prefix(&OUTGOING_MESSAGES, &(), Order::Ascending, 9).await.unwrap();
+        assert_eq!(rows.len(), 1);
+        ids.push(parsed(&rows[0].1.content)["message_id"].as_str().unwrap().to_owned());
+    }
+    assert_ne!(ids[0], ids[1]);
+    assert!(ids.iter().all(|id| id.len() <= 32), "{ids:?}");
 }

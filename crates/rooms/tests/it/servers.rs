@@ -1,8 +1,11 @@
 //! Which servers are in a room, and what is sent to others.
 
-use freehold_store::Position;
+use freehold_store::tables::encryption::DEVICE_LIST_UPDATES;
+use freehold_store::tables::outbound::OUTGOING_DEVICE_LISTS;
+use freehold_store::{Actor, Batch, Order, Position};
 
 use crate::hosted::{World, about, entry};
+use crate::network::Network;
 
 const ALICE: &str = "@alice:one.example";
 const ANNA: &str = "@anna:one.example";
@@ -43,4 +46,57 @@ async fn a_server_is_in_a_room_from_its_first_joined_user_to_the_last() {
     let reopened = world.reopened();
     reopened.leave(&bob, &room, None).await.unwrap();
     assert_eq!(servers(&world, &room).await, [one(1)]);
+}
+
+/// The servers that are to be told of the devices of users; from now on they are.
+async fn told_of_devices(world: &World) -> Vec<(String, u64)> {
+    let snapshot = world.store.snapshot().unwrap();
+    let marks =
+        snapshot.scan_prefix(&OUTGOING_DEVICE_LISTS, &(), Order::Ascending, usize::MAX).await.unwrap();
+    let mut batch = Batch::new();
+    marks.iter().for_each(|(mark, _)| batch.delete(&OUTGOING_DEVICE_LISTS, mark));
+    world.store.commit(batch).await.unwrap();
+    marks.into_iter().map(|((_, server, user), _)| (server.to_string(), user.0)).collect()
+}
+
+async fn add_device(world: &World, of: &Actor) {
+    let (mut batch, user) = (Batch::new(), of.user);
+    batch.at_position(move |at, writes| {
+        writes.put(&DEVICE_LIST_UPDATES, &(user, at), &vec!["DEVICE".to_owned()]);
+    });
+    world.store.commit(batch).await.unwrap();
+}
+
+#[tokio::test]
+async fn servers_with_which_a_user_begins_to_share_a_room_are_told_of_their_devices() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let both = network.world(&["two.example", "three.example"]).await;
+    let (alice, bob) = (one.actor(ALICE).await, both.actor(BOB).await);
+    let carol = both.actor("@carol:three.example").await;
+    add_device(&both, &bob).await;
+    let (first, second) = (one.public_room(&alice, "12").await, one.public_room(&alice, "12").await);
+    both.rooms.join(&bob, entry(&first, &["one.example"])).await.unwrap();
+    assert_eq!(told_of_devices(&both).await, [("one.example".to_owned(), bob.user.0)]);
+    both.rooms.join(&carol, entry(&first, &["one.example"])).await.unwrap();
+    assert_eq!(told_of_devices(&both).await, [], "there is nothing to tell of");
+    both.rooms.join(&bob, entry(&second, &["one.example"])).await.unwrap();
+    both.put(
+        &bob,
+        &first,
+        ("m.room.member", BOB),
+        serde_json::json!({ "membership": "join", "displayname": "Bob" }),
+    )
+    .await
+    .unwrap();
+    assert_eq!(told_of_devices(&both).await, [], "it hears of them already");
+    both.rooms.leave(&bob, &first, None).await.unwrap();
+    both.rooms.leave(&bob, &second, None).await.unwrap();
+    both.rooms.join(&bob, entry(&second, &["one.example"])).await.unwrap();
+    assert_eq!(told_of_devices(&both).await, [("one.example".to_owned(), bob.user.0)]);
+    // Nobody but tenants is there.
+    let own = both.public_room(&carol, "12").await;
+    add_device(&both, &carol).await;
+    both.join(&bob, &own).await;
+    assert_eq!(told_of_devices(&both).await, []);
 }

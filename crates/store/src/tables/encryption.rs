@@ -202,6 +202,8 @@ pub struct ForeignDeviceListRow {
     pub complete: bool,
     /// When it was fetched from the user's server, in milliseconds since the Unix epoch.
     pub fetched_ts: i64,
+    /// Up to where the store had come then.
+    pub fetched_at: Position,
     /// The keys of each device as JSON, by device id.
     pub devices: Vec<(String, String)>,
     /// The master key, as JSON.

@@ -6,7 +6,9 @@ use freehold_encryption::{ForeignMembers, NotAnswered, Servers};
 use freehold_federation::{Client, Request};
 use freehold_rooms::{Reader, Rooms, StoredEvent, Unreadable};
 use freehold_store::tables::rooms::Membership;
-use freehold_store::{BoxFuture, Position, ReadError, RoomNumber, Snapshot, Tenant, UserNumber};
+use freehold_store::{
+    BoxFuture, Position, ReadError, RoomNumber, Snapshot, Tenant, TenantNumber, TimelineIndex, UserNumber,
+};
 use freehold_tenancy::Tenancy;
 use ruma_common::{OwnedUserId, ServerName, UserId};
 
@@ -64,10 +66,11 @@ impl Servers for TenantsAsServers {
         snapshot: &'a Snapshot,
         user: UserNumber,
         other: &'a UserId,
+        since: Option<Position>,
     ) -> BoxFuture<'a, Result<bool, ReadError>> {
         Box::pin(async move {
             let reader = self.rooms.reader_at(snapshot.clone());
-            read(shares_room(&reader, user, other).await)
+            read(self.shares_room((&reader, user), other, since).await)
         })
     }
 
@@ -100,6 +103,48 @@ impl TenantsAsServers {
         })?;
         String::from_utf8(answer.body.to_vec()).map_err(|_| NotAnswered)
     }
+
+    async fn shares_room(
+        &self,
+        (reader, user): (&Reader, UserNumber),
+        other: &UserId,
+        since: Option<Position>,
+    ) -> Result<bool, Unreadable> {
+        for (room, row) in reader.memberships(user).await? {
+            if row.membership != Membership::Join {
+                continue;
+            }
+            let member = reader.current_state(room).await?.get("m.room.member", other.as_str()).await?;
+            let Some(member) = member.filter(|event| is_joined(event)) else { continue };
+            let is_told = match since {
+                None => true,
+                Some(since) => {
+                    came(&member) <= since && self.is_in_since(reader, (room, row.tenant), since).await?
+                }
+            };
+            if is_told {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether a tenant is in a room since a position or longer.
+    async fn is_in_since(
+        &self,
+        reader: &Reader,
+        (room, tenant): (RoomNumber, TenantNumber),
+        since: Position,
+    ) -> Result<bool, Unreadable> {
+        let Some(found) = self.tenancy.by_number(tenant) else { return Ok(false) };
+        let row = reader.server_in(room, found.tenant.server_name()).await?;
+        Ok(row.is_some_and(|row| row.since <= since))
+    }
+}
+
+/// When a member event came; the beginning, if it came with the room.
+fn came(event: &StoredEvent) -> Position {
+    event.row.timeline.and_then(TimelineIndex::position).unwrap_or_default()
 }
 
 /// A damaged room is nobody's: everything else goes on.
@@ -112,19 +157,6 @@ fn read<T: Default>(result: Result<T, Unreadable>) -> Result<T, ReadError> {
         }
         Ok(value) => Ok(value),
     }
-}
-
-async fn shares_room(reader: &Reader, user: UserNumber, other: &UserId) -> Result<bool, Unreadable> {
-    for (room, row) in reader.memberships(user).await? {
-        if row.membership != Membership::Join {
-            continue;
-        }
-        let member = reader.current_state(room).await?.get("m.room.member", other.as_str()).await?;
-        if member.is_some_and(|event| is_joined(&event)) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 async fn members(reader: &Reader, room: RoomNumber) -> Result<ForeignMembers, Unreadable> {
