@@ -7,7 +7,10 @@ mod history;
 mod invite;
 mod lists;
 mod membership;
+mod onbind;
 mod state;
+
+use axum::http::Method;
 
 use crate::endpoints::Endpoints;
 
@@ -36,4 +39,5 @@ pub(crate) fn routes(endpoints: Endpoints) -> Endpoints {
             "/_matrix/federation/v1/exchange_third_party_invite/{room_id}",
             membership::exchange_third_party_invite,
         )
+        .open(Method::PUT, "/_matrix/federation/v1/3pid/onbind", onbind::on_bind)
 }

@@ -2,8 +2,10 @@
 
 use freehold_accounts::{Admission, NewAccount};
 use freehold_media::FileNames;
-use freehold_rooms::{CreateRoom, Preset, Visibility};
+use freehold_rooms::{CreateRoom, InitialState, Preset, Visibility};
+use freehold_signing::SigningKey;
 use freehold_store::Actor;
+use freehold_store::tables::rooms::Membership;
 use futures_util::stream::once;
 use ruma_common::{OwnedRoomId, UserId};
 use serde_json::{Value, json};
@@ -133,4 +135,48 @@ async fn a_file_comes_in_two_parts_from_the_tenant_that_has_it() {
     assert_eq!(server.send(get("media/download/..%2Fx")).await.json, missing.json);
     let picture = server.send(get(&format!("media/thumbnail/{media_id}?width=10&height=10"))).await;
     assert_eq!((picture.status.as_u16(), &picture.json["errcode"]), (400, &Value::from("M_UNKNOWN")));
+}
+
+#[tokio::test]
+async fn who_binds_an_address_of_a_user_brings_the_invites_that_wait_for_it() {
+    let server = Server::start();
+    let alice = account(&server, ALICE).await;
+    let bob = server.ground.actor("@bob:bob.example").await;
+    let key = SigningKey::from_seed(&[9; 32]);
+    let issued = json!({
+        "display_name": "a...", "key_validity_url": "https://id.example/valid",
+        "public_key": key.verifying_key().to_base64(),
+    });
+    let issued = InitialState {
+        event_type: "m.room.third_party_invite".to_owned(),
+        state_key: "token".to_owned(),
+        content: serde_json::value::to_raw_value(&issued).unwrap(),
+    };
+    let create = CreateRoom { initial_state: vec![issued], ..CreateRoom::default() };
+    let room_id = server.services().rooms.create_room(&bob, create).await.unwrap();
+    let signed = json!({ "mxid": ALICE, "token": "token" });
+    let signature = key.sign(signed.to_string().as_bytes()).to_base64();
+    let mut signed = signed;
+    signed["signatures"] = json!({ "id.example": { "ed25519:0": signature } });
+    let invite = |room_id: &str| {
+        json!({
+            "medium": "email", "address": "alice@example.org", "mxid": ALICE, "room_id": room_id,
+            "sender": "@bob:bob.example", "signed": signed,
+        })
+    };
+    let bound = |mxid: &str, invites: Value| {
+        let body =
+            json!({ "medium": "email", "address": "alice@example.org", "mxid": mxid, "invites": invites });
+        Ask::new("PUT", "/_matrix/federation/v1/3pid/onbind").json(&body)
+    };
+    let invites = json!([invite("!nothing:bob.example"), invite(room_id.as_str())]);
+    let unknown = server.send(bound("@nobody:alice.example", invites.clone())).await;
+    assert_eq!(unknown.error(), (404, "M_NOT_FOUND"));
+    assert_eq!(server.send(bound(ALICE, invites.clone()).to(BOBS)).await.json, unknown.json);
+    assert_eq!(server.send(bound(ALICE, json!("none"))).await.status.as_u16(), 400);
+    assert_eq!(server.send(bound(ALICE, invites)).await.ok(), json!({}));
+    let reader = server.services().rooms.reader().unwrap();
+    let room = reader.room_number(&room_id).await.unwrap().unwrap();
+    let row = reader.membership(alice.user, room).await.unwrap().unwrap();
+    assert_eq!(row.membership, Membership::Invite);
 }

@@ -4,12 +4,15 @@
 use freehold_canonical_json::{Object, Value, parse};
 use freehold_store::Tenant;
 use ruma_common::{RoomId, ServerName, UserId};
+use serde_json::json;
 
 use super::NotServed;
 use super::accept::text;
 use crate::error::ActionError;
+use crate::outside::OwnStep;
 use crate::rooms::Rooms;
-use crate::work::Work;
+use crate::send::tried;
+use crate::work::{Wanted, Work};
 
 impl Rooms {
     /// Makes the invite for which a server brings what an identity server signed: for a user of that server, in the name of
@@ -36,20 +39,113 @@ impl Rooms {
         let sender = sender.ok_or(NotServed::Invalid("the sender is none of this server"))?;
         let invitee = user("state_key").filter(|invitee| invitee.server_name() == origin);
         let invitee = invitee.ok_or(NotServed::Invalid("the invited user is not one of yours"))?;
-        let work = Work::begin_for(self, tenant, room_id).await?;
-        work.check_admitted(origin, crate::outside::OwnStep::Join)?;
-        let content = content_of(body, work.machine.version())?;
+        let mut work = Work::begin_for(self, tenant, room_id).await?;
+        work.check_admitted(origin, OwnStep::Join)?;
+        let (signed, given) = redeemed(body, work.machine.version())?;
+        let content = work.third_party_content(signed, given).await?;
         drop(work);
-        let done = self.invite_elsewhere(tenant, room_id, (&sender, &invitee), content).await;
-        done.map(|_| ()).map_err(|error| match error {
+        self.invite_redeemed(tenant, room_id, (&sender, &invitee), content).await
+    }
+
+    /// A user of a tenant has what an identity server signed for them: the invite is made here, if who invited is a user of a
+    /// tenant, or by the server of who invited
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv13pidonbind>). `signed` is a JSON object.
+    ///
+    /// # Errors
+    /// [`NotServed`].
+    pub async fn redeem_third_party_invite(
+        &self,
+        tenant: &Tenant,
+        (sender, invitee): (&UserId, &UserId),
+        (room_id, signed): (&RoomId, &str),
+    ) -> Result<(), NotServed> {
+        if !tenant.owns(invitee) || text(signed, "mxid").as_deref() != Some(invitee.as_str()) {
+            return Err(NotServed::Invalid("the invited user is none of this server"));
+        }
+        let server = sender.server_name();
+        let identities = &self.0.outside.identities;
+        if server != tenant.server_name() && !identities.speak(tenant, server) {
+            return Err(NotServed::Failed(ActionError::NotReached(server.to_owned())));
+        }
+        // What they are shown instead of an address only the room knows.
+        let signed: serde_json::Value = serde_json::from_str(signed)
+            .map_err(|_| NotServed::Invalid("not signed by an identity server"))?;
+        let invite = json!({ "display_name": invitee.localpart(), "signed": signed });
+        let body = json!({
+            "type": "m.room.member", "room_id": room_id, "sender": sender, "state_key": invitee,
+            "content": { "membership": "invite", "third_party_invite": invite },
+        });
+        let body = body.to_string();
+        if let Some(host) = identities.tenant(server) {
+            return self.exchange_third_party_invite(&host, (tenant.server_name(), room_id), &body).await;
+        }
+        let answer =
+            self.0.outside.remote.exchange_third_party_invite(tenant, server, (room_id, &body)).await;
+        let refused = |answer| ActionError::Refused { server: server.to_owned(), answer };
+        Ok(answer.map_err(refused)?)
+    }
+
+    /// Invites in the name of who invited by third-party identifier.
+    async fn invite_redeemed(
+        &self,
+        tenant: &Tenant,
+        room_id: &RoomId,
+        (sender, invitee): (&UserId, &UserId),
+        content: Object<'static>,
+    ) -> Result<(), NotServed> {
+        let done = match self.is_foreign(invitee) {
+            true => self.invite_elsewhere(tenant, room_id, (sender, invitee), content).await.map(|_| ()),
+            false => {
+                let wanted = Wanted::state(sender, ("m.room.member", invitee.as_str()), content);
+                tried!(self.try_invite_here(tenant, room_id, wanted.clone()))
+            }
+        };
+        done.map_err(|error| match error {
             ActionError::Forbidden(denial) => NotServed::Forbidden(denial),
             error => error.into(),
         })
     }
+
+    async fn try_invite_here(
+        &self,
+        tenant: &Tenant,
+        room_id: &RoomId,
+        wanted: Wanted,
+    ) -> Result<(), ActionError> {
+        let mut work = Work::begin(self, room_id).await?;
+        work.append(tenant, wanted).await?;
+        work.commit().await
+    }
 }
 
-/// The content of the invite, made of nothing but what a third-party invite has.
-fn content_of(body: &str, version: &freehold_event::RoomVersion) -> Result<Object<'static>, NotServed> {
+impl Work {
+    /// The content of the invite, made of nothing but what a third-party invite has. What is shown instead of the address is
+    /// what the room was told; servers that bring the invite need not know it.
+    async fn third_party_content(
+        &mut self,
+        signed: Object<'static>,
+        given: Option<String>,
+    ) -> Result<Object<'static>, NotServed> {
+        let token = signed.get("token").and_then(Value::as_str).map(str::to_owned);
+        let issued = match token {
+            Some(token) => self.state_event("m.room.third_party_invite", &token).await?,
+            None => None,
+        };
+        let named = issued.and_then(|issued| text(issued.pdu.content(), "display_name"));
+        let mut invite = Object::new();
+        invite.insert("display_name", named.or(given).unwrap_or_default());
+        invite.insert("signed", signed);
+        let mut made: Object<'static> = [("membership", "invite")].into_iter().collect();
+        made.insert("third_party_invite", invite);
+        Ok(made)
+    }
+}
+
+/// What the identity server signed, and the name that is brought with it.
+fn redeemed(
+    body: &str,
+    version: &freehold_event::RoomVersion,
+) -> Result<(Object<'static>, Option<String>), NotServed> {
     let bad = || NotServed::Invalid("not a third-party invite");
     let body =
         parse(body.as_bytes(), version.json_limits()).ok().and_then(Value::into_object).ok_or_else(bad)?;
@@ -58,12 +154,7 @@ fn content_of(body: &str, version: &freehold_event::RoomVersion) -> Result<Objec
         return Err(bad());
     }
     let given = content.get("third_party_invite").and_then(Value::as_object).ok_or_else(bad)?;
-    let mut invite = Object::new();
-    for key in ["display_name", "signed"] {
-        let value = given.get(key).ok_or_else(bad)?;
-        invite.insert(key, value.clone().into_owned());
-    }
-    let mut made: Object<'static> = [("membership", "invite")].into_iter().collect();
-    made.insert("third_party_invite", invite);
-    Ok(made)
+    let signed = given.get("signed").cloned().and_then(Value::into_object).ok_or_else(bad)?;
+    let name = given.get("display_name").and_then(Value::as_str).map(str::to_owned);
+    Ok((signed.into_owned(), name))
 }

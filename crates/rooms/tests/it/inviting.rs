@@ -288,6 +288,63 @@ async fn a_third_party_invite_is_redeemed_with_the_signature_of_the_identity_ser
     assert_eq!(one.membership(&room, BOB).await.as_deref(), Some("join"));
 }
 
+/// What an identity server gives a room that invites by address, and what it signs for who turns out to have the address.
+struct IdentityServer(freehold_signing::SigningKey);
+
+impl IdentityServer {
+    fn issued(&self) -> Value {
+        let public = self.0.verifying_key().to_base64();
+        json!({
+            "display_name": "b...", "key_validity_url": "https://id.example/valid", "public_key": public,
+            "public_keys": [{ "public_key": public }],
+        })
+    }
+
+    fn signed(&self, mxid: &str) -> String {
+        let text = json!({ "mxid": mxid, "token": "token" }).to_string();
+        let signature = self.0.sign(text.as_bytes()).to_base64();
+        json!({ "mxid": mxid, "token": "token", "signatures": { "id.example": { "ed25519:0": signature } } })
+            .to_string()
+    }
+}
+
+#[tokio::test]
+async fn who_is_bound_to_an_address_is_invited_where_the_address_was() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let both = network.world(&["two.example", "three.example"]).await;
+    let (alice, bob) = (one.actor(ALICE).await, both.actor(BOB).await);
+    let carol = both.actor("@carol:three.example").await;
+    let identity = IdentityServer(freehold_signing::SigningKey::from_seed(&[9; 32]));
+    let room = private_room(&one, &alice, "11", "invite").await;
+    one.put(&alice, &room, ("m.room.third_party_invite", "token"), identity.issued()).await.unwrap();
+    let redeem = async |sender: &Actor, invited: &Actor, room: &RoomId, signed: &str| {
+        let users = (&*sender.user_id, &*invited.user_id);
+        both.rooms.redeem_third_party_invite(&invited.tenant, users, (room, signed)).await
+    };
+    let others = redeem(&alice, &bob, &room, &identity.signed("@carol:three.example")).await;
+    assert!(matches!(others, Err(NotServed::Invalid(_))), "{others:?}");
+    let forger = IdentityServer(freehold_signing::SigningKey::from_seed(&[8; 32]));
+    let forged = redeem(&alice, &bob, &room, &forger.signed(BOB)).await;
+    assert!(matches!(forged, Err(NotServed::Failed(ActionError::Refused { .. }))), "{forged:?}");
+    assert_eq!(one.membership(&room, BOB).await, None);
+    redeem(&alice, &bob, &room, &identity.signed(BOB)).await.unwrap();
+    assert_eq!(membership(&both, &bob, &room).await, Some(Membership::Invite));
+    let invite = one.state(&room, "m.room.member", BOB).await.unwrap();
+    assert_eq!(invite["third_party_invite"]["display_name"], "b...", "what the room was told");
+    // Who invites is a user of this process: nobody is asked.
+    let own = private_room(&both, &bob, "12", "invite").await;
+    both.put(&bob, &own, ("m.room.third_party_invite", "token"), identity.issued()).await.unwrap();
+    network.asked();
+    let signed = identity.signed("@carol:three.example");
+    redeem(&bob, &carol, &own, &signed).await.unwrap();
+    assert_eq!(membership(&both, &carol, &own).await, Some(Membership::Invite));
+    assert_eq!(network.asked(), [""; 0]);
+    both.hosted.silence("two.example", "three.example");
+    let silent = redeem(&bob, &carol, &own, &signed).await;
+    assert!(matches!(silent, Err(NotServed::Failed(ActionError::NotReached(_)))), "{silent:?}");
+}
+
 /// One tenant is in the room, another is invited by a server elsewhere, and the room has not heard of it here.
 #[tokio::test]
 async fn an_invite_that_the_room_has_not_heard_of_here_is_brought_there() {
