@@ -138,6 +138,7 @@ fn sync(ground: &Ground) -> SyncService {
         accounts: Arc::new(NoNews),
         devices: Arc::new(NoNews),
         servers: Arc::new(freehold_sync::NoOtherServers),
+        presence: Arc::new(freehold_sync::PresenceForAll),
         clock: Arc::new(Now),
     };
     SyncService::new(ground.store.clone(), ground.rooms.clone(), outside)

@@ -26,6 +26,10 @@ pub(crate) const RECENT_EVENTS_MAX: usize = 8_192;
 pub(crate) const EDUS_MAX: usize = 100;
 /// Bytes of an EDU. The specification has no bound; messages for all devices of a large room come in one.
 pub(crate) const EDU_BYTES_MAX: usize = 512 * 1024;
+/// Users of whom one `m.presence` tells; of more, the first.
+pub(crate) const PRESENCES_MAX: usize = 100;
+/// Invites of which one `3pid/onbind` tells.
+pub(crate) const BOUND_INVITES_MAX: usize = 20;
 /// Bytes of a transaction id.
 pub(crate) const TRANSACTION_ID_BYTES_MAX: usize = 255;
 /// How many transactions of a server a tenant remembers. A server has one under way at a time.

@@ -57,7 +57,8 @@ pub use keys::{KeySnapshot, NotaryError, OwnDocuments, RemoteKeyring, RemoteKeyr
 pub use late_members::LateMembers;
 pub use media::{FileBody, FileError, FileForm, FileRequest, MediaOfServers, MultipartError, RemoteFile};
 pub use outbound::{
-    DeviceNews, NoDevices, Outbound, OutboundParts, OutboundReport, OwnDevices, TenantsByNumber, ToldReceipt,
+    DeviceNews, NoDevices, Outbound, OutboundParts, OutboundReport, OwnDevices, TenantsByNumber,
+    ToldPresence, ToldReceipt,
 };
 pub use randomness::{Randomness, SystemRandomness};
 pub use remote::Remote;

@@ -227,6 +227,7 @@ fn services(
         accounts: Arc::new(NoNews),
         devices: Arc::new(NoNews),
         servers: Arc::new(freehold_sync::NoOtherServers),
+        presence: Arc::new(freehold_sync::PresenceForAll),
         clock: clock.clone(),
     };
     api::Services {

@@ -1,7 +1,11 @@
-//! Who is told of typing and receipts beside the people here.
+//! Who is told of typing, receipts and presence beside the people here.
+
+use std::collections::BTreeSet;
 
 use freehold_store::{BoxFuture, Tenant};
-use ruma_common::{OwnedEventId, RoomId, UserId};
+use ruma_common::{OwnedEventId, OwnedServerName, RoomId, UserId};
+
+use crate::presence::ToldPresence;
 
 /// Other servers in the rooms of tenants.
 pub trait OtherServers: Send + Sync + 'static {
@@ -19,6 +23,14 @@ pub trait OtherServers: Send + Sync + 'static {
         tenant: &'a Tenant,
         place: (&'a RoomId, &'a UserId),
         receipt: PublicReceipt,
+    ) -> BoxFuture<'a, ()>;
+
+    /// A user of a tenant came or went, and those servers share a room with them; tenants of this process may be among them.
+    fn presence<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        servers: BTreeSet<OwnedServerName>,
+        told: (&'a UserId, &'a ToldPresence),
     ) -> BoxFuture<'a, ()>;
 }
 
@@ -47,6 +59,15 @@ impl OtherServers for NoOtherServers {
         _: &'a Tenant,
         _: (&'a RoomId, &'a UserId),
         _: PublicReceipt,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn presence<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: BTreeSet<OwnedServerName>,
+        _: (&'a UserId, &'a ToldPresence),
     ) -> BoxFuture<'a, ()> {
         Box::pin(std::future::ready(()))
     }

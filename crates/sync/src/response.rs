@@ -22,6 +22,9 @@ pub struct SyncResponse {
     /// News of the user's own data.
     #[serde(skip_serializing_if = "EventList::is_empty")]
     pub account_data: EventList,
+    /// Who came online, or went.
+    #[serde(skip_serializing_if = "EventList::is_empty")]
+    pub presence: EventList,
     /// Messages for this device.
     #[serde(skip_serializing_if = "EventList::is_empty")]
     pub to_device: EventList,
@@ -39,6 +42,7 @@ impl SyncResponse {
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
             && self.account_data.is_empty()
+            && self.presence.is_empty()
             && self.to_device.is_empty()
             && self.device_lists.is_empty()
     }

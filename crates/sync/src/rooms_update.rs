@@ -120,6 +120,9 @@ impl RoomsLook {
     }
 
     async fn add(&self, update: &mut RoomsUpdate, standing: Standing) -> Result<(), SyncError> {
+        if self.look.since().is_some() && self.is_new(&standing.membership) {
+            self.look.inner.presence.moved(self.look.actor.user);
+        }
         match standing.membership.membership {
             Membership::Join => {
                 let joined = self.look.joined_room(&standing).await?;

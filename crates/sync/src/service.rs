@@ -19,6 +19,7 @@ use crate::filter::event_passes;
 use crate::lazy_members::SentMembers;
 use crate::news::{AccountNews, DeviceNews, NewsError};
 use crate::other_servers::{OtherServers, PublicReceipt};
+use crate::presence::{Presence, PresencePolicies, PresenceState};
 use crate::receipts::{NewReceipt, ReceiptError, set_receipts};
 use crate::response::{EventJson, SyncResponse};
 use crate::rooms_update::RoomsLook;
@@ -44,6 +45,8 @@ pub struct SyncRequest {
     pub timeout: Duration,
     /// Which state goes with a timeline.
     pub state_form: StateForm,
+    /// How the user is seen who is connected by this; not at all if `Offline`.
+    pub set_presence: PresenceState,
 }
 
 /// Which state goes with a timeline, and under which name.
@@ -91,6 +94,8 @@ pub struct Outside {
     pub devices: Arc<dyn DeviceNews>,
     /// Who is told beside the people here.
     pub servers: Arc<dyn OtherServers>,
+    /// Which tenants let be known who is online.
+    pub presence: Arc<dyn PresencePolicies>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -100,6 +105,7 @@ pub(crate) struct Inner {
     pub(crate) rooms: Rooms,
     pub(crate) outside: Outside,
     pub(crate) typing: Typing,
+    pub(crate) presence: Presence,
     pub(crate) sent_members: SentMembers,
     pub(crate) unread: Unread,
     started: u64,
@@ -111,6 +117,12 @@ struct Asked {
     actor: Arc<Actor>,
     device: DeviceNumber,
     request: Arc<SyncRequest>,
+}
+
+/// What the client has seen, with an answer, of what is counted since the process started.
+struct Seen {
+    typing: u64,
+    presence: u64,
 }
 
 /// One look at what is new for a device.
@@ -126,6 +138,8 @@ pub(crate) struct Look {
     pub(crate) account_data: BTreeMap<Option<RoomNumber>, Vec<EventJson>>,
     /// Up to where the client has seen typing notices.
     pub(crate) typing_since: u64,
+    /// Up to where the client was told who is online.
+    pub(crate) presence_since: u64,
 }
 
 impl SyncService {
@@ -137,6 +151,7 @@ impl SyncService {
             rooms,
             outside,
             typing: Typing::default(),
+            presence: Presence::default(),
             sent_members: SentMembers::default(),
             unread: Unread::default(),
             started,
@@ -185,6 +200,7 @@ impl SyncService {
         if let Some(since) = request.since {
             self.0.outside.devices.received(device, since.to_device).await;
         }
+        self.note_connected(actor, request).await;
         let asked = Asked { actor: Arc::new(actor.clone()), device, request: Arc::new(request.clone()) };
         loop {
             let waiting = self.0.store.wakes().wait_for(actor.user);
@@ -202,16 +218,26 @@ impl SyncService {
         let inner = Arc::clone(&self.0);
         let Asked { actor, device, request } = asked;
         // Before the snapshot, so that what is typed in between is told again rather than not at all.
-        let typing = inner.typing.serial();
+        let seen = Seen { typing: inner.typing.serial(), presence: inner.presence.serial() };
         let snapshot = inner.store.snapshot()?;
         let since = request.since.filter(|since| since.started == inner.started);
-        let typing_since = since.map_or(0, |since| since.typing);
+        let (typing_since, presence_since) = since.map_or((0, 0), |since| (since.typing, since.presence));
         let reader = inner.rooms.reader_at(snapshot.clone());
         let viewer = Viewer::from(&*actor);
         let account_data = inner.account_data(&snapshot, actor.user, &request).await?;
-        let look =
-            Look { inner, snapshot, reader, viewer, actor, device, request, account_data, typing_since };
-        Arc::new(look).answer(typing).await
+        let look = Look {
+            inner,
+            snapshot,
+            reader,
+            viewer,
+            actor,
+            device,
+            request,
+            account_data,
+            typing_since,
+            presence_since,
+        };
+        Arc::new(look).answer(seen).await
     }
 }
 
@@ -235,7 +261,7 @@ impl Inner {
 }
 
 impl Look {
-    async fn answer(self: Arc<Self>, typing: u64) -> Result<SyncResponse, SyncError> {
+    async fn answer(self: Arc<Self>, seen: Seen) -> Result<SyncResponse, SyncError> {
         let since = self.since();
         let devices = &self.inner.outside.devices;
         let held = devices.held_keys(&self.snapshot, self.device).await?;
@@ -250,13 +276,15 @@ impl Look {
         let next = SyncToken {
             position: self.snapshot.position(),
             to_device: to_device_seen,
-            typing,
+            typing: seen.typing,
+            presence: seen.presence,
             started: self.inner.started,
         };
         Ok(SyncResponse {
             next_batch: next.to_string(),
             rooms: RoomsLook::new(&self).await?.rooms_update().await?,
             account_data: self.filtered(account_data).into(),
+            presence: self.presence().into(),
             to_device: to_device.into(),
             device_lists,
             device_one_time_keys_count: held.one_time,

@@ -17,15 +17,17 @@ pub struct SyncToken {
     pub to_device: Position,
     /// All typing notices up to here were seen, counted since `started`.
     pub typing: u64,
-    /// When the process started that counted the typing notices, in milliseconds since the Unix epoch; those of another
-    /// process are forgotten.
+    /// All that was told of who is online up to here was seen, counted since `started`.
+    pub presence: u64,
+    /// When the process started that counted the typing notices and what was told of who is online, in milliseconds since
+    /// the Unix epoch; those of another process are forgotten.
     pub started: u64,
 }
 
 impl fmt::Display for SyncToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let SyncToken { position, to_device, typing, started } = self;
-        write!(f, "s{position}_{to_device}_{typing}_{started:x}")
+        let SyncToken { position, to_device, typing, presence, started } = self;
+        write!(f, "s{position}_{to_device}_{typing}_{presence}_{started:x}")
     }
 }
 
@@ -45,6 +47,7 @@ impl FromStr for SyncToken {
             position: Position(next(10)?),
             to_device: Position(next(10)?),
             typing: next(10)?,
+            presence: next(10)?,
             started: next(16)?,
         };
         if parts.next().is_some() { Err(InvalidToken) } else { Ok(token) }
@@ -101,6 +104,7 @@ mod tests {
             position: Position(17),
             to_device: Position(9),
             typing: 4,
+            presence: 2,
             started: 1_700_000_000_000,
         };
         assert_eq!(token.to_string().parse(), Ok(token));
@@ -108,16 +112,24 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in
-            ["", "s", "s1", "s1_2_3", "s1_2_3_4_5", "t1_2_3_4", "s1_-2_3_4", "s99999999999999999999999_1_1_1"]
-        {
+        for text in [
+            "",
+            "s",
+            "s1",
+            "s1_2_3_4",
+            "s1_2_3_4_5_6",
+            "t1_2_3_4_5",
+            "s1_-2_3_4_5",
+            "s99999999999999999999999_1_1_1_1",
+        ] {
             assert_eq!(text.parse::<SyncToken>(), Err(InvalidToken), "{text}");
         }
     }
 
     #[test]
     fn a_sync_token_is_the_place_after_what_was_seen() {
-        let sync = SyncToken { position: Position(3), to_device: Position(3), typing: 0, started: 1 };
+        let sync =
+            SyncToken { position: Position(3), to_device: Position(3), typing: 0, presence: 0, started: 1 };
         let place: TimelineToken = sync.to_string().parse().unwrap();
         assert!(place.next > TimelineIndex::last_of(Position(3)));
         assert!(place.next <= TimelineIndex::at(Position(4), 0));

@@ -27,7 +27,8 @@ pub struct Policy {
     pub terms: BTreeMap<String, Document>,
     /// Features that the tenant does not want. `federation`: it speaks with no other server, also not with those of this
     /// process. `media`: its users upload nothing. `encryption`: its users do not switch on encryption in rooms.
-    /// `directory`: its directory of rooms is empty. `room_creation`: its users create no rooms.
+    /// `directory`: its directory of rooms is empty. `room_creation`: its users create no rooms. `presence`: nobody learns
+    /// whether its users are online, nor do they of others.
     pub features_off: BTreeSet<String>,
     /// How long things are kept.
     pub retention: Retention,
@@ -244,7 +245,7 @@ impl Policy {
 }
 
 const SECRET_BYTES_MIN: usize = 16;
-const FEATURES: [&str; 5] = ["federation", "media", "encryption", "directory", "room_creation"];
+const FEATURES: [&str; 6] = ["federation", "media", "encryption", "directory", "room_creation", "presence"];
 
 impl Tenancy {
     /// The policy of a tenant.

@@ -18,8 +18,8 @@ use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master
 
 use crate::between::{
     AccountPolicies, DirectoriesOfOthers, EventsOfOthers, FilesOfOthers, IdentitiesOfTenants, KeysOfDevices,
-    KeysOfTenants, MediaPolicies, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, ProfilesOfAccounts,
-    Spaces, TenantsAsServers, ToldServers,
+    KeysOfTenants, MediaPolicies, MemberEventsInRooms, NewsOfAccounts, NewsOfDevices, PresenceOfTenants,
+    ProfilesOfAccounts, Spaces, TenantsAsServers, ToldServers,
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
@@ -79,6 +79,7 @@ impl Parts {
             accounts: Arc::new(NewsOfAccounts(accounts.clone())),
             devices: Arc::new(NewsOfDevices(encryption.clone())),
             servers: Arc::new(ToldServers(outbound.clone())),
+            presence: Arc::new(PresenceOfTenants(tenancy.clone())),
             clock: clock.clone(),
         };
         let sync = SyncService::new(store.clone(), rooms.clone(), news);

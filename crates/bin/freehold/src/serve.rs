@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use freehold_accounts::Accounts;
+use freehold_sync::SyncService;
 use freehold_tenancy::By;
 use sd_notify::NotifyState;
 use tokio::runtime;
@@ -44,6 +45,13 @@ async fn background(accounts: Accounts, stop: Stop) {
     }
 }
 
+async fn presence(sync: SyncService, stop: Stop) {
+    tokio::select! {
+        () = sync.tell_presence() => {}
+        () = stop.asked() => {}
+    }
+}
+
 /// Tells systemd, if it started us.
 fn tell_systemd(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
@@ -69,6 +77,7 @@ async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
     tell_systemd(NotifyState::Ready);
     let mut running = JoinSet::new();
     running.spawn(background(parts.accounts.clone(), stop.clone()));
+    running.spawn(presence(parts.sync.clone(), stop.clone()));
     running.spawn(upkeep::run(parts.clone(), stop.clone()));
     running.spawn(proofs::run(parts.tenancy.clone(), parts.outside.clone(), stop.clone()));
     running.spawn(sweeps::run(parts.media.clone(), parts.clock.clone(), stop.clone()));

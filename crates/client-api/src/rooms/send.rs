@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use freehold_rooms::{NewEvent, Redaction, Rooms};
+use freehold_sync::SyncService;
 use ruma_client_api::message::send_message_event::v3 as message;
 use ruma_client_api::redact::redact_event::v3 as redact;
 use ruma_client_api::state::send_state_event::v3 as state;
@@ -21,10 +22,12 @@ use crate::request::Body;
 pub(crate) async fn send_message(
     State(rooms): State<Rooms>,
     State(in_flight): State<InFlight>,
+    State(sync): State<SyncService>,
     Consenting(user): Consenting,
     Body(request): Body<message::Request>,
 ) -> Result<Reply<message::Response>, ApiError> {
     let _sending = in_flight.begin(user.actor.device);
+    sync.note_active(&user.actor);
     let event = NewEvent {
         event_type: request.event_type.to_string(),
         state_key: None,

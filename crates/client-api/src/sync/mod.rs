@@ -1,6 +1,7 @@
-//! What is new: sync, receipts, typing.
+//! What is new: sync, receipts, typing, presence.
 
 mod in_pieces;
+mod presence;
 mod receipts;
 #[expect(clippy::module_inception, reason = "the endpoint is called as its area is")]
 mod sync;
@@ -15,4 +16,6 @@ pub(crate) fn routes() -> Endpoints {
         .route(receipts::create_receipt)
         .route(receipts::set_read_markers)
         .route(typing::set_typing)
+        .route(presence::set_presence)
+        .route(presence::get_presence)
 }

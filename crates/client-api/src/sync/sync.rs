@@ -3,7 +3,7 @@
 use axum::extract::{RawQuery, State};
 use freehold_store::Actor;
 use freehold_sync::response::SyncResponse;
-use freehold_sync::{StateForm, SyncError, SyncRequest, SyncService};
+use freehold_sync::{PresenceState, StateForm, SyncError, SyncRequest, SyncService};
 use ruma_client_api::filter::FilterDefinition;
 use ruma_client_api::sync::sync_events::v3::{Filter, Request};
 use ruma_common::api::error::ErrorCode;
@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::in_flight::InFlight;
 use crate::request::Body;
 use crate::sync::in_pieces::InPieces;
+use crate::sync::presence::state;
 
 /// The name under which clients asked for `use_state_after` before it was in the specification (MSC4222).
 const UNSTABLE_USE_STATE_AFTER: &str = "org.matrix.msc4222.use_state_after=true";
@@ -33,6 +34,7 @@ pub(crate) async fn sync(
         filter,
         full_state: request.full_state,
         timeout: request.timeout.unwrap_or_default(),
+        set_presence: state(&request.set_presence).unwrap_or(PresenceState::Online),
         state_form: state_form(request.use_state_after, query.as_deref().unwrap_or_default()),
     };
     let news = service.sync(&user.actor, &request).await?;

@@ -271,10 +271,10 @@ async fn changes_of_keys_are_told_since_a_sync() {
     let (server, alice, _) = two().await;
     let keys = json!({ "device_keys": alice.device_keys() });
     alice.ask(&server, "POST", &format!("{KEYS}/upload"), &keys).await.ok();
-    let changes = |from: &str| format!("{KEYS}/changes?from={from}&to=s9_9_0_0");
-    let since_ever = alice.ask(&server, "GET", &changes("s0_0_0_0"), &Value::Null).await.ok();
+    let changes = |from: &str| format!("{KEYS}/changes?from={from}&to=s9_9_0_0_0");
+    let since_ever = alice.ask(&server, "GET", &changes("s0_0_0_0_0"), &Value::Null).await.ok();
     assert_eq!(since_ever, json!({ "changed": [alice.id()], "left": [] }));
-    let since_then = alice.ask(&server, "GET", &changes("s999_0_0_0"), &Value::Null).await.ok();
+    let since_then = alice.ask(&server, "GET", &changes("s999_0_0_0_0"), &Value::Null).await.ok();
     assert_eq!(since_then, json!({ "changed": [], "left": [] }));
     let answer = alice.ask(&server, "GET", &changes("nonsense"), &Value::Null).await;
     assert_eq!(answer.error(), (400, "M_INVALID_PARAM"));

@@ -97,6 +97,7 @@ const REFUSED_TO_SUSPENDED: &[&str] = &[
     "/_matrix/client/v3/join/{room_id_or_alias}",
     "/_matrix/client/v3/knock/{room_id_or_alias}",
     "/_matrix/client/v3/profile/{user_id}/{field}",
+    "/_matrix/client/v3/presence/{user_id}/status",
     "/_matrix/client/v3/publicRooms",
     "/_matrix/client/v3/rooms/{room_id}/ban",
     "/_matrix/client/v3/rooms/{room_id}/invite",

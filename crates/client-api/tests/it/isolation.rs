@@ -237,6 +237,7 @@ const BODIES: &[(&str, &str)] = &[
     ("PUT /_matrix/client/v1/admin/lock/{userId}", r#"{"locked":true}"#),
     ("PUT /_matrix/client/v3/profile/{userId}/{keyName}", r#"{"displayname":"new"}"#),
     ("PUT /_matrix/client/v3/rooms/{roomId}/typing/{userId}", r#"{"typing":true,"timeout":1000}"#),
+    ("PUT /_matrix/client/v3/presence/{userId}/status", r#"{"presence":"online"}"#),
     ("POST /_matrix/client/v3/rooms/{roomId}/read_markers", r#"{"m.read":"{eventId}"}"#),
     ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}", r#"{"actions":[],"conditions":[]}"#),
     ("PUT /_matrix/client/v3/pushrules/global/{kind}/{ruleId}/enabled", r#"{"enabled":true}"#),

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{device_lists, receipts, to_device, typing};
+use super::{device_lists, presence, receipts, to_device, typing};
 use crate::asker::Asker;
 use crate::error::ApiError;
 use crate::limits::EDU_BYTES_MAX;
@@ -58,8 +58,7 @@ async fn take_one(services: &Services, asker: &Asker, edu: &RawValue) -> Result<
         "m.direct_to_device" => to_device::take(services, asker, content_of(content)?).await,
         "m.device_list_update" => device_lists::take_update(services, asker, content).await,
         "m.signing_key_update" => device_lists::take_keys(services, asker, content).await,
-        // Nothing here tells who is online yet, so nothing is kept of who is elsewhere.
-        "m.presence" => Ok(()),
+        "m.presence" => presence::take(services, asker, content_of(content)?).await,
         other => Err(Lost::ignored(format!("no such type: {other}"))),
     }
 }

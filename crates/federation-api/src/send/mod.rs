@@ -4,6 +4,7 @@
 mod device_lists;
 mod edus;
 mod pdus;
+mod presence;
 mod receipts;
 mod recent;
 mod to_device;

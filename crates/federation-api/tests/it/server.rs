@@ -349,6 +349,7 @@ impl Ground {
             accounts: Arc::new(NoNews),
             devices: Arc::new(NoNews),
             servers: Arc::new(freehold_sync::NoOtherServers),
+            presence: Arc::new(freehold_sync::PresenceForAll),
             clock: Arc::new(NOW_TS),
         };
         SyncService::new(self.store.clone(), rooms, outside)

@@ -60,5 +60,5 @@ mod transaction;
 mod waiting;
 
 pub use devices::{DeviceNews, NoDevices, OwnDevices};
-pub use ephemeral::ToldReceipt;
+pub use ephemeral::{ToldPresence, ToldReceipt};
 pub use service::{Outbound, OutboundParts, OutboundReport, TenantsByNumber};

@@ -2,9 +2,9 @@
 
 use freehold_rooms::Unreadable;
 use freehold_store::Tenant;
-use ruma_common::{RoomId, UserId};
+use ruma_common::{OwnedServerName, RoomId, UserId};
 
-use super::ephemeral::{Ephemeral, ToldReceipt};
+use super::ephemeral::{Ephemeral, ToldPresence, ToldReceipt};
 use super::service::Outbound;
 
 impl Outbound {
@@ -40,6 +40,17 @@ impl Outbound {
         .await
     }
 
+    /// Tells servers that a user of a tenant came or went. Those with which the tenant does not speak, and tenants, are
+    /// left out.
+    pub fn tell_presence(
+        &self,
+        tenant: &Tenant,
+        servers: impl IntoIterator<Item = OwnedServerName>,
+        (user_id, presence): (&UserId, &ToldPresence),
+    ) {
+        self.tell_servers(tenant, servers, |waiting| waiting.be(user_id.to_owned(), presence.clone()));
+    }
+
     async fn tell(
         &self,
         tenant: &Tenant,
@@ -49,7 +60,18 @@ impl Outbound {
         let reader = self.0.parts.rooms.reader()?;
         let Some(room) = reader.room_number(room_id).await? else { return Ok(()) };
         let servers = reader.servers_in(room).await?.into_iter().map(|(server, _)| server);
-        let servers: Vec<_> = servers.filter(|server| self.speaks(Some(tenant), server)).collect();
+        self.tell_servers(tenant, servers, add);
+        Ok(())
+    }
+
+    fn tell_servers(
+        &self,
+        tenant: &Tenant,
+        servers: impl IntoIterator<Item = OwnedServerName>,
+        add: impl Fn(&mut Ephemeral),
+    ) {
+        let servers: Vec<_> =
+            servers.into_iter().filter(|server| self.speaks(Some(tenant), server)).collect();
         {
             let mut state = self.0.lock();
             for server in servers {
@@ -62,6 +84,5 @@ impl Outbound {
             }
         }
         self.0.announce();
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
 mod hosted;
 mod person;
+mod presence;
 mod receipts;
 mod state;
 mod timelines;

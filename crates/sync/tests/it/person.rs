@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use freehold_rooms::CreateRoom;
-use freehold_store::{Actor, Position, Snapshot, UserNumber};
-use freehold_sync::{AccountData, AccountNews, Answer, NoNews, Outside, SyncRequest, SyncService};
+use freehold_store::{Actor, Clock, Position, Snapshot, UserNumber};
+use freehold_sync::{
+    AccountData, AccountNews, Answer, NoNews, NoOtherServers, OtherServers, Outside, PresenceForAll,
+    PresencePolicies, SyncRequest, SyncService,
+};
 use ruma_client_api::filter::FilterDefinition;
 use ruma_common::push::Ruleset;
 use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
@@ -59,14 +62,19 @@ pub(crate) struct People {
 
 impl People {
     pub(crate) async fn new() -> Self {
+        let clock = Arc::new(1_700_000_000_000_i64);
+        People::with(clock, Arc::new(NoOtherServers), Arc::new(PresenceForAll)).await
+    }
+
+    pub(crate) async fn with(
+        clock: Arc<dyn Clock>,
+        servers: Arc<dyn OtherServers>,
+        presence: Arc<dyn PresencePolicies>,
+    ) -> Self {
         let world = World::new(&["one.example", "two.example"]).await;
         let accounts = Arc::new(Accounts { ignored: Mutex::default() });
-        let outside = Outside {
-            accounts: accounts.clone(),
-            devices: Arc::new(NoNews),
-            servers: Arc::new(freehold_sync::NoOtherServers),
-            clock: Arc::new(1_700_000_000_000_i64),
-        };
+        let devices = Arc::new(NoNews);
+        let outside = Outside { accounts: accounts.clone(), devices, servers, presence, clock };
         let service = SyncService::new(world.store.clone(), world.rooms.clone(), outside);
         let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
         People { world, service, accounts, alice, bob }

@@ -1,9 +1,11 @@
-//! Whom sync tells of typing and receipts beside the people here: other servers.
+//! Whom sync tells of typing, receipts and presence beside the people here: other servers.
 
-use freehold_federation::{Outbound, ToldReceipt};
+use std::collections::BTreeSet;
+
+use freehold_federation::{Outbound, ToldPresence, ToldReceipt};
 use freehold_store::{BoxFuture, Tenant};
-use freehold_sync::{OtherServers, PublicReceipt};
-use ruma_common::{RoomId, UserId};
+use freehold_sync::{OtherServers, PresenceState, PublicReceipt};
+use ruma_common::{OwnedServerName, RoomId, UserId};
 
 /// Other servers, as sync tells them.
 pub(crate) struct ToldServers(pub(crate) Outbound);
@@ -36,5 +38,26 @@ impl OtherServers for ToldServers {
                 tracing::warn!(%error, "other servers are not told of a receipt");
             }
         })
+    }
+
+    fn presence<'a>(
+        &'a self,
+        tenant: &'a Tenant,
+        servers: BTreeSet<OwnedServerName>,
+        (user_id, told): (&'a UserId, &'a freehold_sync::ToldPresence),
+    ) -> BoxFuture<'a, ()> {
+        let presence = match told.shown.state {
+            PresenceState::Online => "online",
+            PresenceState::Unavailable => "unavailable",
+            PresenceState::Offline => "offline",
+        };
+        let told = ToldPresence {
+            presence,
+            status_msg: told.shown.status_msg.clone(),
+            last_active_ago_ms: told.last_active_ago_ms,
+            currently_active: told.is_currently_active(),
+        };
+        self.0.tell_presence(tenant, servers, (user_id, &told));
+        Box::pin(std::future::ready(()))
     }
 }
