@@ -121,8 +121,11 @@ impl Work {
         for change in changes {
             self.write_membership((0, &join), change, later).await?;
         }
-        let joined = joined.into_iter().map(|(key, row)| (key, MembershipChange { row, left: None }));
-        later.memberships.extend(joined);
+        for (key, row) in joined {
+            // Servers are in the room that were not known to be when the user came in.
+            self.beside.came.insert((row.tenant, key.0));
+            later.memberships.push((key, MembershipChange { row, left: None, stays: false }));
+        }
         Ok(true)
     }
 

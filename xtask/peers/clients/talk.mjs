@@ -2,7 +2,7 @@
 // The two URLs are two tenants of one process, or one server twice.
 
 import { parseArgs } from "node:util";
-import { finish, check, giveUpAfter, leaveOut, restartServer, step, until } from "./suite.mjs";
+import { finish, check, giveUpAfter, restartServer, step, until } from "./suite.mjs";
 import { logIn, password, register, sdk, startClient, untilMember, untilText, withPassword } from "./people.mjs";
 import { Nio } from "./nio.mjs";
 import { PICTURE, download, open, seal } from "./pictures.mjs";
@@ -17,14 +17,11 @@ const { values } = parseArgs({
         restarts: { type: "boolean", default: false },
         // After how many seconds the suite gives up.
         seconds: { type: "string", default: "900" },
-        // The names of steps that are left out.
-        without: { type: "string", multiple: true, default: [] },
         suffix: { type: "string", default: String(Date.now() % 100000) },
     },
 });
 const { first, second, python, suffix } = values;
 giveUpAfter(Number(values.seconds));
-leaveOut(values.without);
 const ENCRYPTED = [
     { type: "m.room.encryption", state_key: "", content: { algorithm: "m.megolm.v1.aes-sha2" } },
 ];

@@ -38,7 +38,8 @@ const WAITED: Duration = Duration::from_millis(60);
 pub(crate) fn run(run: &Run<'_>) -> Result<()> {
     let authority = Authority::create(run.folder)?;
     let client = Client::trusting(&authority.pem())?;
-    let setting = Setting { python: run.python, folder: run.folder, authority: &authority, client: &client };
+    let (python, folder) = (run.python, run.folder);
+    let setting = Setting { python, folder, authority: &authority, client: &client, presence: false };
     let first = Synapse::start(&setting, "first")?;
     let second = Synapse::start(&setting, "second")?;
     let mut ours = Freehold::start(run.freehold, run.folder, &authority, &client, 1)?;

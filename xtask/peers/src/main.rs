@@ -75,9 +75,9 @@ enum Task {
         /// After how many seconds no further step begins
         #[arg(long, default_value_t = 1800)]
         seconds: u64,
-        /// A step of the suite of real clients that is left out
+        /// Make rooms of each version in one direction only, in turn
         #[arg(long)]
-        without: Vec<String>,
+        in_turn: bool,
     },
     /// A first walk: a domain of ours and a Synapse, and two people who talk
     Walk {
@@ -117,14 +117,15 @@ fn run(arguments: &Arguments) -> Result<()> {
     std::fs::create_dir_all(folder).context("folder of the run")?;
     match &arguments.task {
         Task::Rooms { roomlab } => rooms(arguments, roomlab),
-        Task::Federation { freehold, history, clients, seconds, without } => {
+        Task::Federation { freehold, history, clients, seconds, in_turn } => {
             federation::run(&federation::Run {
                 python: &arguments.python,
                 freehold,
                 folder,
                 versions: &arguments.versions,
                 history: *history,
-                clients: clients.as_deref().map(|folder| federation::Clients { folder, without }),
+                in_turn: *in_turn,
+                clients: clients.as_deref(),
                 time: Duration::from_secs(*seconds),
             })
         }
@@ -142,7 +143,8 @@ fn rooms(arguments: &Arguments, roomlab: &Path) -> Result<()> {
     let folder = &arguments.folder;
     let authority = Authority::create(folder)?;
     let client = Client::trusting(&authority.pem())?;
-    let setting = Setting { python: &arguments.python, folder, authority: &authority, client: &client };
+    let python = &arguments.python;
+    let setting = Setting { python, folder, authority: &authority, client: &client, presence: false };
     let first = Synapse::start(&setting, "first")?;
     let second = Synapse::start(&setting, "second")?;
     println!("servers {} and {}", first.server_name(), second.server_name());

@@ -34,6 +34,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) authority: &'a Authority,
     pub(crate) client: &'a Client,
+    /// Whether it tells who is online.
+    pub(crate) presence: bool,
 }
 
 impl Home for Synapse {
@@ -59,8 +61,11 @@ impl Synapse {
         let link = Link::to_port("127.0.0.1", federation_port)?;
         let server_name = format!("127.0.0.1:{}", link.port());
         let certificate = setting.authority.issue(name, "127.0.0.1")?;
-        let addresses =
-            [("server_name", json!(server_name)), ("listeners", listeners(client_port, federation_port))];
+        let addresses = [
+            ("server_name", json!(server_name)),
+            ("listeners", listeners(client_port, federation_port)),
+            ("presence", json!({"enabled": setting.presence})),
+        ];
         let configuration = configuration(addresses, &folder, &certificate, &setting.authority.file());
         let file = folder.join("homeserver.json");
         std::fs::write(&file, configuration.to_string()).context("write a server's configuration")?;
@@ -129,7 +134,7 @@ fn listeners(client_port: u16, federation_port: u16) -> Value {
 }
 
 fn configuration(
-    addresses: [(&str, Value); 2],
+    addresses: [(&str, Value); 3],
     folder: &Path,
     certificate: &ServerCertificate,
     authority: &Path,
@@ -155,7 +160,6 @@ fn configuration(
         "enable_registration_without_verification": true,
         // Each sync shows what is, not what was shown a minute ago.
         "caches": {"sync_response_cache_duration": "0s"},
-        "presence": {"enabled": false},
         "allow_public_rooms_over_federation": true,
         "room_list_publication_rules": [{"action": "allow"}],
         "federation": {

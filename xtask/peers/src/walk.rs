@@ -31,8 +31,13 @@ pub(crate) fn run(walk: &Walk<'_>) -> Result<()> {
     let authority = Authority::create(walk.folder)?;
     let client = Client::trusting(&authority.pem())?;
     println!("An authority for this walk signs the certificates of both: {}", authority.file().display());
-    let setting =
-        Setting { python: walk.python, folder: walk.folder, authority: &authority, client: &client };
+    let setting = Setting {
+        python: walk.python,
+        folder: walk.folder,
+        authority: &authority,
+        client: &client,
+        presence: false,
+    };
     let theirs = Synapse::start(&setting, "synapse")?;
     println!("Synapse is {}, and clients find it at {}", theirs.server_name(), theirs.client_url());
     let mut ours = Freehold::start(walk.freehold, walk.folder, &authority, &client, 1)?;

@@ -71,7 +71,7 @@ pub(super) fn folder() -> PathBuf {
 /// Runs the suite, and kills and starts the server when it asks for that.
 fn talk(server: &mut Server) -> Outcome {
     let mut suite = Command::new("node")
-        .arg("talk.mjs")
+        .args(["--expose-gc", "talk.mjs"])
         .args(["--first", &server.url(0), "--second", &server.url(1), "--restarts"])
         .arg("--python")
         .arg(folder().join("python/bin/python"))

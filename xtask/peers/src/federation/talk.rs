@@ -2,18 +2,19 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 
-use super::{Clients, steps::Steps};
+use super::steps::Steps;
 use crate::{
     failure::{Context, Failure, Result},
     home::Home,
 };
 
 /// Runs the suite of clients in both directions.
-pub(super) fn run(clients: Clients<'_>, (ours, theirs): (&dyn Home, &dyn Home), steps: &mut Steps) {
+pub(super) fn run(clients: &Path, (ours, theirs): (&dyn Home, &dyn Home), steps: &mut Steps) {
     for (name, servers, suffix) in [
         ("matrix-js-sdk on ours and matrix-nio on theirs", (ours, theirs), "o"),
         ("matrix-js-sdk on theirs and matrix-nio on ours", (theirs, ours), "t"),
@@ -27,17 +28,16 @@ pub(super) fn run(clients: Clients<'_>, (ours, theirs): (&dyn Home, &dyn Home), 
 const TIME_MIN: Duration = Duration::from_secs(60);
 
 fn talk(
-    clients: Clients<'_>,
+    clients: &Path,
     (first, second): (&dyn Home, &dyn Home),
     (suffix, time): (&str, Duration),
 ) -> Result<()> {
     let mut suite = Command::new("node")
-        .args(["talk.mjs", "--seconds", &time.as_secs().to_string()])
+        .args(["--expose-gc", "talk.mjs", "--seconds", &time.as_secs().to_string()])
         .args(["--first", first.client_url(), "--second", second.client_url(), "--suffix", suffix])
         .arg("--python")
-        .arg(clients.folder.join("python/bin/python"))
-        .args(clients.without.iter().flat_map(|step| ["--without", step.as_str()]))
-        .current_dir(clients.folder)
+        .arg(clients.join("python/bin/python"))
+        .current_dir(clients)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
