@@ -35,10 +35,30 @@ impl Lost {
     }
 }
 
-/// Takes EDUs in order.
-pub(super) async fn take(services: &Services, asker: &Asker, edus: &[&RawValue]) -> Result<(), ApiError> {
+/// When EDUs are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// Before the events of the transaction: keys come before what is encrypted with them.
+    BeforeEvents,
+    /// After them, because they speak of events.
+    AfterEvents,
+}
+
+impl When {
+    fn of(edu_type: &str) -> Self {
+        if edu_type == "m.receipt" { When::AfterEvents } else { When::BeforeEvents }
+    }
+}
+
+/// Takes those EDUs whose time it is, in order.
+pub(super) async fn take(
+    services: &Services,
+    asker: &Asker,
+    edus: &[&RawValue],
+    when: When,
+) -> Result<(), ApiError> {
     for edu in edus {
-        match take_one(services, asker, edu).await {
+        match take_one(services, asker, edu, when).await {
             Ok(()) => {}
             Err(Lost::Ignored(why)) => tracing::debug!(why, "an EDU is ignored"),
             Err(Lost::Failed(error)) => return Err(error),
@@ -47,11 +67,14 @@ pub(super) async fn take(services: &Services, asker: &Asker, edus: &[&RawValue])
     Ok(())
 }
 
-async fn take_one(services: &Services, asker: &Asker, edu: &RawValue) -> Result<(), Lost> {
+async fn take_one(services: &Services, asker: &Asker, edu: &RawValue, when: When) -> Result<(), Lost> {
     if edu.get().len() > EDU_BYTES_MAX {
         return Err(Lost::ignored(format!("{} bytes", edu.get().len())));
     }
     let Edu { edu_type, content } = content_of(edu)?;
+    if When::of(&edu_type) != when {
+        return Ok(());
+    }
     match edu_type.as_str() {
         "m.typing" => typing::take(services, asker, content_of(content)?).await,
         "m.receipt" => receipts::take(services, asker, content_of(content)?).await,

@@ -109,9 +109,9 @@ async fn take(services: &Services, asker: &Asker, body: &[u8]) -> Result<(String
         (_, edus) if edus > EDUS_MAX => return too_many("EDUs", edus, EDUS_MAX),
         _ => {}
     }
-    // Keys come before the messages that are encrypted with them.
-    edus::take(services, asker, &transaction.edus).await?;
+    edus::take(services, asker, &transaction.edus, edus::When::BeforeEvents).await?;
     let (pdus, looked) = pdus::take(services, asker, &transaction.pdus).await?;
+    edus::take(services, asker, &transaction.edus, edus::When::AfterEvents).await?;
     let is_nothing = looked == pdus::Looked::Idly && transaction.edus.is_empty();
     let done = if is_nothing { Done::Nothing } else { Done::Something };
     Ok((serde_json::to_string(&Answer { pdus }).map_err(ApiError::internal)?, done))

@@ -244,6 +244,20 @@ async fn a_server_says_of_its_own_users_in_the_room_only_what_they_read() {
     assert_eq!(receipts(&server).await, 1);
 }
 
+#[tokio::test]
+async fn a_receipt_may_come_with_the_event_that_it_is_about() {
+    let server = Server::start();
+    let alice = server.ground.actor(ALICE).await;
+    let room_id = room(&server, &alice, None).await;
+    joined(&server, &room_id, ROBIN).await;
+    let event = made(&server, &room_id, message(ROBIN, "hello")).await;
+    let read = json!({ room_id.as_str(): { "m.read": { ROBIN: receipt(&event.event_id) } } });
+    let edu = json!({ "edu_type": "m.receipt", "content": read });
+    let body = json!({ "pdus": [event.json], "edus": [edu] });
+    server.send(put(REMOTE, "1", &body)).await.ok();
+    assert_eq!(receipts(&server).await, 1);
+}
+
 /// A device of a user, into which messages come.
 async fn device(server: &Server, user_id: &str) -> freehold_store::DeviceNumber {
     let actor = server.ground.actor(user_id).await;
