@@ -170,6 +170,7 @@ fn configuration(
         "rc_message": rate, "rc_registration": rate, "rc_joins_per_room": rate, "rc_admin_redaction": rate,
         "rc_login": {"address": rate, "account": rate, "failed_attempts": rate},
         "rc_joins": {"local": rate, "remote": rate},
+        "rc_presence": {"per_user": rate},
         "rc_invites": {"per_room": rate, "per_user": rate, "per_issuer": rate},
         "rc_federation": {
             "window_size": 1000, "sleep_limit": 100_000, "sleep_delay": 1, "reject_limit": 100_000, "concurrent": 100,
