@@ -46,7 +46,11 @@ impl Work {
     /// The servers in the room after this change that are not hosted here.
     async fn foreign_servers_after(&self) -> Result<BTreeSet<OwnedServerName>, ReadError> {
         let room = (self.number,);
-        let known = self.snapshot.scan_prefix(&ROOM_SERVERS, &room, Order::Ascending, usize::MAX).await?;
+        let known = match self.foreign_servers {
+            // There can be any number of tenants.
+            0 => Vec::new(),
+            _ => self.snapshot.scan_prefix(&ROOM_SERVERS, &room, Order::Ascending, usize::MAX).await?,
+        };
         let known = known.into_iter().map(|((_, server), row)| (server, row.joined));
         let mut servers = self.beside.servers.added_to(known);
         servers.retain(|server| self.rooms.0.outside.identities.tenant(server).is_none());
