@@ -27,37 +27,20 @@ pub struct NewEvent {
 /// How often a change is made anew because somebody else was first.
 pub(crate) const TRIES: usize = 8;
 
-/// Makes a change anew while others are first.
+/// Makes a change anew while others are first; in the end somebody is told that the room is busy.
 macro_rules! tried {
     ($attempt:expr) => {{
         let mut tries = $crate::send::TRIES;
         loop {
             match $attempt.await {
                 Err(error) if error.is_conflict() && tries > 0 => tries -= 1,
-                Err(error) if error.is_conflict() => break Err($crate::error::ActionError::Busy),
+                Err(error) if error.is_conflict() => break Err($crate::error::ActionError::Busy.into()),
                 done => break done,
             }
         }
     }};
 }
 pub(crate) use tried;
-
-/// The same where another server is answered.
-macro_rules! tried_serving {
-    ($attempt:expr) => {{
-        let mut tries = $crate::send::TRIES;
-        loop {
-            match $attempt.await {
-                Err(error) if error.is_conflict() && tries > 0 => tries -= 1,
-                Err(error) if error.is_conflict() => {
-                    break Err($crate::remote::NotServed::Failed($crate::error::ActionError::Busy));
-                }
-                done => break done,
-            }
-        }
-    }};
-}
-pub(crate) use tried_serving;
 
 impl Rooms {
     /// Sends an event into a room. A repetition by the same device with the same transaction id sends nothing and gives

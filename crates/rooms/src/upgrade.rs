@@ -124,12 +124,7 @@ impl Work {
     }
 
     async fn event_id(&mut self, number: u64) -> Result<String, ActionError> {
-        loop {
-            match self.shelf.event(number) {
-                Ok(event) => return Ok(event.pdu.event_id().to_string()),
-                Err(stop) => self.fulfil(stop).await?,
-            }
-        }
+        Ok(self.event_numbered(number).await?.pdu.event_id().to_string())
     }
 
     /// "For example, setting `events_default` and `invite` to the greater of `50` and `users_default + 1`."

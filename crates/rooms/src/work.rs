@@ -7,7 +7,7 @@ use freehold_event::RoomVersion;
 use freehold_event_auth::{Refusal, SoftFailure};
 use freehold_room::{
     Coming, CreateError, Draft, DraftError, Event, Numbers, Receipt, ReceiveError, Received, Refused, Room,
-    Shelf,
+    Shelf, Stop,
 };
 use freehold_signing::SignedPdu;
 use freehold_state_map::NodeId;
@@ -318,18 +318,34 @@ impl Work {
         fulfil(&self.snapshot, self.machine.version(), &mut self.shelf, stop).await
     }
 
+    /// Computes something of the room, with whatever has to be read for it.
+    pub(crate) async fn computed<T>(
+        &mut self,
+        compute: impl Fn(&Room, &Shelf) -> Result<T, Stop>,
+    ) -> Result<T, ActionError> {
+        loop {
+            match compute(&self.machine, &self.shelf) {
+                Ok(done) => return Ok(done),
+                Err(stop) => self.fulfil(stop).await?,
+            }
+        }
+    }
+
+    /// An event of the room by its number.
+    pub(crate) async fn event_numbered(&mut self, number: u64) -> Result<Arc<Event>, ActionError> {
+        self.computed(|_, shelf| shelf.event(number).cloned()).await
+    }
+
     /// The event that the current state holds under a type and state key.
     pub(crate) async fn state_event(
         &mut self,
         event_type: &str,
         state_key: &str,
     ) -> Result<Option<Arc<Event>>, ActionError> {
-        loop {
-            match self.shelf.event_in(self.machine.state(), event_type, state_key) {
-                Ok(event) => return Ok(event.cloned()),
-                Err(stop) => self.fulfil(stop).await?,
-            }
-        }
+        let find = |machine: &Room, shelf: &Shelf| {
+            Ok(shelf.event_in(machine.state(), event_type, state_key)?.cloned())
+        };
+        self.computed(find).await
     }
 
     /// The room id.

@@ -310,12 +310,7 @@ impl Work {
         if let Some(known) = self.beside.members.get(&number) {
             return Ok(Some(known.clone()));
         }
-        let event = loop {
-            match self.shelf.event(number) {
-                Ok(event) => break Arc::clone(event),
-                Err(stop) => self.fulfil(stop).await?,
-            }
-        };
+        let event = self.event_numbered(number).await?;
         Ok(is_member(&event).then(|| KnownMember {
             event: EventNumber(number),
             user_id: event.pdu.state_key().and_then(|key| UserId::parse(key).ok()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use freehold_room::{Fetch, GivenError, Stop};
+use freehold_room::{Fetch, GivenError};
 use freehold_signing::SignedPdu;
 use freehold_state_map::Entry;
 use freehold_store::tables::rooms::{self, EVENTS, Membership};
@@ -93,22 +93,14 @@ impl Work {
     pub(crate) async fn shelve_for(&mut self, event: &SignedPdu, given: &Given) -> Result<(), ActionError> {
         let pdu = event.pdu();
         let named: Vec<OwnedEventId> = pdu.auth_events().iter().chain(pdu.prev_events()).cloned().collect();
-        self.shelve(self.shelf.numbers(&named).err()).await?;
+        let numbers = self.computed(|_, shelf| shelf.numbers(&named)).await?;
         let mut keys = BTreeSet::new();
         for event_type in LOOKED_AT {
-            self.shelve(self.shelf.state_key(event_type, "").err()).await?;
-            keys.extend(self.shelf.state_key(event_type, "")?);
+            keys.extend(self.computed(|_, shelf| shelf.state_key(event_type, "")).await?);
         }
         let mut events: Vec<u64> =
             given.iter().filter(|(key, _)| keys.contains(key)).map(|(_, entry)| entry.event).collect();
-        events.extend(self.shelf.numbers(&named)?.into_iter().flatten());
-        self.shelve(self.shelf.events(&events).err()).await
-    }
-
-    async fn shelve(&mut self, lacking: Option<Stop>) -> Result<(), ActionError> {
-        match lacking {
-            Some(stop) => self.fulfil(stop).await,
-            None => Ok(()),
-        }
+        events.extend(numbers.into_iter().flatten());
+        self.computed(|_, shelf| shelf.events(&events).map(drop)).await
     }
 }

@@ -97,12 +97,7 @@ impl Work {
     }
 
     async fn takes_effect(&mut self, redaction: &Event, target: &Event) -> Result<bool, ActionError> {
-        loop {
-            match self.machine.takes_effect(redaction, target, &self.shelf) {
-                Ok(takes) => return Ok(takes),
-                Err(stop) => self.fulfil(stop).await?,
-            }
-        }
+        self.computed(|machine, shelf| machine.takes_effect(redaction, target, shelf)).await
     }
 }
 

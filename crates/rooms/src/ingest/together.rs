@@ -213,12 +213,7 @@ impl Work {
 
     /// Which of some events are not known at all.
     async fn unknown(&mut self, event_ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, ActionError> {
-        let numbers = loop {
-            match self.shelf.numbers(event_ids) {
-                Ok(numbers) => break numbers,
-                Err(stop) => self.fulfil(stop).await?,
-            }
-        };
+        let numbers = self.computed(|_, shelf| shelf.numbers(event_ids)).await?;
         let unknown = event_ids.iter().zip(numbers).filter(|(_, number)| number.is_none());
         Ok(unknown.map(|(event_id, _)| event_id.clone()).collect())
     }

@@ -17,6 +17,7 @@ use crate::error::ActionError;
 use crate::receive::Incoming;
 use crate::remote::{BadAnswer, NotTaken};
 use crate::rooms::Rooms;
+use crate::send::tried;
 use crate::work::Work;
 
 /// What a room that becomes whole brings beside its states.
@@ -62,8 +63,7 @@ impl Rooms {
         let _turn = turn.lock().await;
         let reader = self.reader()?;
         let Some(number) = reader.room_number(room_id).await? else { return Ok(()) };
-        let partial = reader.partial_rooms().await?.into_iter().find(|partial| partial.room.number == number);
-        let Some(partial) = partial else { return Ok(()) };
+        let Some(partial) = reader.partial_room(number).await? else { return Ok(()) };
         if reader.local_joined(number).await?.is_empty() {
             return Err(ActionError::NotInRoom);
         }
@@ -78,23 +78,12 @@ impl Rooms {
             if heard.unverified > 0 && unverified == Unverified::Waits {
                 return Err(BadAnswer::Unverified(heard.unverified).into());
             }
-            self.tried_completing(room_id, &state).await
+            tried!(self.try_complete(room_id, &state))
         };
         taken.await.map_err(|error| match error {
             NotTaken::Answer(source) => ActionError::BadAnswer { server: at.to_owned(), source },
             NotTaken::Here(error) => error,
         })
-    }
-
-    async fn tried_completing(&self, room_id: &RoomId, state: &[OwnedEventId]) -> Result<(), NotTaken> {
-        let mut tries = crate::send::TRIES;
-        loop {
-            match self.try_complete(room_id, state).await {
-                Err(error) if error.is_conflict() && tries > 0 => tries -= 1,
-                Err(error) if error.is_conflict() => return Err(ActionError::Busy.into()),
-                done => return done,
-            }
-        }
     }
 
     async fn try_complete(&self, room_id: &RoomId, state: &[OwnedEventId]) -> Result<(), NotTaken> {
@@ -110,7 +99,7 @@ impl Work {
     async fn becomes_whole(&mut self, row: &PartialRoomRow, state: &[OwnedEventId]) -> Result<(), NotTaken> {
         let join = self.event_numbered(row.join.0).await?;
         let told = join.state_before.ok_or_else(|| ActionError::damaged("a join without a state"))?;
-        let told = self.computed(|shelf| shelf.open(told)).await?;
+        let told = self.computed(|_, shelf| shelf.open(told)).await?;
         let whole = self.whole_state(&told, state).await?;
         self.check_join(&join, &whole).await?;
         let since = self.since(&join).await?;
@@ -140,7 +129,7 @@ impl Work {
                 return Err(BadAnswer::State(GivenError::Twice).into());
             }
         }
-        let changes = self.computed(|shelf| Ok(told.diff(&whole, &shelf.nodes())?)).await?;
+        let changes = self.computed(|_, shelf| Ok(told.diff(&whole, &shelf.nodes())?)).await?;
         let is_member = |change: &Change| {
             change.old.is_none()
                 && change.new.is_some_and(|entry| self.beside.members.contains_key(&entry.event))
@@ -151,7 +140,7 @@ impl Work {
     /// With all members known the join must still be allowed.
     async fn check_join(&mut self, join: &Arc<Event>, whole: &StateMap) -> Result<(), NotTaken> {
         let create = self.machine.create();
-        let verdict = self.computed(|shelf| rechecked(join, create, Some(whole), shelf)).await?;
+        let verdict = self.computed(|_, shelf| rechecked(join, create, Some(whole), shelf)).await?;
         Ok(verdict.map_err(|refusal| BadAnswer::Refused(Box::new(refusal)))?)
     }
 
@@ -217,8 +206,8 @@ impl Work {
             state: root,
             forward_extremities: self.machine.forward_extremities(),
         };
-        let machine = self.computed(|shelf| Room::open(&stored, shelf)).await?;
-        let changes = self.computed(|shelf| Ok(before.diff(machine.state(), &shelf.nodes())?)).await?;
+        let machine = self.computed(|_, shelf| Room::open(&stored, shelf)).await?;
+        let changes = self.computed(|_, shelf| Ok(before.diff(machine.state(), &shelf.nodes())?)).await?;
         self.machine = machine;
         Ok(changes)
     }

@@ -114,12 +114,20 @@ impl Reader {
         let rows = self.snapshot.scan_prefix(&PARTIAL_ROOMS, &(), Order::Ascending, usize::MAX).await?;
         let mut rooms = Vec::with_capacity(rows.len());
         for (number, row) in rows {
-            rooms.extend(self.partial_room(number, row).await?);
+            rooms.extend(self.partial(number, row).await?);
         }
         Ok(rooms)
     }
 
-    async fn partial_room(
+    /// A room, if only a few of its members are known.
+    pub(crate) async fn partial_room(&self, number: RoomNumber) -> Result<Option<PartialRoom>, Unreadable> {
+        match self.snapshot.get(&PARTIAL_ROOMS, &number).await? {
+            Some(row) => self.partial(number, row).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn partial(
         &self,
         number: RoomNumber,
         row: PartialRoomRow,

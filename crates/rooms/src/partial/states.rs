@@ -1,9 +1,8 @@
 //! States that lack members, and the same with them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use freehold_room::{Event, Shelf, Stop, nodes_beside};
+use freehold_room::{Shelf, Stop, nodes_beside};
 use freehold_state_map::{NodeId, StateMap};
 use freehold_store::tables::rooms::STATE_NODES;
 
@@ -35,7 +34,7 @@ impl Work {
             return Ok(*moved);
         }
         let (told, whole) = (states.told.clone(), states.whole.clone());
-        let moved = self.computed(|shelf| moved(&told, &whole, shelf.open(root)?, shelf)).await?;
+        let moved = self.computed(|_, shelf| moved(&told, &whole, shelf.open(root)?, shelf)).await?;
         if let Some(state) = &moved {
             self.save(state, &whole).await?;
         }
@@ -46,30 +45,12 @@ impl Work {
 
     /// Puts the nodes of a state into the batch that another one does not have.
     pub(super) async fn save(&mut self, state: &StateMap, base: &StateMap) -> Result<(), ActionError> {
-        for (id, bytes) in self.computed(|shelf| nodes_beside(state, base, shelf)).await? {
+        for (id, bytes) in self.computed(|_, shelf| nodes_beside(state, base, shelf)).await? {
             self.batch.put(&STATE_NODES, id.as_bytes(), &bytes);
             self.shelf.put_node(id, bytes);
             self.beside.nodes.push(id);
         }
         Ok(())
-    }
-
-    /// Computes something of the room.
-    pub(super) async fn computed<T>(
-        &mut self,
-        compute: impl Fn(&Shelf) -> Result<T, Stop>,
-    ) -> Result<T, ActionError> {
-        loop {
-            match compute(&self.shelf) {
-                Ok(done) => return Ok(done),
-                Err(stop) => self.fulfil(stop).await?,
-            }
-        }
-    }
-
-    /// An event of the room by its number.
-    pub(super) async fn event_numbered(&mut self, number: u64) -> Result<Arc<Event>, ActionError> {
-        self.computed(|shelf| shelf.event(number).cloned()).await
     }
 }
 

@@ -16,7 +16,7 @@ use crate::outside::{Members, OwnStep};
 use crate::read::StoredEvent;
 use crate::receive::Incoming;
 use crate::rooms::Rooms;
-use crate::send::{event_in_room, tried_serving};
+use crate::send::{event_in_room, tried};
 use crate::work::Work;
 
 /// A membership event that another server sends.
@@ -85,7 +85,7 @@ impl Rooms {
         tenant: &Tenant,
         sent: SentMembership<'_>,
     ) -> Result<Accepted, NotServed> {
-        tried_serving!(self.try_accept(tenant, sent))
+        tried!(self.try_accept(tenant, sent))
     }
 
     async fn try_accept(&self, tenant: &Tenant, sent: SentMembership<'_>) -> Result<Accepted, NotServed> {

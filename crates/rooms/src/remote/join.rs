@@ -78,7 +78,7 @@ impl Rooms {
             let joined = self.completed(actor, event, heard.event.as_deref()).await?;
             let said = Said::by(&offer.server, &mut heard);
             let state = self.take_told(room, &mut heard, keys).await?;
-            tried_taking(self, own.room_id, &joined, (&state, &said)).await
+            tried!(self.try_begin_with(own.room_id, &joined, (&state, &said)))
         };
         taken.await.map_err(|error| match error {
             NotTaken::Answer(source) => ActionError::BadAnswer { server: offer.server.clone(), source },
@@ -119,22 +119,6 @@ impl Rooms {
             Incoming::Fetch(_) | Incoming::Unasked => {
                 Err(BadAnswer::Form("what authorises the join is not told").into())
             }
-        }
-    }
-}
-
-async fn tried_taking(
-    rooms: &Rooms,
-    room_id: &RoomId,
-    joined: &SignedPdu,
-    told: (&[OwnedEventId], &Said),
-) -> Result<(), NotTaken> {
-    let mut tries = crate::send::TRIES;
-    loop {
-        match rooms.try_begin_with(room_id, joined, told).await {
-            Err(error) if error.is_conflict() && tries > 0 => tries -= 1,
-            Err(error) if error.is_conflict() => return Err(ActionError::Busy.into()),
-            done => return done,
         }
     }
 }

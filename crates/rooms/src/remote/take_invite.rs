@@ -12,7 +12,7 @@ use super::NotServed;
 use super::accept::text;
 use super::pending::{Becomes, Standing, stripped_for};
 use crate::rooms::Rooms;
-use crate::send::tried_serving;
+use crate::send::tried;
 
 /// An invite that another server sends.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Rooms {
             verified(event)?;
         }
         let signed = self.signed_for(tenant, (&invitee, sent.origin), &verified(pdu)?)?;
-        tried_serving!(self.try_keep_invite(tenant, &invitee, (&signed, &sent)))?;
+        tried!(self.try_keep_invite(tenant, &invitee, (&signed, &sent)))?;
         Ok(signed.pdu().canonical_json().to_owned())
     }
 
@@ -111,7 +111,7 @@ impl Rooms {
         (origin, room_id): (&ServerName, &RoomId),
         event: &[u8],
     ) -> Result<bool, NotServed> {
-        tried_serving!(self.try_take_withdrawal(tenant, (origin, room_id), event))
+        tried!(self.try_take_withdrawal(tenant, (origin, room_id), event))
     }
 
     async fn try_take_withdrawal(

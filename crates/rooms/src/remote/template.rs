@@ -137,12 +137,7 @@ impl Work {
         let view = pdu.view();
         // Numbers stand for the events of the room; those of the new one are of no account for a membership.
         let view = view.with_ids(&0_u64, &[], &[]);
-        let facts = loop {
-            match self.machine.facts_for(&view, &self.shelf) {
-                Ok(facts) => break facts,
-                Err(stop) => self.fulfil(stop).await?,
-            }
-        };
+        let facts = self.computed(|machine, shelf| machine.facts_for(&view, shelf)).await?;
         check(&view, &facts, self.machine.version()).map_err(NotServed::Forbidden)
     }
 }
