@@ -29,6 +29,7 @@ use freehold_store::{BoxFuture, Clock};
 use hyper::body::Bytes;
 use hyper::{Request, Response};
 
+use crate::limits::CONNECT_TIME_MS;
 use crate::randomness::Randomness;
 use crate::transport::{Body, Endpoint, Looked, LookupError, SendError, SrvRecord, Transport};
 
@@ -52,6 +53,7 @@ struct State {
     given: u32,
     log: Vec<Sent>,
     lookups: Vec<String>,
+    connections: usize,
 }
 
 struct Host {
@@ -176,6 +178,11 @@ impl Network {
         std::mem::take(&mut self.lock().lookups)
     }
 
+    /// How often somebody asked for a connection, without a request, since this was last asked.
+    pub fn connected(&self) -> usize {
+        std::mem::take(&mut self.lock().connections)
+    }
+
     async fn look_up<T>(&self, name: &str, find: impl FnOnce(&State) -> Option<Vec<T>>) -> Found<T> {
         let (latency, found) = {
             let mut state = self.lock();
@@ -194,17 +201,19 @@ impl Network {
 
     async fn connect(&self, endpoint: &Endpoint) -> Result<(), SendError> {
         let address = endpoint.address;
-        let (latency, trouble) = {
-            let state = self.lock();
-            (state.latency, state.troubles.get(&address).copied())
+        let (latency, trouble, is_there) = {
+            let mut state = self.lock();
+            state.connections += 1;
+            (state.latency, state.troubles.get(&address).copied(), state.hosts.contains_key(&address))
         };
         tokio::time::sleep(latency).await;
         match trouble {
-            Some(Trouble::Hangs) => std::future::pending().await,
-            Some(Trouble::Refuses) => {
-                Err(SendError::Connect { address, reason: "connection refused".to_owned() })
+            Some(Trouble::Hangs) => {
+                tokio::time::sleep(Duration::from_millis(CONNECT_TIME_MS)).await;
+                Err(SendError::Connect { address, reason: "no connection in time".to_owned() })
             }
-            Some(Trouble::Breaks) | None => Ok(()),
+            Some(Trouble::Breaks) | None if is_there => Ok(()),
+            _ => Err(SendError::Connect { address, reason: "connection refused".to_owned() }),
         }
     }
 

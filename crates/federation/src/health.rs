@@ -130,6 +130,16 @@ impl Health {
         }
     }
 
+    /// Whoever was admitted does not ask, or has said how it went: others may.
+    pub(crate) fn is_not_tried(&self, server: &ServerName) {
+        if let Some(ill) = self.0.lock().get_mut(server)
+            && ill.trying_until_ts != i64::MIN
+        {
+            ill.trying_until_ts = i64::MIN;
+            ill.changed.notify(usize::MAX);
+        }
+    }
+
     /// A server answered.
     pub fn succeeded(&self, server: &ServerName) {
         let Some((server, ill)) = self.0.lock().pop_entry(server) else { return };

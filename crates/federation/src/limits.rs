@@ -42,6 +42,8 @@ pub const ADDRESSES_MAX: usize = 6;
 
 /// How long a connection may take until TLS is there.
 pub const CONNECT_TIME_MS: u64 = 5_000;
+/// How long it may take to find a server and to connect to it before it is worked out what it is to be told.
+pub const KNOCK_TIME_MS: u64 = 30_000;
 /// How long one address of a server has before the next one is tried beside it.
 pub const NEXT_ADDRESS_MS: u64 = 250;
 /// How many bytes of an answer a server may send ahead of who reads it: far away, as many arrive in each round trip.
@@ -105,6 +107,10 @@ pub const TRANSACTION_TIME_MS: u64 = 60_000;
 pub const QUEUED_EVENTS_MAX: usize = 500;
 /// How many typing notices and receipts wait for one server; more are not told.
 pub const EPHEMERAL_MAX: usize = 1000;
+/// How many servers are remembered in all rooms together that are to be given events as they happen.
+pub const AUDIENCE_SERVERS_MAX: usize = 50_000;
+/// For how long they are remembered while nothing changes in the room.
+pub const AUDIENCE_MS_MAX: u64 = 60_000;
 /// How many rows of a tenant's log are read at once.
 pub const LOG_ROWS_MAX: usize = 500;
 /// The same, to find what one server missed.

@@ -10,5 +10,5 @@ mod sending;
 pub use answer::{Answer, Streamed};
 pub use error::{Fault, Refusal, RequestError};
 pub use request::{Attempt, Request};
-pub(crate) use sending::message;
 pub use sending::{Client, ClientParts};
+pub(crate) use sending::{Door, message};

@@ -10,18 +10,18 @@ use freehold_store::{Clock, Tenant};
 use hyper::body::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use hyper::{Response, Uri, http};
-use ruma_common::ServerName;
+use ruma_common::{OwnedServerName, ServerName};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::answer::{Answer, Streamed};
 use super::error::{Refusal, RequestError};
-use super::opening::in_order;
+use super::opening::{first, in_order};
 use super::patience::{Patience, retry_after_ms};
 use super::request::{Attempt, Request};
 use crate::discovery::{AGENT, Discovery, Target};
 use crate::health::Health;
-use crate::limits::ERROR_BYTES_MAX;
+use crate::limits::{ERROR_BYTES_MAX, KNOCK_TIME_MS};
 use crate::transport::{Body, SendError};
 
 /// Makes requests to other servers, each in the name of a tenant.
@@ -119,6 +119,30 @@ impl Client {
         self.0.send(destination, request, None).await
     }
 
+    /// Sees to it that there is a connection to a server, before it is worked out what it is to be told: to try one that is
+    /// gone costs little then. Whoever has it makes the request [`at_once`](Request::at_once).
+    ///
+    /// # Errors
+    /// [`RequestError`], as of a request.
+    pub(crate) async fn knock(
+        &self,
+        tenant: &Tenant,
+        destination: &ServerName,
+    ) -> Result<Door<'_>, RequestError> {
+        self.may_ask(tenant, destination)?;
+        self.0.admit(destination)?;
+        let door = Door { health: self.health(), server: destination.to_owned() };
+        let time = Duration::from_millis(KNOCK_TIME_MS);
+        let opened = tokio::time::timeout(time, self.0.open(destination)).await;
+        match opened.unwrap_or(Err(RequestError::TooSlow)) {
+            Ok(()) => Ok(door),
+            Err(error) => {
+                self.0.note_failure(destination, &error);
+                Err(error)
+            }
+        }
+    }
+
     fn is_elsewhere(&self, destination: &ServerName) -> Result<(), RequestError> {
         match self.0.parts.identities.tenant(destination) {
             Some(_) => Err(RequestError::Local { server_name: destination.to_owned() }),
@@ -163,7 +187,36 @@ impl Client {
     }
 }
 
+/// A server that may be asked although it did not answer lately. Nobody else asks it meanwhile.
+pub(crate) struct Door<'c> {
+    health: &'c Health,
+    server: OwnedServerName,
+}
+
+impl Drop for Door<'_> {
+    fn drop(&mut self) {
+        self.health.is_not_tried(&self.server);
+    }
+}
+
 impl Inner {
+    fn admit(&self, destination: &ServerName) -> Result<(), RequestError> {
+        self.parts.health.admit(destination).map_err(|until_ts| RequestError::Waiting { until_ts })
+    }
+
+    async fn open(&self, destination: &ServerName) -> Result<(), RequestError> {
+        let target = self.parts.discovery.find(destination).await?;
+        let transport = self.parts.discovery.web().transport();
+        let endpoints: Vec<_> = target.endpoints().collect();
+        match first(&**transport, &endpoints).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.parts.discovery.doubt(destination);
+                Err(error.unwrap_or_else(no_address).into())
+            }
+        }
+    }
+
     async fn send(
         &self,
         destination: &ServerName,
@@ -171,7 +224,7 @@ impl Inner {
         authorization: Option<String>,
     ) -> Result<Streamed, RequestError> {
         if request.attempt == Attempt::WhenDue {
-            self.parts.health.admit(destination).map_err(|until_ts| RequestError::Waiting { until_ts })?;
+            self.admit(destination)?;
         }
         let started = Instant::now();
         let reaching = self.reach(destination, &request, authorization);
@@ -208,32 +261,40 @@ impl Inner {
             }
         }
         self.parts.discovery.doubt(destination);
-        let none = || SendError::SetUp { reason: "a server without an address".to_owned() };
-        Err(last.unwrap_or_else(none).into())
+        Err(last.unwrap_or_else(no_address).into())
     }
 
     /// Has the destination's health know how it went.
     fn note(&self, destination: &ServerName, answered: &Result<Streamed, RequestError>) {
         match answered {
+            Ok(_) => self.parts.health.succeeded(destination),
+            Err(error) => self.note_failure(destination, error),
+        }
+    }
+
+    fn note_failure(&self, destination: &ServerName, error: &RequestError) {
+        match error {
             // A proxy that answers for a dead server; the server itself would have said why.
-            Err(RequestError::Refused(refusal))
+            RequestError::Refused(refusal)
                 if matches!(refusal.status, 502..=504 | 520..=530) && refusal.errcode.is_empty() =>
             {
                 self.parts.health.failed(destination);
             }
-            Ok(_) | Err(RequestError::Refused(_) | RequestError::Redirected { .. }) => {
+            RequestError::Refused(_) | RequestError::Redirected { .. } => {
                 self.parts.health.succeeded(destination);
             }
-            Err(
-                RequestError::NotFound(_)
-                | RequestError::TooSlow
-                | RequestError::NotReached(
-                    SendError::Connect { .. } | SendError::Tls { .. } | SendError::Broken { .. },
-                ),
+            RequestError::NotFound(_)
+            | RequestError::TooSlow
+            | RequestError::NotReached(
+                SendError::Connect { .. } | SendError::Tls { .. } | SendError::Broken { .. },
             ) => self.parts.health.failed(destination),
-            Err(_) => {}
+            _ => {}
         }
     }
+}
+
+fn no_address() -> SendError {
+    SendError::SetUp { reason: "a server without an address".to_owned() }
 }
 
 /// The request as it goes over the wire.

@@ -1,10 +1,11 @@
 //! Hands what is written down to queues.
 
-use freehold_rooms::Unreadable;
-use freehold_store::tables::rooms::OUTGOING;
-use freehold_store::{Order, PutOut, TenantNumber};
+use freehold_rooms::{Reader, Unreadable};
+use freehold_store::tables::rooms::{OUTGOING, OutgoingRow};
+use freehold_store::{Order, PutOut, Tenant, TenantNumber};
 
-use super::log::Members;
+use super::audience::Include;
+use super::progress::At;
 use super::service::Outbound;
 use super::state::Key;
 use super::waiting::{lists_wait_for, messages_wait_for};
@@ -101,12 +102,36 @@ impl Outbound {
         let rows = reader.outgoing(tenant, after, LOG_ROWS_MAX).await?;
         let more = rows.len() == LOG_ROWS_MAX;
         let of = self.0.parts.tenants.tenant(tenant);
-        let mut members = Members::default();
         for (at, row) in rows {
-            let servers = self.recipients((&reader, &mut members), of.as_ref(), (at.0, &row)).await?;
-            let keys: Vec<Key> = servers.into_iter().map(|server| (tenant, server)).collect();
-            self.0.lock().give(tenant, (at, row.event), &keys);
+            self.hand_over(&reader, (tenant, of.as_ref()), (at, &row)).await?;
         }
         Ok(more)
+    }
+
+    /// Gives an event to the queues of the servers that are to have it: those in the room since before it, and those whom it
+    /// is about.
+    async fn hand_over(
+        &self,
+        reader: &Reader,
+        (number, tenant): (TenantNumber, Option<&Tenant>),
+        (at, row): (At, &OutgoingRow),
+    ) -> Result<(), Unreadable> {
+        // A queue may fall behind or catch up just now; all servers are right at any time.
+        for include in [Include::Attentive, Include::Attentive, Include::All] {
+            let audience = self.audience(reader, (number, row.room), include).await?;
+            let in_room = audience.queues.iter().filter(|(_, since)| *since < at.0).map(|(key, _)| key);
+            let others = row.others.iter().map(|other| (number, other.clone()));
+            let mut keys: Vec<Key> = in_room.cloned().collect();
+            others.for_each(|other| {
+                if !keys.contains(&other) {
+                    keys.push(other);
+                }
+            });
+            keys.retain(|(_, server)| self.speaks(tenant, server));
+            if self.0.lock().give((number, audience.shifts), (at, row.event), &keys) {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::course::{Course, Next, may_have_arrived};
 use super::service::Outbound;
 use super::state::Key;
 use super::transaction::{Cargo, Transaction};
-use crate::client::{Request, RequestError};
+use crate::client::{Attempt, Door, Request, RequestError};
 use crate::discovery::doubled;
 use crate::limits::{
     MESSAGES_IN_A_ROW_MAX, REFUSED_WAIT_MAX_MS, REFUSED_WAIT_MIN_MS, TENDED_EVERY_MS, TRANSACTION_TIME_MS,
@@ -79,6 +79,10 @@ impl Outbound {
         if self.0.is_stopping.load(Ordering::SeqCst) {
             return Ok(Turn::On);
         }
+        let door = match self.knock(key, tenant).await {
+            Ok(door) => door,
+            Err(error) => return Ok(self.not_reached((key, tenant), &error, course)),
+        };
         let transaction = match course.held.take() {
             Some(transaction) => transaction,
             None => match self.find(key, tenant, course).await? {
@@ -88,7 +92,10 @@ impl Outbound {
                 Found::Nothing => return Ok(Turn::On),
             },
         };
-        match self.put(key, tenant, &transaction).await {
+        let attempt = if door.is_some() { Attempt::Always } else { Attempt::WhenDue };
+        let answered = self.put(key, tenant, (&transaction, attempt)).await;
+        drop(door);
+        match answered {
             Ok(()) => {
                 self.0.permits.proved(&key.1);
                 course.ease();
@@ -97,6 +104,27 @@ impl Outbound {
             }
             Err(error) => self.failed((key, tenant), transaction, &error, course).await,
         }
+    }
+
+    /// Connects to a server that did not take the last transaction, or none yet, before it is read what it is to have.
+    async fn knock(&self, key: &Key, tenant: &Tenant) -> Result<Option<Door<'_>>, RequestError> {
+        if self.0.permits.is_proven(&key.1) {
+            return Ok(None);
+        }
+        match self.0.parts.client.knock(tenant, &key.1).await {
+            Ok(door) => Ok(Some(door)),
+            // What waits for such a server is done with when it is to be sent.
+            Err(RequestError::NotSpokenWith { .. } | RequestError::Local { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// There is no connection.
+    fn not_reached(&self, (key, tenant): (&Key, &Tenant), error: &RequestError, course: &mut Course) -> Turn {
+        tracing::debug!(tenant = %tenant.server_name(), server = %key.1, %error, "a server is not reached");
+        self.0.permits.doubted(&key.1);
+        let next = course.failed(error, &Cargo::Nothing, self.0.parts.clock.now_ts());
+        self.turn_after(next, key, error)
     }
 
     /// What is sent next: messages first, as they bring the keys of events; but not for ever.
@@ -122,10 +150,15 @@ impl Outbound {
     }
 
     /// Makes the request.
-    async fn put(&self, key: &Key, tenant: &Tenant, transaction: &Transaction) -> Result<(), RequestError> {
+    async fn put(
+        &self,
+        key: &Key,
+        tenant: &Tenant,
+        (transaction, attempt): (&Transaction, Attempt),
+    ) -> Result<(), RequestError> {
         let uri = path("v1/send", &[&transaction.id], &[]);
         let time = Duration::from_millis(TRANSACTION_TIME_MS);
-        let request = Request::put(uri, transaction.body.clone()).within(time);
+        let request = Request { attempt, ..Request::put(uri, transaction.body.clone()).within(time) };
         self.0.parts.client.request(tenant, &key.1, request).await.map(drop)
     }
 
@@ -163,7 +196,11 @@ impl Outbound {
         if may_have_arrived && next != Next::Smaller && course.limit == limit && course.holds() {
             course.held = Some(transaction);
         }
-        Ok(match next {
+        Ok(self.turn_after(next, key, error))
+    }
+
+    fn turn_after(&self, next: Next, key: &Key, error: &RequestError) -> Turn {
+        match next {
             Next::After(wait_ms) => Turn::After(wait_ms),
             Next::Later | Next::Probe => Turn::Later,
             // It is no illness of the server's that it waits for: then it waits for time to pass.
@@ -171,7 +208,7 @@ impl Outbound {
                 Turn::Later
             }
             Next::Done | Next::Smaller | Next::WhenDue => Turn::On,
-        })
+        }
     }
 
     /// Whether the server takes a transaction with nothing in it.
@@ -179,7 +216,7 @@ impl Outbound {
         let nonce = Some(self.0.nonce.fetch_add(1, Ordering::Relaxed));
         let now_ts = self.0.parts.clock.now_ts();
         match Transaction::new((tenant, now_ts), Cargo::Nothing, (&[], &[]), nonce) {
-            Ok(empty) => self.put(key, tenant, &empty).await.is_ok(),
+            Ok(empty) => self.put(key, tenant, (&empty, Attempt::WhenDue)).await.is_ok(),
             Err(_) => false,
         }
     }

@@ -1,12 +1,10 @@
 //! Reading what is to be sent from where it is written down.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use freehold_rooms::{Reader, Unreadable};
-use freehold_store::tables::rooms::OutgoingRow;
 use freehold_store::{EventNumber, Position, RoomNumber, Tenant, TenantNumber};
-use ruma_common::{OwnedServerName, ServerName};
+use ruma_common::ServerName;
 
 use super::progress::At;
 use super::service::Outbound;
@@ -22,40 +20,11 @@ pub(super) struct Page {
     pub(super) is_end: bool,
 }
 
-/// Who is in rooms, each of which is read once.
-#[derive(Default)]
-pub(super) struct Members(BTreeMap<RoomNumber, Vec<(OwnedServerName, Position)>>);
-
 impl Outbound {
     /// Whether a tenant sends something to a server: none that is hosted here, and none with which it does not speak.
     pub(super) fn speaks(&self, tenant: Option<&Tenant>, server: &ServerName) -> bool {
         let identities = &self.0.parts.identities;
         identities.tenant(server).is_none() && tenant.is_none_or(|tenant| identities.speak(tenant, server))
-    }
-
-    /// The servers that are to have an event: those in the room since before it, and those whom it is about.
-    pub(super) async fn recipients(
-        &self,
-        (reader, members): (&Reader, &mut Members),
-        tenant: Option<&Tenant>,
-        (position, row): (Position, &OutgoingRow),
-    ) -> Result<Vec<OwnedServerName>, Unreadable> {
-        let in_room = match members.0.entry(row.room) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                let servers = reader.servers_in(row.room).await?.into_iter();
-                let servers = servers.filter(|(server, _)| self.speaks(tenant, server));
-                unknown.insert(servers.map(|(server, in_room)| (server, in_room.since)).collect())
-            }
-        };
-        let before = in_room.iter().filter(|(_, since)| *since < position);
-        let mut servers: Vec<OwnedServerName> = before.map(|(server, _)| server.clone()).collect();
-        for other in row.others.iter().filter(|other| self.speaks(tenant, other)) {
-            if !servers.contains(other) {
-                servers.push(other.clone());
-            }
-        }
-        Ok(servers)
     }
 }
 

@@ -39,6 +39,7 @@
 //!
 //! <https://spec.matrix.org/v1.19/server-server-api/#transactions>
 
+mod audience;
 mod checkpoint;
 mod course;
 mod devices;

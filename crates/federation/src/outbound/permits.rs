@@ -44,12 +44,16 @@ impl Permits {
 
     /// Waits for a place.
     pub(super) async fn wait(&self, server: &ServerName) -> Permit {
-        let is_proven = self.servers().get(server).is_some();
-        let places = if is_proven { &self.proven } else { &self.unproven };
+        let places = if self.is_proven(server) { &self.proven } else { &self.unproven };
         // Nobody closes them.
         let place = Arc::clone(places).acquire_owned().await.ok();
         self.under_way.count.fetch_add(1, Ordering::SeqCst);
         Permit { _place: place, under_way: Arc::clone(&self.under_way) }
+    }
+
+    /// Whether a server took the last transaction.
+    pub(super) fn is_proven(&self, server: &ServerName) -> bool {
+        self.servers().get(server).is_some()
     }
 
     /// A server took a transaction.

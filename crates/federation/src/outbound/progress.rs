@@ -26,13 +26,23 @@ pub(super) struct Progress {
     pub(super) cut: At,
     /// How many events were given to queues since somebody last looked how long the log is.
     pub(super) since_looked: usize,
+    /// How often queues fell behind, or read the log no longer.
+    pub(super) shifts: u64,
 }
 
 impl Progress {
     /// Goes on where it was written down.
     pub(super) fn resumed(written: At) -> Self {
         let (outstanding, behind) = (BTreeMap::new(), BTreeSet::new());
-        Progress { dispatched: written, outstanding, behind, written, cut: BEGINNING, since_looked: 0 }
+        Progress {
+            dispatched: written,
+            outstanding,
+            behind,
+            written,
+            cut: BEGINNING,
+            since_looked: 0,
+            shifts: 0,
+        }
     }
 
     /// An event was given to some queues.

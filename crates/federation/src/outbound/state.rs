@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use freehold_store::{EventNumber, TenantNumber};
 use ruma_common::OwnedServerName;
 
+use super::audience::Audiences;
 use super::progress::{At, BEGINNING, Progress};
 use super::queue::Queue;
 
@@ -16,6 +17,8 @@ pub(super) type Key = (TenantNumber, OwnedServerName);
 pub(super) struct State {
     pub(super) queues: BTreeMap<Key, Queue>,
     pub(super) progress: BTreeMap<TenantNumber, Progress>,
+    /// Who is in rooms.
+    pub(super) audiences: Audiences,
     /// Queues that have something to send, and nobody who sends it.
     ready: VecDeque<Key>,
     /// Tenants of whom something is to be written down.
@@ -52,10 +55,20 @@ impl State {
     /// Has somebody send what a queue holds, unless somebody does.
     pub(super) fn wake(&mut self, key: &Key) {
         let Some(queue) = self.queues.get_mut(key) else { return };
-        if !queue.is_busy && !queue.is_idle() {
-            queue.is_busy = true;
-            self.ready.push_back(key.clone());
+        if queue.is_busy || queue.is_idle() {
+            return;
         }
+        queue.is_busy = true;
+        let is_behind = queue.behind().is_some();
+        self.ready.push_back(key.clone());
+        if is_behind {
+            self.progress(key.0).shifts += 1;
+        }
+    }
+
+    /// Whether a queue is given events as they happen. One that is behind, and that somebody sends, reads the log.
+    pub(super) fn is_attentive(&self, key: &Key) -> bool {
+        self.queues.get(key).is_none_or(|queue| queue.behind().is_none() || !queue.is_busy)
     }
 
     /// A queue that somebody is to send.
@@ -67,18 +80,31 @@ impl State {
         !self.ready.is_empty()
     }
 
-    /// Gives an event to queues.
-    pub(super) fn give(&mut self, tenant: TenantNumber, (at, event): (At, EventNumber), keys: &[Key]) {
+    /// Gives an event to queues. `false`, and nothing is given, if `shifts` says that the queues were chosen when others kept
+    /// up.
+    pub(super) fn give(
+        &mut self,
+        (tenant, shifts): (TenantNumber, Option<u64>),
+        (at, event): (At, EventNumber),
+        keys: &[Key],
+    ) -> bool {
+        if shifts.is_some_and(|shifts| shifts != self.progress(tenant).shifts) {
+            return false;
+        }
         let mut held = 0;
         for key in keys {
             if self.queues.get(key).is_some_and(Queue::is_full) {
                 self.fall_behind(key);
             }
-            held += usize::from(self.queue(key).push(at, event));
+            match self.queues.get_mut(key) {
+                Some(queue) => held += usize::from(queue.push(at, event)),
+                None => held += usize::from(self.queue(key).push(at, event)),
+            }
         }
         self.progress(tenant).given(at, held);
         self.changed.insert(tenant);
         keys.iter().for_each(|key| self.wake(key));
+        true
     }
 
     /// A queue does not keep up: from now on it reads what is to be sent from the log.
@@ -128,6 +154,7 @@ impl State {
         self.begin_to_wait(key);
         self.queue(key).is_busy = false;
         self.parked.insert(key.clone());
+        self.progress(key.0).shifts += 1;
     }
 
     /// Changes a queue, and gives what it let go of.
@@ -139,6 +166,7 @@ impl State {
         let is_changed = before != after || !done.is_empty();
         let progress = self.progress(key.0);
         done.into_iter().for_each(|at| progress.done(at));
+        progress.shifts += u64::from(before.is_some() != after.is_some());
         if before != after {
             progress.moved(&key.1, before, after);
             self.moved.entry(key.0).or_default().insert(key.1.clone());
@@ -219,5 +247,46 @@ impl State {
             None => Vec::new(),
         });
         self.wake(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use freehold_store::Position;
+
+    use super::*;
+
+    const TENANT: TenantNumber = TenantNumber(1);
+
+    fn key(name: &str) -> Key {
+        (TENANT, name.try_into().unwrap())
+    }
+
+    fn give(state: &mut State, position: u64, shifts: Option<u64>) -> bool {
+        let keys = [key("live.example"), key("dead.example")];
+        let attentive: Vec<Key> =
+            keys.into_iter().filter(|key| shifts.is_none() || state.is_attentive(key)).collect();
+        state.give((TENANT, shifts), ((Position(position), 0), EventNumber(position)), &attentive)
+    }
+
+    #[test]
+    fn queues_are_chosen_anew_when_one_fell_behind_or_caught_up() {
+        let mut state = State::default();
+        assert!(give(&mut state, 1, Some(0)));
+        state.begin_to_wait(&key("dead.example"));
+        assert!(!state.is_attentive(&key("dead.example")) && state.is_attentive(&key("live.example")));
+        assert!(!give(&mut state, 2, Some(0)), "it fell behind");
+        let shifts = state.progress(TENANT).shifts;
+        assert!(give(&mut state, 2, Some(shifts)) && give(&mut state, 3, Some(shifts)));
+        assert!(give(&mut state, 4, None), "who is given to all need not choose");
+        assert!(state.keep_up(&key("dead.example"), (Position(4), 0), |_| true));
+        assert!(!give(&mut state, 5, Some(shifts)), "it caught up");
+        state.begin_to_wait(&key("live.example"));
+        let shifts = state.progress(TENANT).shifts;
+        state.park(&key("live.example"));
+        assert!(!give(&mut state, 5, Some(shifts)), "whoever is parked is woken by what comes");
+        let shifts = state.progress(TENANT).shifts;
+        assert!(give(&mut state, 5, Some(shifts)));
+        assert!(state.progress(TENANT).shifts > shifts && !state.is_attentive(&key("live.example")));
     }
 }

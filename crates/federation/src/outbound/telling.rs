@@ -4,6 +4,7 @@ use freehold_rooms::Unreadable;
 use freehold_store::Tenant;
 use ruma_common::{OwnedServerName, RoomId, UserId};
 
+use super::audience::Include;
 use super::ephemeral::{Ephemeral, ToldPresence, ToldReceipt};
 use super::service::Outbound;
 
@@ -59,7 +60,8 @@ impl Outbound {
     ) -> Result<(), Unreadable> {
         let reader = self.0.parts.rooms.reader()?;
         let Some(room) = reader.room_number(room_id).await? else { return Ok(()) };
-        let servers = reader.servers_in(room).await?.into_iter().map(|(server, _)| server);
+        let audience = self.audience(&reader, (tenant.number(), room), Include::Attentive).await?;
+        let servers = audience.queues.iter().map(|((_, server), _)| server.clone());
         self.tell_servers(tenant, servers, add);
         Ok(())
     }

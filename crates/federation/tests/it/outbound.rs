@@ -72,15 +72,62 @@ async fn dead_servers_delay_no_other() {
     pass(DAY_MS).await;
     post.commits();
     post.world.network.sent();
+    post.world.network.connected();
     pass(HOUR_MS).await;
-    let tried = post.world.network.sent().len();
+    let tried = post.world.network.connected();
     assert!(tried < 200, "{tried}: each is tried every few hours");
+    let sent = post.world.network.sent().into_iter();
+    let told = sent.filter(|sent| sent.request.uri().path().contains("/send/")).count();
+    assert_eq!(told, 0, "what they are to have is not made before they are there");
     assert!(post.commits() <= tried, "nothing is written but who did not answer");
     post.say(ALICE, 1, "e50").await;
     pass(100).await;
     assert_eq!(peer.said_by(ALICE).len(), 51);
     pass(2 * SECOND_MS).await;
     assert!(post.commits() <= 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_into_a_room_or_leaves_it_is_known_with_the_next_event() {
+    let mut post = Post::new().await;
+    let (peer, _) = post.peer(PEER);
+    let (other, _) = post.peer("other.example");
+    post.room(1, &[ALICE, PEER]).await;
+    for round in 0..3 {
+        post.say(ALICE, 1, &format!("alone {round}")).await;
+        pass(SECOND_MS).await;
+        post.join(1, "other.example").await;
+        post.say(ALICE, 1, &format!("both {round}")).await;
+        pass(SECOND_MS).await;
+        post.leave(1, "other.example").await;
+    }
+    assert_eq!(other.said_by(ALICE), names("both ", 3));
+    assert_eq!(peer.said_by(ALICE).len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_catches_up_while_others_speak_misses_nothing() {
+    let mut post = Post::new().await;
+    let (peer, address) = post.peer(PEER);
+    post.world.network.latency(Duration::from_millis(3));
+    post.room(1, &[ALICE, PEER]).await;
+    let mut expected = Vec::new();
+    for round in 0..40 {
+        match round % 4 {
+            0 => post.world.network.trouble(address, Trouble::Refuses),
+            2 => post.world.network.heal(address),
+            _ => {}
+        }
+        for number in 0..60 {
+            let body = format!("{round}-{number}");
+            post.say(ALICE, 1, &body).await;
+            expected.push(body);
+            pass(if round % 4 == 2 { 101 } else { 1 }).await;
+        }
+    }
+    pass(HOUR_MS).await;
+    assert_eq!(peer.said_by(ALICE), expected);
+    assert_eq!((post.rows(&OUTGOING).await, post.rows(&BEHIND).await), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,13 +12,13 @@ use freehold_rooms::{NoProfiles, NoRemoteServers, Outside, Rooms, RoomsSettings}
 use freehold_store::tables::identity::{ROOM_IDS, ROOM_NUMBERS};
 use freehold_store::tables::outbound::{MessageRow, OUTGOING_DEVICE_LISTS, OUTGOING_MESSAGES};
 use freehold_store::tables::rooms::{
-    EVENT_JSON, EVENTS, EventRow, OUTGOING, OutgoingRow, ROOM_SERVERS, ROOMS, RoomRow, RoomServerRow,
-    Standing,
+    CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, OUTGOING, OutgoingRow, ROOM_SERVERS, ROOMS,
+    RoomRow, RoomServerRow, Standing,
 };
 use freehold_store::{
     Batch, BoxFuture, CommitError, Engine, EngineError, EngineSnapshot, EventNumber, Interner, Key,
     MemoryEngine, Order, Position, RoomNumber, ScanRange, Snapshot, Store, Table, TableId, Tenant,
-    TenantNumber, UserNumber, Value,
+    TenantNumber, TimelineIndex, UserNumber, Value,
 };
 use hyper::body::Bytes;
 use hyper::{Request, Response};
@@ -357,6 +357,7 @@ impl Post {
             let row = RoomServerRow { joined: 1, since: Position(0) };
             batch.put(&ROOM_SERVERS, &(RoomNumber(room), server(name)), &row);
         }
+        put_state(&mut batch, room);
         self.store.commit(batch).await.unwrap();
         room_id
     }
@@ -365,6 +366,17 @@ impl Post {
     pub(crate) async fn leave(&self, room: u64, name: &str) {
         let mut batch = Batch::new();
         batch.delete(&ROOM_SERVERS, &(RoomNumber(room), server(name)));
+        put_state(&mut batch, room);
+        self.store.commit(batch).await.unwrap();
+    }
+
+    /// A server comes into a room.
+    pub(crate) async fn join(&self, room: u64, name: &str) {
+        let (mut batch, key) = (Batch::new(), (RoomNumber(room), server(name)));
+        batch.at_position(move |since, writes| {
+            writes.put(&ROOM_SERVERS, &key, &RoomServerRow { joined: 1, since });
+        });
+        put_state(&mut batch, room);
         self.store.commit(batch).await.unwrap();
     }
 
@@ -432,6 +444,17 @@ impl Post {
     pub(crate) fn commits(&self) -> usize {
         self.engine.commits.swap(0, Ordering::Relaxed)
     }
+}
+
+/// A room has a state that no room had before.
+fn put_state(batch: &mut Batch, room: u64) {
+    batch.at_position(move |position, writes| {
+        let mut state = [0; 20];
+        state[..8].copy_from_slice(&position.0.to_be_bytes());
+        let (forward_extremities, last) = (Vec::new(), TimelineIndex(0));
+        let row = CurrentStateRow { state, forward_extremities, joined: 1, invited: 0, last };
+        writes.put(&CURRENT_STATE, &RoomNumber(room), &row);
+    });
 }
 
 fn event_row(room: u64, origin_server_ts: i64) -> EventRow {
