@@ -6,18 +6,19 @@ use std::sync::Arc;
 use freehold_room::Event;
 use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{EventRow, Membership};
-use freehold_store::{DeviceNumber, EventNumber, TenantNumber, TimelineIndex, UserNumber};
+use freehold_store::{EventNumber, TenantNumber, TimelineIndex, UserNumber};
 use ruma_common::{OwnedEventId, OwnedUserId};
 
 use crate::ingest::NamedBy;
 use crate::partial::Completion;
+use crate::send::Transaction;
 use crate::servers::ServerCounts;
 
 /// What staged events bring beside themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Beside {
-    /// The device and transaction id with which the last staged event was sent.
-    pub(crate) transaction: Option<(DeviceNumber, String)>,
+    /// The request with which the last staged event was sent.
+    pub(crate) transaction: Option<Transaction>,
     /// Events redacted, by what; with the text that is left of them.
     pub(crate) redacted: Vec<(EventNumber, EventNumber)>,
     /// How many more are joined and invited than before.

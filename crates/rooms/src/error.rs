@@ -57,6 +57,12 @@ pub enum ActionError {
     /// An alias in a canonical alias event does not lead to the room.
     #[error("{0} does not lead to this room")]
     BadAlias(String),
+    /// The user annotated the event in the same way before.
+    #[error("you said the same of this event already")]
+    DuplicateAnnotation,
+    /// A thread on an event that relates to another one.
+    #[error("an event that relates to another one is no root of a thread")]
+    NestedThread,
     /// A part of the request is wrong.
     #[error("`{field}`: {reason}")]
     BadField {

@@ -43,6 +43,7 @@ mod random;
 mod read;
 mod receive;
 mod redact;
+mod relations;
 mod remote;
 mod repair;
 mod rooms;

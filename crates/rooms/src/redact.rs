@@ -12,8 +12,9 @@ use ruma_common::{EventId, OwnedEventId, RoomId};
 use crate::content;
 use crate::error::ActionError;
 use crate::loaded::read_event;
+use crate::relations::unrelate;
 use crate::rooms::Rooms;
-use crate::send::{event_in_room, tried};
+use crate::send::{Transaction, event_in_room, tried};
 use crate::work::{Wanted, Work};
 
 /// A redaction that a user asks for.
@@ -60,7 +61,9 @@ impl Rooms {
                 origin_server_ts: 0,
             })
         };
-        self.send_once(actor, (room_id, redaction.transaction_id.as_deref()), wanted).await
+        let asked = format!("redact/{}", redaction.event_id);
+        let transaction = Transaction::of(actor, asked, redaction.transaction_id.as_deref());
+        self.send_once(actor, (room_id, transaction), wanted).await
     }
 }
 
@@ -109,6 +112,7 @@ impl Work {
         self.batch.expect_unchanged(&EVENTS, &number, Some(&row));
         self.batch.put(&EVENTS, &number, &redacted);
         self.batch.put(&EVENT_JSON, &number, &target.redacted().canonical_json().to_owned());
+        unrelate(&self.snapshot, &mut self.batch, (&row, target)).await?;
         self.beside.redacted.push((number, redaction));
         Ok(())
     }

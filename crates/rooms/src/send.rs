@@ -2,7 +2,7 @@
 
 use freehold_event::RoomVersion;
 use freehold_store::tables::rooms::{EVENTS, SENT};
-use freehold_store::{Actor, Snapshot};
+use freehold_store::{Actor, DeviceNumber, RoomNumber, Snapshot};
 use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde_json::value::RawValue;
 
@@ -41,6 +41,32 @@ macro_rules! tried {
     }};
 }
 pub(crate) use tried;
+
+/// A request of a device that may come again: a retransmission has the same path, so that the same id may be used for another
+/// type, and for a redaction (<https://spec.matrix.org/v1.19/client-server-api/#transaction-identifiers>).
+#[derive(Clone, Debug)]
+pub(crate) struct Transaction {
+    device: DeviceNumber,
+    asked: String,
+    id: String,
+}
+
+impl Transaction {
+    /// What an actor asks for, if it is a device that gave the request an id.
+    pub(crate) fn of(actor: &Actor, asked: String, id: Option<&str>) -> Option<Self> {
+        Some(Transaction { device: actor.device?, asked, id: id?.to_owned() })
+    }
+
+    /// The device, and the id that it chose.
+    pub(crate) fn id(&self) -> (DeviceNumber, String) {
+        (self.device, self.id.clone())
+    }
+
+    /// Where the event is found that the request made in a room.
+    pub(crate) fn place(&self, room: RoomNumber) -> (DeviceNumber, RoomNumber, String, String) {
+        (self.device, room, self.asked.clone(), self.id.clone())
+    }
+}
 
 impl Rooms {
     /// Sends an event into a room. A repetition by the same device with the same transaction id sends nothing and gives
@@ -88,7 +114,8 @@ impl Rooms {
         room_id: &RoomId,
         event: &NewEvent,
     ) -> Result<OwnedEventId, ActionError> {
-        let place = (room_id, event.transaction_id.as_deref());
+        let asked = format!("send/{}", event.event_type);
+        let transaction = Transaction::of(actor, asked, event.transaction_id.as_deref());
         let wanted = |version| {
             Ok(Wanted {
                 sender: actor.user_id.clone(),
@@ -99,22 +126,22 @@ impl Rooms {
                 origin_server_ts: 0,
             })
         };
-        self.send_once(actor, place, wanted).await
+        self.send_once(actor, (room_id, transaction), wanted).await
     }
 
-    /// Makes the wanted event of a room and commits it, unless the device did so before with the same transaction id.
+    /// Makes the wanted event of a room and commits it, unless the device asked for the same before with the same transaction id.
     /// `wanted` is given the version of the room.
     pub(crate) async fn send_once(
         &self,
         actor: &Actor,
-        (room_id, transaction_id): (&RoomId, Option<&str>),
+        (room_id, transaction): (&RoomId, Option<Transaction>),
         wanted: impl FnOnce(&'static RoomVersion) -> Result<Wanted, ActionError>,
     ) -> Result<OwnedEventId, ActionError> {
         let mut work = Work::begin_as(self, actor, room_id).await?;
-        if let Some(sent) = work.already_sent(actor, transaction_id).await? {
+        if let Some(sent) = work.already_sent(transaction.as_ref()).await? {
             return Ok(sent);
         }
-        work.beside.transaction = actor.device.zip(transaction_id.map(str::to_owned));
+        work.beside.transaction = transaction;
         let wanted = wanted(work.machine.version())?;
         let event = work.append_any(actor, wanted).await?;
         let event_id = event.pdu.event_id().to_owned();
@@ -124,16 +151,13 @@ impl Rooms {
 }
 
 impl Work {
-    /// The event that an earlier request with this transaction id made.
+    /// The event that the same request made earlier.
     async fn already_sent(
         &self,
-        actor: &Actor,
-        transaction_id: Option<&str>,
+        transaction: Option<&Transaction>,
     ) -> Result<Option<OwnedEventId>, ActionError> {
-        let (Some(device), Some(transaction_id)) = (actor.device, transaction_id) else {
-            return Ok(None);
-        };
-        match self.snapshot.get(&SENT, &(device, self.number, transaction_id.to_owned())).await? {
+        let Some(transaction) = transaction else { return Ok(None) };
+        match self.snapshot.get(&SENT, &transaction.place(self.number)).await? {
             Some(event) => Ok(Some(self.snapshot.id_of(event).await?)),
             None => Ok(None),
         }
@@ -143,7 +167,7 @@ impl Work {
 /// Whether an event is one of a room.
 pub(crate) async fn event_in_room(
     snapshot: &Snapshot,
-    room: freehold_store::RoomNumber,
+    room: RoomNumber,
     event_id: &EventId,
 ) -> Result<Option<freehold_store::EventNumber>, ActionError> {
     let Some(number) = snapshot.number_of(&event_id.to_owned()).await? else {

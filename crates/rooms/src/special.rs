@@ -23,6 +23,7 @@ impl Work {
         wanted: Wanted,
     ) -> Result<Arc<Event>, ActionError> {
         let wanted = self.admitted(actor, wanted)?;
+        self.check_relation(actor, &wanted).await?;
         match (wanted.event_type.as_str(), wanted.state_key.as_deref()) {
             ("m.room.member", Some(_)) => self.append_member(actor, wanted).await,
             ("m.room.encryption", Some("")) => {

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use freehold_canonical_json::{RawValue, member};
 use freehold_event::Pdu;
 use freehold_room::{Event, Standing};
 use freehold_state_map::Change;
@@ -15,11 +14,12 @@ use freehold_store::tables::rooms::{
 use freehold_store::{
     EventNumber, Position, RoomNumber, StateKeyNumber, Tenant, TimelineIndex, UserNumber, Writes,
 };
-use ruma_common::{EventId, OwnedUserId, UserId};
+use ruma_common::{OwnedUserId, UserId};
 
 use crate::error::ActionError;
 use crate::loaded::standing_row;
 use crate::partial::Completion;
+use crate::send::Transaction;
 use crate::work::{KnownMember, Work};
 
 /// Makes the row of the current state once the position is known.
@@ -169,7 +169,7 @@ impl Work {
             standing: standing_row(event.standing),
             timeline: None,
             membership: membership_of(event),
-            transaction: self.beside.transaction.clone().filter(|_| last),
+            transaction: self.beside.transaction.as_ref().filter(|_| last).map(Transaction::id),
             redacted_by,
             state_before: event.state_before.map(|root| *root.as_bytes()),
             prev_events: event.prev_events.iter().copied().map(EventNumber).collect(),
@@ -178,6 +178,7 @@ impl Work {
         let shown = self.shown(event, place);
         later.events.push((number, row, shown));
         if event.standing == Standing::Accepted
+            && redacted_by.is_none()
             && let Some((target, relation)) = self.relation(event).await?
         {
             later.relations.push((target, shown, relation));
@@ -208,25 +209,6 @@ impl Work {
     /// Whether clients are shown the event.
     pub(crate) fn is_shown(&self, event: &Event) -> bool {
         event.standing == Standing::Accepted && !self.beside.withheld.contains(&event.number)
-    }
-
-    /// What an event relates to, if that is an event of the room.
-    async fn relation(&self, event: &Event) -> Result<Option<(EventNumber, RelationRow)>, ActionError> {
-        let Some((event_id, rel_type)) = relates_to(event.pdu.content()) else {
-            return Ok(None);
-        };
-        let Ok(event_id) = EventId::parse(event_id) else {
-            return Ok(None);
-        };
-        let Some(target) = self.snapshot.number_of(&event_id).await? else {
-            return Ok(None);
-        };
-        let row = self.snapshot.get(&EVENTS, &target).await?;
-        if row.is_none_or(|row| row.room != self.number) {
-            return Ok(None);
-        }
-        let event_type = event.pdu.event_type().to_owned();
-        Ok(Some((target, RelationRow { event: EventNumber(event.number), rel_type, event_type })))
     }
 
     /// Writes what a change of the state says about a membership.
@@ -330,7 +312,7 @@ impl Work {
     }
 
     /// The number of a user.
-    async fn user(&mut self, user_id: &UserId) -> Result<UserNumber, ActionError> {
+    pub(crate) async fn user(&mut self, user_id: &UserId) -> Result<UserNumber, ActionError> {
         if let Some(user) = self.beside.users.get(user_id) {
             return Ok(*user);
         }
@@ -341,8 +323,8 @@ impl Work {
     }
 
     fn write_transaction(&mut self) {
-        if let (Some((device, transaction_id)), Some(last)) = (&self.beside.transaction, self.staged.last()) {
-            let key = (*device, self.number, transaction_id.clone());
+        if let (Some(transaction), Some(last)) = (&self.beside.transaction, self.staged.last()) {
+            let key = transaction.place(self.number);
             self.batch.expect_absent(&SENT, &key);
             self.batch.put(&SENT, &key, &EventNumber(last.event.number));
         }
@@ -409,7 +391,7 @@ impl Positioned {
         }
         for (target, shown, relation) in self.relations {
             if let Some(at) = shown.at(position) {
-                writes.put(&RELATIONS, &(target, at), &relation);
+                writes.put(&RELATIONS, &(room, target, at), &relation);
             }
         }
         let mut last: BTreeMap<(UserNumber, RoomNumber), MembershipRow> = BTreeMap::new();
@@ -455,15 +437,4 @@ pub(crate) fn membership_in(pdu: &Pdu) -> Option<Membership> {
         freehold_event_auth::Membership::Knock => Some(Membership::Knock),
         freehold_event_auth::Membership::Other => None,
     }
-}
-
-/// `m.relates_to`: the other event and the kind of relation
-/// (<https://spec.matrix.org/v1.19/client-server-api/#forming-relationships-between-events>).
-fn relates_to(content: &str) -> Option<(String, String)> {
-    let relation = member(content, "m.relates_to").ok().flatten()?;
-    let text = |key| -> Option<String> {
-        let value: RawValue<'_> = member(relation.text(), key).ok().flatten()?;
-        Some(value.as_str()?.into_owned())
-    };
-    Some((text("event_id")?, text("rel_type")?))
 }

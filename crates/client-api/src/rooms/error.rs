@@ -107,6 +107,8 @@ fn errcode(error: &ActionError) -> Option<ErrorCode> {
         ActionError::AliasTaken(_) => ErrorCode::RoomInUse,
         ActionError::ForeignAlias(_) => ErrorCode::InvalidParam,
         ActionError::BadAlias(_) => ErrorCode::BadAlias,
+        ActionError::DuplicateAnnotation => ErrorCode::DuplicateAnnotation,
+        ActionError::NestedThread => ErrorCode::Unknown,
         ActionError::BadField { .. } | ActionError::Content(_) => ErrorCode::BadJson,
         ActionError::InvalidState(inner) => match errcode(inner)? {
             ErrorCode::TooLarge => ErrorCode::TooLarge,

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use freehold_rooms::{Rooms, StoredEvent};
-use freehold_store::{EventNumber, TimelineIndex};
+use freehold_rooms::{Between, Rooms, StoredEvent};
+use freehold_store::tables::rooms::RelationRow;
+use freehold_store::{EventNumber, Order, TimelineIndex};
 use freehold_sync::TimelineToken;
 use js_int::UInt;
 use ruma_client_api::relations::{
@@ -26,6 +27,8 @@ use crate::request::Body;
 const LIMIT_DEFAULT: u32 = 50;
 /// How many related events are looked at for one answer.
 const LOOKED_AT_MAX: usize = 5_000;
+/// How many related events are read at once.
+const LOOKED_AT_TOGETHER: usize = 200;
 /// How far relations of relations are followed when the client asks for it.
 const DEPTH_MAX: u32 = 3;
 
@@ -117,22 +120,19 @@ pub(crate) async fn relations_of_both_types(
 async fn found<T>(rooms: &Rooms, user: &Authenticated, wanted: Wanted) -> Result<Found<T>, ApiError> {
     let view = View::open(rooms, user, wanted.room_id.clone()).await?;
     let event = view.event(&wanted.event_id).await?;
-    let depth = if wanted.recurse { DEPTH_MAX } else { 1 };
-    let (related, reached) = related(&view, &event, depth).await?;
-    let mut chosen = Vec::new();
-    for (index, number) in related {
-        let event = view.reader.event(number).await?;
-        if event.row.redacted_by.is_none() && is_wanted(&wanted, index, &event) {
-            chosen.push(event);
+    let mut reached = 1;
+    let (chosen, last) = match wanted.recurse {
+        false => direct(&view, &wanted, &event).await?,
+        true => {
+            let (related, depth) = related(&view, wanted.order(), &event).await?;
+            reached = depth;
+            let between = wanted.between();
+            let rows = related.into_iter().filter(|(index, _)| between.holds(*index)).collect();
+            let mut page = Vec::new();
+            let last = wanted.take(&view, rows, &mut page).await?;
+            (page, last)
         }
-    }
-    let mut chosen = view.visible(chosen).await?;
-    if wanted.dir == Direction::Backward {
-        chosen.reverse();
-    }
-    let more = chosen.len() > wanted.limit;
-    chosen.truncate(wanted.limit);
-    let last = chosen.last().filter(|_| more).and_then(|event| event.row.timeline);
+    };
     let next_batch = last.map(|last| match wanted.dir {
         Direction::Backward => TimelineToken::before(last),
         Direction::Forward => TimelineToken::after(last),
@@ -145,56 +145,99 @@ async fn found<T>(rooms: &Rooms, user: &Authenticated, wanted: Wanted) -> Result
     })
 }
 
-/// The events that relate to an event, and to those, in the order of the timeline; and how far it went.
-async fn related(
+type Related = Vec<(TimelineIndex, RelationRow)>;
+
+/// Those of the events that relate to an event which are asked for, and where to go on if there may be more.
+async fn direct(
     view: &View,
-    event: &Arc<StoredEvent>,
-    depth: u32,
-) -> Result<(BTreeMap<TimelineIndex, EventNumber>, u32), ApiError> {
+    wanted: &Wanted,
+    event: &StoredEvent,
+) -> Result<(Vec<Arc<StoredEvent>>, Option<TimelineIndex>), ApiError> {
+    let (mut between, mut chosen, mut looked_at) = (wanted.between(), Vec::new(), 0);
+    loop {
+        let place = (view.room, event.number);
+        let rows = view.reader.relations(place, between, wanted.order(), LOOKED_AT_TOGETHER).await?;
+        looked_at += rows.len();
+        let furthest = rows.last().map(|(index, _)| *index);
+        let is_end = rows.len() < LOOKED_AT_TOGETHER;
+        if let Some(last) = wanted.take(view, rows, &mut chosen).await? {
+            return Ok((chosen, Some(last)));
+        }
+        let Some(furthest) = furthest.filter(|_| !is_end) else { return Ok((chosen, None)) };
+        if looked_at >= LOOKED_AT_MAX {
+            return Ok((chosen, Some(furthest)));
+        }
+        match wanted.order() {
+            Order::Descending => between.before = furthest,
+            Order::Ascending => between.after = furthest,
+        }
+    }
+}
+
+/// The events that relate to an event, and to those, in some order of the timeline; and how far it went.
+async fn related(view: &View, order: Order, event: &StoredEvent) -> Result<(Related, u32), ApiError> {
     let mut found = BTreeMap::new();
     let mut targets = vec![event.number];
     let mut reached = 0;
-    while reached < depth && !targets.is_empty() {
+    while reached < DEPTH_MAX && !targets.is_empty() {
         reached += 1;
         let mut next = Vec::new();
         for target in targets {
             let room_for = LOOKED_AT_MAX.saturating_sub(found.len());
-            for (index, row) in view.reader.relations(target, None, room_for).await? {
-                if found.insert(index, row.event).is_none() {
-                    next.push(row.event);
-                }
+            for (index, row) in
+                view.reader.relations((view.room, target), Between::ALL, order, room_for).await?
+            {
+                next.push(row.event);
+                found.insert(index, row);
             }
         }
         targets = next;
     }
-    Ok((found, reached))
+    let found = found.into_iter();
+    let rows = if order == Order::Descending { found.rev().collect() } else { found.collect() };
+    Ok((rows, reached))
 }
 
-/// "The relationship type `relType`" is that of the events found, also of those that were found by way of others.
-fn is_wanted(wanted: &Wanted, index: TimelineIndex, event: &StoredEvent) -> bool {
-    let (lowest, highest) = match wanted.dir {
-        Direction::Backward => (wanted.to, wanted.from),
-        Direction::Forward => (wanted.from, wanted.to),
-    };
-    let in_part =
-        lowest.is_none_or(|token| index >= token.next) && highest.is_none_or(|token| index < token.next);
-    let of_event_type = wanted.event_type.as_deref().is_none_or(|wanted| wanted == event.pdu.event_type());
-    let of_rel_type =
-        wanted.rel_type.as_deref().is_none_or(|wanted| rel_type(event).as_deref() == Some(wanted));
-    in_part && of_event_type && of_rel_type
-}
+impl Wanted {
+    fn order(&self) -> Order {
+        match self.dir {
+            Direction::Backward => Order::Descending,
+            Direction::Forward => Order::Ascending,
+        }
+    }
 
-#[derive(serde::Deserialize)]
-struct Content {
-    #[serde(rename = "m.relates_to")]
-    relates_to: Option<RelatesTo>,
-}
+    /// The part of the timeline that is asked for.
+    fn between(&self) -> Between {
+        let (lowest, highest) = match self.dir {
+            Direction::Backward => (self.to, self.from),
+            Direction::Forward => (self.from, self.to),
+        };
+        let after = lowest.map_or(Between::ALL.after, |token| TimelineIndex(token.next.0.saturating_sub(1)));
+        Between { after, before: highest.map_or(Between::ALL.before, |token| token.next) }
+    }
 
-#[derive(serde::Deserialize)]
-struct RelatesTo {
-    rel_type: Option<String>,
-}
+    /// Adds those of some events that are asked for and that the user may see, until the answer is full; gives the last one in it
+    /// if it is and there are more.
+    async fn take(
+        &self,
+        view: &View,
+        rows: Related,
+        page: &mut Vec<Arc<StoredEvent>>,
+    ) -> Result<Option<TimelineIndex>, ApiError> {
+        let numbers: Vec<EventNumber> =
+            rows.iter().filter(|(_, row)| self.is_of_type(row)).map(|(_, row)| row.event).collect();
+        for event in view.visible(view.reader.events(&numbers).await?).await? {
+            if page.len() >= self.limit {
+                return Ok(page.last().and_then(|last| last.row.timeline));
+            }
+            page.push(event);
+        }
+        Ok(None)
+    }
 
-fn rel_type(event: &StoredEvent) -> Option<String> {
-    serde_json::from_str::<Content>(event.pdu.content()).ok()?.relates_to?.rel_type
+    /// "The relationship type `relType`" is that of the events found, also of those that were found by way of others.
+    fn is_of_type(&self, row: &RelationRow) -> bool {
+        self.rel_type.as_ref().is_none_or(|wanted| *wanted == row.rel_type)
+            && self.event_type.as_ref().is_none_or(|wanted| *wanted == row.event_type)
+    }
 }

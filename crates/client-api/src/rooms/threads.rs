@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use freehold_rooms::{Between, Rooms, StoredEvent};
+use freehold_store::tables::rooms::RelationRow;
 use freehold_store::{Order, TimelineIndex};
 use freehold_sync::TimelineToken;
 use ruma_client_api::filter::RoomEventFilter;
@@ -68,15 +69,22 @@ async fn root_of_latest(view: &View, event: &StoredEvent) -> Result<Option<Arc<S
         Err(ApiError { errcode: ErrorCode::NotFound, .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let after = event.row.timeline;
-    let newest = thread(view, &root).await?.into_iter().next();
-    Ok(Some(root).filter(|_| newest == after))
+    let Some(index) = event.row.timeline else { return Ok(None) };
+    Ok(is_latest(view, &root, index).await?.then_some(root))
 }
 
-/// Where the events of a thread stand, newest first.
-async fn thread(view: &View, root: &StoredEvent) -> Result<Vec<TimelineIndex>, ApiError> {
-    let related = view.reader.relations(root.number, None, OF_THREAD_MAX).await?;
-    Ok(related.into_iter().filter(|(_, row)| row.rel_type == "m.thread").map(|(index, _)| index).collect())
+/// Whether the user sees nothing of a thread that comes after one of its events.
+async fn is_latest(view: &View, root: &StoredEvent, index: TimelineIndex) -> Result<bool, ApiError> {
+    let later = Between { after: index, before: view.end() };
+    let numbers: Vec<_> = thread(view, root, later).await?.into_iter().map(|row| row.event).collect();
+    Ok(view.visible(view.reader.events(&numbers).await?).await?.is_empty())
+}
+
+/// What is said in a thread in a part of the timeline.
+async fn thread(view: &View, root: &StoredEvent, between: Between) -> Result<Vec<RelationRow>, ApiError> {
+    let place = (view.room, root.number);
+    let related = view.reader.relations(place, between, Order::Descending, OF_THREAD_MAX).await?;
+    Ok(related.into_iter().map(|(_, row)| row).filter(|row| row.rel_type == "m.thread").collect())
 }
 
 /// Whether the user began a thread or said something in it.
@@ -84,11 +92,8 @@ async fn takes_part(view: &View, user: &Authenticated, root: &StoredEvent) -> Re
     if root.pdu.sender() == user.actor.user_id {
         return Ok(true);
     }
-    let related = view.reader.relations(root.number, None, OF_THREAD_MAX).await?;
-    let numbers: Vec<_> =
-        related.into_iter().filter(|(_, row)| row.rel_type == "m.thread").map(|(_, row)| row.event).collect();
-    let events = view.reader.events(&numbers).await?;
-    Ok(events.iter().any(|event| event.row.sender == user.actor.user))
+    let thread = thread(view, root, Between::before(view.end())).await?;
+    Ok(thread.iter().any(|row| row.sender == user.actor.user))
 }
 
 #[derive(Deserialize)]

@@ -242,6 +242,17 @@ async fn related_events_are_found_by_their_relation() {
     assert_eq!(older, json!({"chunk": []}), "a thread stands where its latest event does, and nowhere else");
     let none = server.send(v1(format!("rooms/{room}/relations/{root}/m.thread/m.sticker"))).await.ok();
     assert_eq!(none["chunk"], json!([]));
+    // A thread goes on being listed when its newest event goes.
+    put(&server, ALICE, &format!("rooms/{room}/redact/{}/gone", related[2]), json!({})).await.ok();
+    let threads = server.send(v1(format!("rooms/{room}/threads"))).await.ok();
+    assert_eq!(bodies(&threads["chunk"]), ["root"]);
+    let left = server.send(v1(format!("rooms/{room}/relations/{root}/m.thread"))).await.ok();
+    assert_eq!(bodies(&left["chunk"]), ["related0"]);
+    let recursive = server.send(v1(format!("rooms/{room}/relations/{root}?recurse=true&limit=1"))).await.ok();
+    assert_eq!((bodies(&recursive["chunk"]), &recursive["recursion_depth"]), (vec!["related1"], &json!(2)));
+    let from = recursive["next_batch"].as_str().unwrap();
+    let rest = server.send(v1(format!("rooms/{room}/relations/{root}?recurse=true&from={from}"))).await.ok();
+    assert_eq!(bodies(&rest["chunk"]), ["related0"]);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use crate::error::ActionError;
 use crate::loaded::parse;
 use crate::policy::{Retention, kept_from_ts};
 use crate::read::Reader;
+use crate::relations::unrelate;
 use crate::rooms::Rooms;
 
 /// How many rows a step looks at.
@@ -153,6 +154,7 @@ async fn forget(
         return Ok(false);
     }
     batch.put(&EVENT_JSON, &number, &rest.canonical_json().to_owned());
+    unrelate(&reader.snapshot, batch, (row, &pdu)).await?;
     Ok(true)
 }
 

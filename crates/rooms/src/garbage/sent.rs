@@ -11,7 +11,7 @@ const PAGE: usize = 256;
 
 /// How far a round over all transaction ids has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SentCursor(Option<(DeviceNumber, RoomNumber, String)>);
+pub struct SentCursor(Option<(DeviceNumber, RoomNumber, String, String)>);
 
 impl Rooms {
     /// Forgets some of the transaction ids of events that were sent before a time, in milliseconds since the Unix epoch: a request

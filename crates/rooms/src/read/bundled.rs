@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use freehold_canonical_json::member;
-use freehold_store::DeviceNumber;
 use freehold_store::tables::rooms::RelationRow;
+use freehold_store::{DeviceNumber, Order};
 use serde_json::{Map, Value, json};
 
-use super::{ClientFormat, Reader, StoredEvent, Unreadable, Viewer};
+use super::{Between, ClientFormat, Reader, StoredEvent, Unreadable, Viewer};
 
 impl Reader {
     /// The `m.relations` of an event as a user's device sees them, as a JSON text; `None` when there are none.
@@ -59,7 +59,8 @@ impl Reader {
         viewer: &Viewer,
         event: &StoredEvent,
     ) -> Result<Vec<(RelationRow, Arc<StoredEvent>)>, Unreadable> {
-        let rows = self.relations(event.number, None, RELATIONS_MAX).await?;
+        let place = (event.row.room, event.number);
+        let rows = self.relations(place, Between::ALL, Order::Descending, RELATIONS_MAX).await?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -67,11 +68,7 @@ impl Reader {
         let events = self.events(&numbers).await?;
         let visible = self.visible(viewer, event.row.room, &events).await?;
         let related = rows.into_iter().map(|(_, row)| row).zip(events).zip(visible);
-        let counts = |event: &StoredEvent| event.row.redacted_by.is_none();
-        Ok(related
-            .filter(|((_, event), visible)| *visible && counts(event))
-            .map(|(related, _)| related)
-            .collect())
+        Ok(related.filter(|(_, visible)| *visible).map(|(related, _)| related).collect())
     }
 
     async fn shown(

@@ -11,7 +11,7 @@ use freehold_store::tables::rooms::{
 use freehold_store::{EventNumber, Order, RoomNumber, Table, TimelineIndex, Value};
 use ruma_common::EventId;
 
-use super::{Reader, Unreadable};
+use super::{Between, Reader, Unreadable};
 use crate::loaded::parse;
 
 /// An event as the store has it: redacted, if it was.
@@ -146,20 +146,22 @@ impl Reader {
         Ok(Some(event).filter(|event| event.row.room == room && event.is_accepted()))
     }
 
-    /// The events that relate to an event and come before an index (all of them for `None`), newest first.
+    /// Up to `limit` events that relate to an event of a room, of a part of the timeline: the first ones in ascending order, the
+    /// last ones in descending.
     ///
     /// # Errors
     /// [`Unreadable`].
     pub async fn relations(
         &self,
-        event: EventNumber,
-        before: Option<TimelineIndex>,
+        (room, event): (RoomNumber, EventNumber),
+        between: Between,
+        order: Order,
         limit: usize,
     ) -> Result<Vec<(TimelineIndex, RelationRow)>, Unreadable> {
-        let end = before.unwrap_or(TimelineIndex(i64::MAX));
-        let range = (&(event, TimelineIndex(i64::MIN)), &(event, end));
-        let rows = self.snapshot.scan_range(&RELATIONS, range, Order::Descending, limit).await?;
-        Ok(rows.into_iter().map(|((_, index), row)| (index, row)).collect())
+        let start = TimelineIndex(between.after.0.saturating_add(1));
+        let range = (&(room, event, start), &(room, event, between.before));
+        let rows = self.snapshot.scan_range(&RELATIONS, range, order, limit).await?;
+        Ok(rows.into_iter().map(|((_, _, index), row)| (index, row)).collect())
     }
 }
 

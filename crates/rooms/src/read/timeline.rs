@@ -23,6 +23,11 @@ impl Between {
         Between { after, ..Between::ALL }
     }
 
+    /// Whether an index is in the part.
+    pub fn holds(self, index: TimelineIndex) -> bool {
+        self.after < index && index < self.before
+    }
+
     /// What comes before an index.
     pub fn before(before: TimelineIndex) -> Self {
         Between { before, ..Between::ALL }

@@ -31,6 +31,7 @@ mod partial;
 mod policies;
 mod recommended;
 mod redactions;
+mod relations;
 mod repair;
 mod servers;
 mod talking;

@@ -98,11 +98,13 @@ fn of_rooms() -> Vec<Referring> {
                 Err(_) => claims.must(false, "node of a state cannot be read"),
             }
         }),
-        Referring::new(&rooms::RELATIONS, |(target, _), row, claims| {
-            claims.to(&rooms::EVENTS, target);
+        Referring::new(&rooms::RELATIONS, |(room, target, _), row, claims| {
+            claims.to(&rooms::ROOMS, room);
+            claims.to(&identity::EVENT_IDS, target);
+            claims.to(&identity::USER_IDS, &row.sender);
             claims.to(&rooms::EVENTS, &row.event);
         }),
-        Referring::new(&rooms::SENT, |(_, room, _), event, claims| {
+        Referring::new(&rooms::SENT, |(_, room, _, _), event, claims| {
             claims.to(&rooms::ROOMS, room);
             claims.to(&rooms::EVENTS, event);
         }),

@@ -27,8 +27,9 @@ pub const MEMBERSHIPS: Table<(UserNumber, RoomNumber), MembershipRow> =
 /// The users of tenants in a room, by tenant.
 pub const LOCAL_MEMBERS: Table<(RoomNumber, TenantNumber, UserNumber), Membership> =
     Table::new(TableId(17), "local_members");
-/// The events that relate to an event, in timeline order.
-pub const RELATIONS: Table<(EventNumber, TimelineIndex), RelationRow> = Table::new(TableId(18), "relations");
+/// The events of a room that relate to an event, in timeline order. The event may be one that is not here, or of another room.
+pub const RELATIONS: Table<(RoomNumber, EventNumber, TimelineIndex), RelationRow> =
+    Table::new(TableId(18), "relations");
 /// The room of an alias.
 pub const ALIASES: Table<OwnedRoomAliasId, AliasRow> = Table::new(TableId(19), "aliases");
 /// The aliases of a room that belong to a tenant.
@@ -36,8 +37,10 @@ pub const ROOM_ALIASES: Table<(RoomNumber, TenantNumber, OwnedRoomAliasId), ()> 
     Table::new(TableId(20), "room_aliases");
 /// The rooms that a tenant's directory lists.
 pub const DIRECTORY: Table<(TenantNumber, RoomNumber), ()> = Table::new(TableId(21), "directory");
-/// Which event a device's request with a transaction id made, so that a repetition makes none.
-pub const SENT: Table<(DeviceNumber, RoomNumber, String), EventNumber> = Table::new(TableId(22), "sent");
+/// Which event a device's request with a transaction id made, so that a repetition makes none: by what was asked for, which is the
+/// type of the event, or that an event be redacted.
+pub const SENT: Table<(DeviceNumber, RoomNumber, String, String), EventNumber> =
+    Table::new(TableId(22), "sent");
 /// The state of a room from a position on, until the next one that is listed.
 pub const STATE_HISTORY: Table<(RoomNumber, Position), [u8; NodeId::LEN]> =
     Table::new(TableId(23), "state_history");
@@ -181,6 +184,8 @@ pub struct MembershipRow {
 pub struct RelationRow {
     /// The event that relates.
     pub event: EventNumber,
+    /// Its sender.
+    pub sender: UserNumber,
     /// Its `rel_type`.
     pub rel_type: String,
     /// Its event type.
