@@ -22,13 +22,15 @@ impl Room {
     /// server, whichever of the two events came first and however long the other one took; what the sender may do by now
     /// differs from one server to the next.
     ///
-    /// In room versions 1 and 2 the authorisation rules have settled it. A create event stays as it is: rules read it.
+    /// In room versions 1 and 2 the authorisation rules have settled it. A create event stays as it is: rules read it. Nothing
+    /// that was said in one room takes effect in another.
     ///
     /// # Errors
     /// [`Stop`].
     pub fn takes_effect(&self, redaction: &Event, target: &Event, shelf: &Shelf) -> Result<bool, Stop> {
         let are_valid = redaction.standing == Standing::Accepted && target.standing != Standing::Rejected;
-        if !are_valid || target.pdu.event_type() == "m.room.create" {
+        let is_of_room = redaction.pdu.room_id() == target.pdu.room_id();
+        if !are_valid || !is_of_room || target.pdu.event_type() == "m.room.create" {
             return Ok(false);
         }
         let sender = redaction.pdu.sender();
@@ -36,6 +38,16 @@ impl Room {
         if is_settled || target.pdu.sender().server_name() == sender.server_name() {
             return Ok(true);
         }
+        self.redacts_others(redaction, shelf)
+    }
+
+    /// Whether the sender of a redaction may redact what everybody sent, by the state before it: the first of the conditions, which
+    /// asks nothing of the event that is redacted.
+    ///
+    /// # Errors
+    /// [`Stop`].
+    pub fn redacts_others(&self, redaction: &Event, shelf: &Shelf) -> Result<bool, Stop> {
+        let sender = redaction.pdu.sender();
         let facts = self.facts_before(redaction, shelf)?;
         let levels = facts.auth.power_levels().map(|fact| fact.value);
         let power = Power::of_user(sender.as_str(), facts.auth.create().map(|fact| fact.value), levels);

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use ruma_common::{EventId, RoomId};
 use serde_json::{Value, json};
 
-use crate::foreign::{edu, forged, join, joined, made, message, put, room, sent};
+use crate::foreign::{Said, edu, forged, join, joined, made, message, put, room, sent};
 use crate::server::{BOBS, DENIED, REMOTE, Server};
 
 const ALICE: &str = "@alice:alice.example";
@@ -324,4 +324,45 @@ async fn typing_is_heard_of_the_servers_own_users_in_the_room_only() {
     assert!(waiting.as_mut().now_or_never().is_none(), "nobody was told of what was forged");
     server.send(edu(REMOTE, "right", typing(ROBIN))).await.ok();
     assert!(waiting.as_mut().now_or_never().is_some());
+}
+
+/// Who may do everything in one room takes nothing from another, not by way of a neighbour either.
+#[tokio::test]
+async fn a_redaction_of_one_room_does_nothing_in_another() {
+    let server = Server::start();
+    let (alice, bob) = (server.ground.actor(ALICE).await, server.ground.actor("@bob:bob.example").await);
+    let room_id = room(&server, &alice, None).await;
+    joined(&server, &room_id, ROBIN).await;
+    let evil = "@evil:denied.example";
+    let levels = json!({ "users": { "@bob:bob.example": 100, evil: 100 } });
+    let create = freehold_rooms::CreateRoom {
+        preset: Some(freehold_rooms::Preset::PublicChat),
+        room_version: Some("11".to_owned()),
+        power_level_content_override: Some(serde_json::value::to_raw_value(&levels).unwrap()),
+        ..freehold_rooms::CreateRoom::default()
+    };
+    let own = server.services().rooms.create_room(&bob, create).await.unwrap();
+    let into_own = made(&server, &own, join(evil)).await;
+    let answer = server.send(sent(DENIED, "join", &[&into_own.json]).to(BOBS)).await.ok();
+    assert_eq!(answer, json!({ "pdus": { into_own.event_id.as_str(): {} } }));
+    let hello = made(&server, &room_id, message(ROBIN, "hello")).await;
+    let redaction = Said {
+        sender: evil,
+        event_type: "m.room.redaction",
+        state_key: None,
+        content: json!({ "redacts": hello.event_id }),
+    };
+    let redaction = made(&server, &own, redaction).await;
+    let answer = server.send(sent(DENIED, "1", &[&redaction.json]).to(BOBS)).await.ok();
+    assert_eq!(answer, json!({ "pdus": { redaction.event_id.as_str(): {} } }));
+    let answer = server.send(sent(REMOTE, "1", &[&hello.json])).await.ok();
+    assert_eq!(answer, json!({ "pdus": { hello.event_id.as_str(): {} } }));
+    let reader = server.services().rooms.reader().unwrap();
+    let room = reader.room_number(&room_id).await.unwrap().unwrap();
+    let shown = reader.event_of_room(room, &hello.event_id).await.unwrap().unwrap();
+    assert!(shown.pdu.content().contains("hello"));
+    assert_eq!(
+        reader.event_of_room(room, &redaction.event_id).await.unwrap().map(|event| event.row.room),
+        None
+    );
 }

@@ -3,7 +3,7 @@
 use std::collections::BinaryHeap;
 
 use freehold_store::tables::rooms::WAITING_REDACTIONS;
-use freehold_store::{Batch, EventNumber};
+use freehold_store::{Batch, EventNumber, RoomNumber};
 
 use crate::error::ActionError;
 use crate::rooms::Rooms;
@@ -20,14 +20,14 @@ impl Rooms {
     pub async fn forget_waiting_redactions(&self, most: usize) -> Result<usize, ActionError> {
         let snapshot = self.0.store.snapshot()?;
         let (mut after, mut waiting) = (None, 0_usize);
-        let mut oldest: BinaryHeap<(EventNumber, ruma_common::OwnedEventId)> = BinaryHeap::new();
+        let mut oldest: BinaryHeap<(EventNumber, RoomNumber, ruma_common::OwnedEventId)> = BinaryHeap::new();
         loop {
             let page = snapshot.scan_after(&WAITING_REDACTIONS, after.as_ref(), PAGE).await?;
             let Some((last, ())) = page.last() else { break };
             after = Some(last.clone());
             waiting += page.len();
-            for ((target, redaction), ()) in page {
-                oldest.push((redaction, target));
+            for ((room, target, redaction), ()) in page {
+                oldest.push((redaction, room, target));
                 if oldest.len() > PAGE {
                     oldest.pop();
                 }
@@ -35,8 +35,8 @@ impl Rooms {
         }
         let surplus = waiting.saturating_sub(most).min(PAGE);
         let mut batch = Batch::new();
-        for (redaction, target) in oldest.into_sorted_vec().into_iter().take(surplus) {
-            batch.delete(&WAITING_REDACTIONS, &(target, redaction));
+        for (redaction, room, target) in oldest.into_sorted_vec().into_iter().take(surplus) {
+            batch.delete(&WAITING_REDACTIONS, &(room, target, redaction));
         }
         if surplus > 0 {
             self.0.store.commit(batch).await?;

@@ -167,10 +167,12 @@ impl Work {
         let limit = READ_AHEAD_MAX.saturating_add(1);
         let prefix = (self.number,);
         let missing = self.snapshot.scan_prefix(&MISSING_PREVS, &prefix, Order::Ascending, limit).await?;
-        let waiting = self.snapshot.scan_prefix(&WAITING_REDACTIONS, &(), Order::Ascending, limit).await?;
+        let waiting =
+            self.snapshot.scan_prefix(&WAITING_REDACTIONS, &prefix, Order::Ascending, limit).await?;
         if missing.len() <= READ_AHEAD_MAX && waiting.len() <= READ_AHEAD_MAX {
             let missing_prevs = named_by(missing.into_iter().map(|((_, event_id, by), ())| (event_id, by)));
-            let waiting_redactions = named_by(waiting.into_iter().map(|(key, ())| key));
+            let waiting_redactions =
+                named_by(waiting.into_iter().map(|((_, event_id, by), ())| (event_id, by)));
             self.beside.read_ahead = Some(ReadAhead { missing_prevs, waiting_redactions });
         }
         Ok(())
@@ -200,10 +202,10 @@ impl Work {
         if let Some(known) = &self.beside.read_ahead {
             return Ok(known.waiting_redactions.get(event_id).cloned().unwrap_or_default());
         }
-        let prefix = (event_id.to_owned(),);
+        let prefix = (self.number, event_id.to_owned());
         let rows =
             self.snapshot.scan_prefix(&WAITING_REDACTIONS, &prefix, Order::Ascending, usize::MAX).await?;
-        Ok(rows.into_iter().map(|((_, redaction), ())| redaction).collect())
+        Ok(rows.into_iter().map(|((.., redaction), ())| redaction).collect())
     }
 
     async fn place_of(&self, event_id: &EventId, arrival: Arrival<'_>) -> Result<Place, ActionError> {

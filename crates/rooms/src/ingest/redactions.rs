@@ -40,7 +40,7 @@ impl Work {
             }
             Target::Missing => {
                 self.beside.withheld.insert(event.number);
-                self.batch.put(&WAITING_REDACTIONS, &(target_id, redaction), &());
+                self.batch.put(&WAITING_REDACTIONS, &(self.number, target_id, redaction), &());
             }
         }
         Ok(())
@@ -65,13 +65,16 @@ impl Work {
         let redactions = redactions.filter(|redaction| redacted_by(redaction).as_ref() == Some(&event_id));
         for redaction in redactions.cloned().collect::<Vec<_>>() {
             if self.takes_effect(&redaction, event).await? {
-                self.batch.delete(&WAITING_REDACTIONS, &(event_id.clone(), EventNumber(redaction.number)));
+                self.batch.delete(
+                    &WAITING_REDACTIONS,
+                    &(self.number, event_id.clone(), EventNumber(redaction.number)),
+                );
                 self.beside.withheld.remove(&redaction.number);
                 self.beside.redacted_on_arrival.insert(event.number, EventNumber(redaction.number));
             }
         }
         for redaction in self.waiting_redactions(&event_id).await? {
-            self.batch.delete(&WAITING_REDACTIONS, &(event_id.clone(), redaction));
+            self.batch.delete(&WAITING_REDACTIONS, &(self.number, event_id.clone(), redaction));
             let Some(stored) = read_event(&self.snapshot, self.machine.version(), redaction).await? else {
                 continue;
             };

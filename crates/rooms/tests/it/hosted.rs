@@ -227,8 +227,11 @@ impl World {
         let reader = self.reader();
         let room = reader.room_number(room_id).await.unwrap().unwrap();
         let state = reader.current_state(room).await.unwrap();
+        let version = reader.room(room).await.unwrap().unwrap().version;
+        let is_named = version.rules().authorization.room_create_event_id_as_room_id;
+        let create = (!is_named).then_some(("m.room.create", ""));
         let mut references = Vec::new();
-        for key in [("m.room.power_levels", ""), ("m.room.member", sender)] {
+        for key in create.into_iter().chain([("m.room.power_levels", ""), ("m.room.member", sender)]) {
             let event = state.get(key.0, key.1).await.unwrap().unwrap();
             references.push(freehold_event::EventReference::from(&event.pdu));
         }

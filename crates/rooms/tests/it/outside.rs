@@ -211,6 +211,12 @@ pub(crate) async fn foreign(
     let parsed = freehold_canonical_json::parse(text.as_bytes(), &freehold_canonical_json::Limits::STRICT);
     proto.content = parsed.unwrap().into_object().unwrap().into_owned();
     proto.state_key = state_key.map(str::to_owned);
+    let redacts = content["redacts"].as_str().filter(|_| event_type == "m.room.redaction");
+    proto.redacts = redacts.map(|target| ruma_common::EventId::parse(target).unwrap());
+    if matches!(after.version().id(), "1" | "2") {
+        let event_id = format!("${event_type}-{}:{}", after.depth(), sender.server_name());
+        proto.event_id = Some(ruma_common::EventId::parse(event_id).unwrap());
+    }
     proto.room_id = Some(after.room_id().to_owned());
     proto.depth = after.depth() + 1;
     proto.origin_server_ts = after.origin_server_ts() + 1;

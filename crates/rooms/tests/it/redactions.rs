@@ -126,3 +126,33 @@ async fn an_outlier_is_redacted_and_stays_so_when_its_place_is_known() {
         assert_eq!(redactions.count(), 1);
     }
 }
+
+/// A message that Bob's server made in a room, and a redaction of it by Carol, who may do everything in a room of her own of some version.
+async fn message_and_foreign_redaction(world: &World, room: &RoomId, version: &str) -> (Vec<u8>, Vec<u8>) {
+    let carol = world.actor(CAROL).await;
+    let own = world.public_room(&carol, version).await;
+    let last = world.timeline(room).await.pop().unwrap();
+    let target = foreign(world, &last.pdu, (BOB, "m.room.message", None), json!({ "body": "x" })).await;
+    let last = world.timeline(&own).await.pop().unwrap();
+    let content = json!({ "redacts": id_of(&target) });
+    let redaction = foreign(world, &last.pdu, (CAROL, "m.room.redaction", None), content).await;
+    (target, redaction)
+}
+
+/// Who may do everything in one room has no say in another for that, and what is no event by the rules of one room stops nobody.
+#[tokio::test]
+async fn a_redaction_does_nothing_in_another_room_than_its_own() {
+    for version in RoomVersion::ALL {
+        let (world, keys, room) = world().await;
+        let (target, redaction) = message_and_foreign_redaction(&world, &room, version.id()).await;
+        let own = RawPdu::new(&redaction).parse(version).unwrap().room_id().to_owned();
+        let redacted = world.rooms.receive(&own, &redaction, &keys).await.unwrap();
+        assert!(matches!(redacted, Incoming::Kept(None)), "{version}: {redacted:?}");
+        let before = world.timeline(&room).await.len();
+        let said = world.rooms.receive(&room, &target, &keys).await.unwrap();
+        assert!(matches!(said, Incoming::Kept(None)), "{version}: {said:?}");
+        let shown = world.timeline(&room).await;
+        assert_eq!(shown.len(), before + 1, "{version}");
+        assert_eq!(shown.last().unwrap().pdu.content(), r#"{"body":"x"}"#, "{version}");
+    }
+}

@@ -112,7 +112,8 @@ fn of_rooms() -> Vec<Referring> {
         Referring::new(&rooms::OUTGOING, |_, row, claims| claims.to(&rooms::EVENTS, &row.event)),
         Referring::new(&outbound::LAST_MISSED, |_, row, claims| claims.to(&rooms::EVENTS, &row.event)),
         Referring::new(&rooms::MISSING_PREVS, |(_, _, event), (), claims| claims.to(&rooms::EVENTS, event)),
-        Referring::new(&rooms::WAITING_REDACTIONS, |(_, event), (), claims| {
+        Referring::new(&rooms::WAITING_REDACTIONS, |(room, _, event), (), claims| {
+            claims.to(&rooms::ROOMS, room);
             claims.to(&rooms::EVENTS, event);
         }),
         Referring::new(&rooms::PARTIAL_ROOMS, |room, row, claims| {

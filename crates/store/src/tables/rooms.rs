@@ -44,8 +44,8 @@ pub const SENT: Table<(DeviceNumber, RoomNumber, String, String), EventNumber> =
 /// The state of a room from a position on, until the next one that is listed.
 pub const STATE_HISTORY: Table<(RoomNumber, Position), [u8; NodeId::LEN]> =
     Table::new(TableId(23), "state_history");
-/// Redactions that wait for the event they are about.
-pub const WAITING_REDACTIONS: Table<(OwnedEventId, EventNumber), ()> =
+/// Redactions that wait for the event they are about, which only one of their own room can be.
+pub const WAITING_REDACTIONS: Table<(RoomNumber, OwnedEventId, EventNumber), ()> =
     Table::new(TableId(24), "waiting_redactions");
 /// The servers with joined users in a room, those of tenants too.
 pub const ROOM_SERVERS: Table<(RoomNumber, OwnedServerName), RoomServerRow> =
