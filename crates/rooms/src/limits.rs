@@ -14,6 +14,12 @@ pub(crate) const READ_AHEAD_MAX: usize = 64;
 /// next event a resolution.
 pub(crate) const EXTREMITIES_MAX: usize = 10;
 
+/// How many redactions wait for one event.
+pub(crate) const WAITING_PER_TARGET_MAX: usize = 20;
+
+/// How many redactions wait in one room, for whatever events, once it is looked.
+pub(crate) const WAITING_PER_ROOM_MAX: usize = 1_000;
+
 /// How many users of ours are asked whether they may send it.
 pub(crate) const SPEAKERS_MAX: usize = 32;
 

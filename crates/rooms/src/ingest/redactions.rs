@@ -8,6 +8,7 @@ use freehold_store::tables::rooms::{EVENTS, WAITING_REDACTIONS};
 use ruma_common::{EventId, OwnedEventId};
 
 use crate::error::ActionError;
+use crate::limits::WAITING_PER_TARGET_MAX;
 use crate::loaded::read_event;
 use crate::send::event_in_room;
 use crate::work::Work;
@@ -39,10 +40,30 @@ impl Work {
                 self.beside.withheld.insert(event.number);
             }
             Target::Missing => {
+                self.have_wait(target_id, event).await?;
                 self.beside.withheld.insert(event.number);
-                self.batch.put(&WAITING_REDACTIONS, &(self.number, target_id, redaction), &());
             }
         }
+        Ok(())
+    }
+
+    /// Has a redaction wait for what it redacts. Whoever is in the room can send any number of them, whatever they may redact: of
+    /// many for one event those stay that came first. One of somebody who may redact what everybody sends takes the place of the last.
+    async fn have_wait(&mut self, target_id: OwnedEventId, redaction: &Event) -> Result<(), ActionError> {
+        let mut waiting = self.waiting_redactions(&target_id).await?;
+        // Those of the same change, which are not withheld for anything else.
+        let staged = self.beside.redactions.iter().filter(|staged| {
+            self.beside.withheld.contains(&staged.number) && redacted_by(staged).as_ref() == Some(&target_id)
+        });
+        waiting.extend(staged.map(|staged| EventNumber(staged.number)));
+        if let Some(last) = waiting.get(WAITING_PER_TARGET_MAX - 1) {
+            if !self.computed(|machine, shelf| machine.redacts_others(redaction, shelf)).await? {
+                return Ok(());
+            }
+            self.batch.delete(&WAITING_REDACTIONS, &(self.number, target_id.clone(), *last));
+        }
+        let key = (self.number, target_id, EventNumber(redaction.number));
+        self.batch.put(&WAITING_REDACTIONS, &key, &());
         Ok(())
     }
 

@@ -229,23 +229,51 @@ async fn transaction_ids_are_forgotten_when_they_are_old() {
     assert_ne!(again(299).await.unwrap(), sent[299]);
 }
 
+/// Has redactions of events that never come wait in a room, the first of which came as that number. The order of targets is not the order
+/// of arrival.
+async fn have_wait(world: &World, room: u64, (first, count): (u64, u64)) {
+    let mut batch = Batch::new();
+    for number in 0..count {
+        let target = EventId::parse(format!("$never{:04}:example.org", number * 7 % 10_000)).unwrap();
+        batch.put(&WAITING_REDACTIONS, &(RoomNumber(room), target, EventNumber(first + number)), &());
+    }
+    world.store.commit(batch).await.unwrap();
+}
+
+/// The redactions that wait in a room.
+async fn waiting(world: &World, room: u64) -> Vec<u64> {
+    let snapshot = world.store.snapshot().unwrap();
+    let prefix = (RoomNumber(room),);
+    let left =
+        snapshot.scan_prefix(&WAITING_REDACTIONS, &prefix, Order::Ascending, usize::MAX).await.unwrap();
+    left.into_iter().map(|((.., redaction), ())| redaction.0).collect()
+}
+
 #[tokio::test]
 async fn redactions_of_what_never_comes_are_bounded() {
     let world = World::new(&["one.example"]).await;
-    let mut batch = Batch::new();
-    for number in 0..1000_u64 {
-        // The order of targets is not the order of arrival.
-        let target = EventId::parse(format!("$never{:03}:example.org", number * 7 % 1000)).unwrap();
-        batch.put(&WAITING_REDACTIONS, &(RoomNumber(1), target, EventNumber(number)), &());
-    }
-    world.store.commit(batch).await.unwrap();
+    have_wait(&world, 1, (0, 1_000)).await;
     let mut steps = 0;
     while world.rooms.forget_waiting_redactions(400).await.unwrap() > 0 {
         steps += 1;
     }
     assert_eq!(steps, 3);
-    let snapshot = world.store.snapshot().unwrap();
-    let left = snapshot.scan_prefix(&WAITING_REDACTIONS, &(), Order::Ascending, usize::MAX).await.unwrap();
+    let left = waiting(&world, 1).await;
     assert_eq!(left.len(), 400);
-    assert!(left.iter().all(|((.., redaction), ())| redaction.0 >= 600), "those that came last stay");
+    assert!(left.iter().all(|redaction| *redaction >= 600), "those that came last stay");
+}
+
+/// Rooms with many, of whichever tenant, have none of another room forgotten, however long that one has waited.
+#[tokio::test]
+async fn redactions_that_wait_in_one_room_make_no_other_forget() {
+    let world = World::new(&["one.example"]).await;
+    have_wait(&world, 2, (0, 10)).await;
+    have_wait(&world, 1, (100, 300)).await;
+    have_wait(&world, 3, (1_000, 1_500)).await;
+    while world.rooms.forget_waiting_redactions(10_000).await.unwrap() > 0 {}
+    assert_eq!([waiting(&world, 1).await.len(), waiting(&world, 2).await.len()], [300, 10]);
+    assert_eq!(waiting(&world, 3).await.len(), 1_000, "there is a bound in each room, too");
+    while world.rooms.forget_waiting_redactions(500).await.unwrap() > 0 {}
+    assert_eq!([waiting(&world, 1).await.len(), waiting(&world, 2).await.len()], [245, 10]);
+    assert_eq!(waiting(&world, 3).await.len(), 245);
 }

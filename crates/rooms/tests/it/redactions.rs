@@ -156,3 +156,41 @@ async fn a_redaction_does_nothing_in_another_room_than_its_own() {
         assert_eq!(shown.last().unwrap().pdu.content(), r#"{"body":"x"}"#, "{version}");
     }
 }
+
+/// Whoever is in a room can redact an event that is not here as often as they like, which is of no effect and keeps nobody from
+/// redacting it who may.
+#[tokio::test]
+async fn redactions_of_one_event_that_wait_are_bounded_and_keep_nobody_from_it_who_may() {
+    for comes_together in [false, true] {
+        let (world, keys, room) = world().await;
+        let last = world.timeline(&room).await.pop().unwrap();
+        let target = foreign(&world, &last.pdu, (BOB, "m.room.message", None), json!({ "body": "x" })).await;
+        let mut redactions = Vec::new();
+        for number in 0..30 {
+            let content = json!({ "redacts": id_of(&target), "reason": number });
+            redactions.push(foreign(&world, &last.pdu, (CAROL, "m.room.redaction", None), content).await);
+        }
+        let content = json!({ "redacts": id_of(&target) });
+        let last = foreign(&world, &last.pdu, (ALICE, "m.room.redaction", None), content).await;
+        redactions.push(last.clone());
+        if comes_together {
+            let signed = |json: &Vec<u8>| {
+                let pdu = freehold_room::parse(json, RoomVersion::V12, &room).unwrap();
+                freehold_room::verify(pdu, &keys, i64::MAX / 2).unwrap()
+            };
+            world.rooms.receive_verified(&room, redactions.iter().map(signed).collect()).await.unwrap();
+        } else {
+            for redaction in &redactions {
+                world.rooms.receive(&room, redaction, &keys).await.unwrap();
+            }
+        }
+        let snapshot = world.store.snapshot().unwrap();
+        let table = &freehold_store::tables::rooms::WAITING_REDACTIONS;
+        let waiting = snapshot.scan_after(table, None, usize::MAX).await.unwrap();
+        assert_eq!(waiting.len(), 20, "together: {comes_together}");
+        world.rooms.receive(&room, &target, &keys).await.unwrap();
+        assert_eq!(fate(&world, &room, (&target, &last)).await, (true, true), "together: {comes_together}");
+        let snapshot = world.store.snapshot().unwrap();
+        assert_eq!(snapshot.scan_after(table, None, usize::MAX).await.unwrap(), []);
+    }
+}
