@@ -8,7 +8,9 @@ use crate::accounts::Accounts;
 use crate::attempts::Attempts;
 use crate::device::Removal;
 use crate::failure::{ServerFailure, server_failures};
+use crate::moderation::ModerationError;
 use crate::password::{Password, PasswordError};
+use crate::policies::{AdministrativeAct, Doer};
 
 /// The highest cost of a bcrypt hash that is taken: comparing takes about two seconds with it.
 const BCRYPT_COST_MAX: u32 = 15;
@@ -34,6 +36,9 @@ pub enum CredentialsError {
     /// The password cannot be taken.
     #[error(transparent)]
     Password(PasswordError),
+    /// The account is not this one's to change.
+    #[error(transparent)]
+    Moderation(ModerationError),
     /// The server failed.
     #[error(transparent)]
     Server(#[from] ServerFailure),
@@ -50,6 +55,19 @@ impl From<PasswordError> for CredentialsError {
     }
 }
 
+impl From<ModerationError> for CredentialsError {
+    fn from(error: ModerationError) -> Self {
+        match error {
+            ModerationError::Server(failure) => CredentialsError::Server(failure),
+            ModerationError::Unknown => CredentialsError::Unknown,
+            other => CredentialsError::Moderation(other),
+        }
+    }
+}
+
+/// An administrative act and the tenant whose it is, for the audit log.
+pub(crate) type Note<'a> = (&'a Tenant, AdministrativeAct<'a>);
+
 impl Accounts {
     /// Gives the actor a new password. The session from which the actor asks goes on.
     ///
@@ -63,10 +81,10 @@ impl Accounts {
     ) -> Result<(), CredentialsError> {
         self.check_password(&actor.tenant, password).await?;
         let row = self.0.passwords.hash(password, 0).await?;
-        self.write_password(actor.user, row, (others, actor.device)).await
+        self.write_password(actor.user, row, (others, actor.device), None).await
     }
 
-    /// Gives a user of a tenant a new password, as an administrator does.
+    /// Gives a user of a tenant a new password, as an administrator or the operator does.
     ///
     /// # Errors
     /// [`CredentialsError`].
@@ -75,10 +93,13 @@ impl Accounts {
         tenant: &Tenant,
         user_id: &UserId,
         (password, others): (&Password, OtherSessions),
+        by: Doer<'_>,
     ) -> Result<(), CredentialsError> {
-        let user = self.account_of_tenant(tenant, user_id).await?;
+        let (user, _) = self.subject(tenant, user_id, by).await?;
+        self.check_password(tenant, password).await?;
         let row = self.0.passwords.hash(password, 0).await?;
-        self.write_password(user, row, (others, None)).await
+        let act = AdministrativeAct { by, name: "account reset-password", user_id: Some(user_id) };
+        self.write_password(user, row, (others, None), Some((tenant, act))).await
     }
 
     /// Gives a user of a tenant the password that has a bcrypt hash, as other servers keep it. At the first login with
@@ -91,24 +112,23 @@ impl Accounts {
         tenant: &Tenant,
         user_id: &UserId,
         (hash, pepper): (&str, &str),
+        by: Doer<'_>,
     ) -> Result<(), CredentialsError> {
-        let parts: bcrypt::HashParts = hash.parse().map_err(|_| CredentialsError::Bcrypt)?;
-        if !(4..=BCRYPT_COST_MAX).contains(&parts.get_cost()) {
-            return Err(CredentialsError::Bcrypt);
-        }
-        let user = self.account_of_tenant(tenant, user_id).await?;
-        let row = PasswordRow::Bcrypt { hash: hash.to_owned(), pepper: pepper.to_owned() };
-        self.write_password(user, row, (OtherSessions::Keep, None)).await
+        let row = bcrypt_row(hash, pepper).ok_or(CredentialsError::Bcrypt)?;
+        self.import_row(tenant, user_id, row, by).await
     }
 
-    async fn account_of_tenant(
+    /// Gives a user of a tenant the password of a row of [`bcrypt_row`].
+    pub(crate) async fn import_row(
         &self,
         tenant: &Tenant,
         user_id: &UserId,
-    ) -> Result<UserNumber, CredentialsError> {
-        let found = self.account_of(&self.store().snapshot()?, user_id).await?;
-        let found = found.filter(|(_, row)| row.tenant == tenant.number() && row.deactivated.is_none());
-        found.map(|(user, _)| user).ok_or(CredentialsError::Unknown)
+        row: PasswordRow,
+        by: Doer<'_>,
+    ) -> Result<(), CredentialsError> {
+        let (user, _) = self.subject(tenant, user_id, by).await?;
+        let act = AdministrativeAct { by, name: "account import", user_id: Some(user_id) };
+        self.write_password(user, row, (OtherSessions::Keep, None), Some((tenant, act))).await
     }
 
     async fn write_password(
@@ -116,6 +136,7 @@ impl Accounts {
         user: UserNumber,
         password: PasswordRow,
         (others, except): (OtherSessions, Option<DeviceNumber>),
+        note: Option<Note<'_>>,
     ) -> Result<(), CredentialsError> {
         let mut attempts = Attempts::default();
         loop {
@@ -131,10 +152,20 @@ impl Accounts {
             let new = AccountRow { password: Some(password.clone()), ..row.clone() };
             removal.batch.expect_unchanged(&ACCOUNTS, &user, Some(&row));
             removal.batch.put(&ACCOUNTS, &user, &new);
+            if let Some((tenant, act)) = &note {
+                self.0.given.policies.record(&mut removal.batch, tenant, act);
+            }
             if attempts.commit(self.store(), removal.batch).await?.is_some() {
                 self.0.sessions.forget(&removal.tokens);
-                return Ok(());
+                return Ok(self.remove_late_tokens(removal.devices).await?);
             }
         }
     }
+}
+
+/// The row of a password of which another server kept a bcrypt hash; `None` if it is none, or takes too long to compare.
+pub(crate) fn bcrypt_row(hash: &str, pepper: &str) -> Option<PasswordRow> {
+    let parts: bcrypt::HashParts = hash.parse().ok()?;
+    let row = || PasswordRow::Bcrypt { hash: hash.to_owned(), pepper: pepper.to_owned() };
+    (4..=BCRYPT_COST_MAX).contains(&parts.get_cost()).then(row)
 }

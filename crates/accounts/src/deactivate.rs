@@ -1,14 +1,18 @@
 //! Giving an account up (<https://spec.matrix.org/v1.19/client-server-api/#account-deactivation>).
 
-use freehold_store::UserNumber;
 use freehold_store::tables::accounts::{
     ACCOUNTS, AccountRow, DeactivatedRow, MemberJob, PROFILES, PUSH_RULES,
 };
+use freehold_store::{Tenant, UserNumber};
+use ruma_common::UserId;
 
 use crate::accounts::Accounts;
 use crate::attempts::Attempts;
+use crate::credentials::Note;
 use crate::device::Removal;
 use crate::failure::ServerFailure;
+use crate::moderation::ModerationError;
+use crate::policies::{AdministrativeAct, Doer};
 
 /// Whether what a user said may be shown to people who join later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,31 @@ impl Accounts {
     /// # Errors
     /// [`ServerFailure`].
     pub async fn deactivate(&self, user: UserNumber, erase: Erase) -> Result<(), ServerFailure> {
+        self.end_account(user, erase, None).await
+    }
+
+    /// Gives an account of a tenant up, as an administrator or the operator does.
+    ///
+    /// # Errors
+    /// [`ModerationError`].
+    pub async fn deactivate_by(
+        &self,
+        tenant: &Tenant,
+        user_id: &UserId,
+        erase: Erase,
+        by: Doer<'_>,
+    ) -> Result<(), ModerationError> {
+        let (user, _) = self.subject(tenant, user_id, by).await?;
+        let act = AdministrativeAct { by, name: "account deactivate", user_id: Some(user_id) };
+        Ok(self.end_account(user, erase, Some((tenant, act))).await?)
+    }
+
+    async fn end_account(
+        &self,
+        user: UserNumber,
+        erase: Erase,
+        note: Option<Note<'_>>,
+    ) -> Result<(), ServerFailure> {
         let mut attempts = Attempts::default();
         loop {
             let snapshot = self.store().snapshot()?;
@@ -46,10 +75,13 @@ impl Accounts {
                 batch.delete(&PROFILES, &user);
             }
             Self::ask_for_member_job(user, MemberJob::Leave, batch);
+            if let Some((tenant, act)) = &note {
+                self.0.given.policies.record(batch, tenant, act);
+            }
             if attempts.commit(self.store(), removal.batch).await?.is_some() {
                 self.0.sessions.forget(&removal.tokens);
                 self.0.member_jobs.notify_one();
-                return Ok(());
+                return self.remove_late_tokens(removal.devices).await;
             }
         }
     }

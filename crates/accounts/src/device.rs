@@ -198,17 +198,22 @@ impl Accounts {
     pub(crate) async fn finish_removal(&self, removal: Removal) -> Result<Position, ServerFailure> {
         let position = self.store().commit(removal.batch).await?;
         self.0.sessions.forget(&removal.tokens);
-        // A refresh that came between reading and removing gave a device more tokens, which may be in use. Now that the
-        // device is gone it gets no others.
+        self.remove_late_tokens(removal.devices).await?;
+        Ok(position)
+    }
+
+    /// Removes what tokens devices that are gone still have: a refresh that came between reading and removing gave them
+    /// more, which may be in use. Now that the devices are gone they get no others.
+    pub(crate) async fn remove_late_tokens(&self, devices: Vec<DeviceNumber>) -> Result<(), ServerFailure> {
         let (snapshot, mut late) = (self.store().snapshot()?, Removal::default());
-        for device in removal.devices {
+        for device in devices {
             remove_tokens(&snapshot, device, &mut late).await?;
         }
         if !late.batch.is_empty() {
             self.store().commit(late.batch).await?;
             self.0.sessions.forget(&late.tokens);
         }
-        Ok(position)
+        Ok(())
     }
 }
 

@@ -25,6 +25,7 @@ mod device_keys;
 mod failed_logins;
 mod failure;
 mod filters;
+mod import;
 mod interactive;
 mod invitations;
 mod login;
@@ -57,6 +58,7 @@ pub use device::{Device, DeviceError, DeviceRequest};
 pub use device_keys::{DeviceGone, DeviceKeys, NoDeviceKeys};
 pub use failure::ServerFailure;
 pub use filters::FilterError;
+pub use import::{ImportError, ImportFailure, Imported, ImportedPassword};
 pub use interactive::{
     Attempt, Challenge, Completed, InteractionError, Purpose, Stage, StageFailure, StageProof,
 };

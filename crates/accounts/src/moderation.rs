@@ -56,7 +56,7 @@ pub struct AccountFacts {
     pub user: UserNumber,
     /// When the account was made, in milliseconds since the Unix epoch.
     pub created_ts: i64,
-    /// Whether the account says that the user administers the tenant.
+    /// Whether the user administers the tenant.
     pub admin: bool,
     /// Whether it is locked.
     pub locked: bool,
@@ -87,7 +87,7 @@ impl Accounts {
         restraint: Restraint,
     ) -> Result<bool, ModerationError> {
         self.require_administrator(actor).await?;
-        let (_, row) = self.moderated(actor, user_id).await?;
+        let (_, row) = self.moderated(&actor.tenant, user_id).await?;
         if self.administers(&actor.tenant, user_id, Some(&row)).await? && *user_id != *actor.user_id {
             return Err(ModerationError::Administrator);
         }
@@ -105,29 +105,34 @@ impl Accounts {
         &self,
         actor: &Actor,
         user_id: &UserId,
-        (restraint, on): (Restraint, bool),
+        what: (Restraint, bool),
     ) -> Result<(), ModerationError> {
         self.require_administrator(actor).await?;
-        if *user_id == *actor.user_id {
-            return Err(ModerationError::Oneself);
-        }
+        self.restrain_by(&actor.tenant, user_id, what, Doer::User(&actor.user_id)).await
+    }
+
+    /// Restrains an account of a tenant, or lets it go, for the operator or for an administrator of the tenant, which
+    /// was asked before.
+    ///
+    /// # Errors
+    /// [`ModerationError`].
+    pub async fn restrain_by(
+        &self,
+        tenant: &Tenant,
+        user_id: &UserId,
+        (restraint, on): (Restraint, bool),
+        by: Doer<'_>,
+    ) -> Result<(), ModerationError> {
         let mut attempts = Attempts::default();
         loop {
-            let (user, row) = self.moderated(actor, user_id).await?;
-            if self.administers(&actor.tenant, user_id, Some(&row)).await? {
-                return Err(ModerationError::Administrator);
-            }
+            let (user, row) = self.subject(tenant, user_id, by).await?;
             let new = restrained(row.clone(), restraint, on);
-            let act = AdministrativeAct {
-                by: Doer::User(&actor.user_id),
-                name: act_name(restraint, on),
-                user_id: Some(user_id),
-            };
+            let act = AdministrativeAct { by, name: act_name(restraint, on), user_id: Some(user_id) };
             let mut batch = Batch::new();
             batch.expect_unchanged(&ACCOUNTS, &user, Some(&row));
             batch.put(&ACCOUNTS, &user, &new);
             batch.wake(user);
-            self.0.given.policies.record(&mut batch, &actor.tenant, &act);
+            self.0.given.policies.record(&mut batch, tenant, &act);
             if attempts.commit(self.store(), batch).await?.is_some() {
                 let tokens = tokens_of(&self.store().snapshot()?, user).await?;
                 self.0.sessions.forget(&tokens);
@@ -145,30 +150,59 @@ impl Accounts {
             actor.user
         } else {
             self.require_administrator(actor).await?;
-            self.moderated(actor, user_id).await?.0
+            self.moderated(&actor.tenant, user_id).await?.0
         };
         Ok(self.devices(&self.store().snapshot()?, user).await?)
     }
 
-    /// Up to `limit` accounts of a tenant with greater numbers than `after`.
+    /// An account of a tenant, given up or not, and its devices.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`ModerationError::Foreign`], [`ModerationError::Unknown`].
+    pub async fn account(
+        &self,
+        tenant: &Tenant,
+        user_id: &UserId,
+    ) -> Result<(AccountFacts, Vec<Device>), ModerationError> {
+        if !tenant.owns(user_id) {
+            return Err(ModerationError::Foreign);
+        }
+        let snapshot = self.store().snapshot()?;
+        let found = self.account_of(&snapshot, user_id).await?;
+        let found = found.filter(|(_, row)| row.tenant == tenant.number());
+        let (user, row) = found.ok_or(ModerationError::Unknown)?;
+        let admin = self.administers(tenant, user_id, Some(&row)).await?;
+        let facts = facts(user, user_id.to_owned(), AccountRow { admin, ..row });
+        Ok((facts, self.devices(&snapshot, user).await?))
+    }
+
+    /// Up to `limit` accounts of a tenant, given up or not, in the order in which they came, after that of a user.
+    ///
+    /// # Errors
+    /// [`ModerationError::Foreign`] or [`ModerationError::Unknown`], when `after` has no account.
     pub async fn accounts_of(
         &self,
         tenant: &Tenant,
-        after: Option<UserNumber>,
+        after: Option<&UserId>,
         limit: usize,
-    ) -> Result<Vec<AccountFacts>, ReadError> {
+    ) -> Result<Vec<AccountFacts>, ModerationError> {
+        let first = match after {
+            Some(after) => UserNumber(self.account(tenant, after).await?.0.user.0.saturating_add(1)),
+            None => UserNumber(0),
+        };
         let snapshot = self.store().snapshot()?;
-        let first = UserNumber(after.map_or(0, |after| after.0.saturating_add(1)));
         let range = (&(tenant.number(), first), &(tenant.number(), UserNumber(u64::MAX)));
         let found = snapshot.scan_range(&TENANT_ACCOUNTS, range, Order::Ascending, limit).await?;
         let users: Vec<UserNumber> = found.into_iter().map(|((_, user), ())| user).collect();
         let rows = snapshot.get_many(&ACCOUNTS, &users).await?;
         let user_ids = snapshot.ids_of(&users).await?;
+        let named = &self.policy(tenant).await?.admins;
         let accounts = users.into_iter().zip(user_ids).zip(rows);
-        Ok(accounts.filter_map(|((user, user_id), row)| Some(facts(user, user_id, row?))).collect())
+        let known = |(user, user_id, row): (UserNumber, OwnedUserId, AccountRow)| {
+            let admin = row.admin || named.contains(&user_id);
+            facts(user, user_id, AccountRow { admin, ..row })
+        };
+        Ok(accounts.filter_map(|((user, user_id), row)| Some(known((user, user_id, row?)))).collect())
     }
 
     async fn require_administrator(&self, actor: &Actor) -> Result<(), ModerationError> {
@@ -184,17 +218,35 @@ impl Accounts {
         Ok(row.is_some_and(|row| row.admin) || self.policy(tenant).await?.admins.contains(user_id))
     }
 
-    /// The account of a user of the actor's tenant.
+    /// The account of a user of a tenant to which this one may do something: the operator to everybody, an administrator
+    /// neither to himself nor to another.
+    pub(crate) async fn subject(
+        &self,
+        tenant: &Tenant,
+        user_id: &UserId,
+        by: Doer<'_>,
+    ) -> Result<(UserNumber, AccountRow), ModerationError> {
+        if by == Doer::User(user_id) {
+            return Err(ModerationError::Oneself);
+        }
+        let (user, row) = self.moderated(tenant, user_id).await?;
+        if by != Doer::Operator && self.administers(tenant, user_id, Some(&row)).await? {
+            return Err(ModerationError::Administrator);
+        }
+        Ok((user, row))
+    }
+
+    /// The account of a user of a tenant that was not given up.
     async fn moderated(
         &self,
-        actor: &Actor,
+        tenant: &Tenant,
         user_id: &UserId,
     ) -> Result<(UserNumber, AccountRow), ModerationError> {
-        if !actor.tenant.owns(user_id) {
+        if !tenant.owns(user_id) {
             return Err(ModerationError::Foreign);
         }
         let found = self.account_of(&self.store().snapshot()?, user_id).await?;
-        let found = found.filter(|(_, row)| row.tenant == actor.tenant.number() && row.deactivated.is_none());
+        let found = found.filter(|(_, row)| row.tenant == tenant.number() && row.deactivated.is_none());
         found.ok_or(ModerationError::Unknown)
     }
 }

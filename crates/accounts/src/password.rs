@@ -25,6 +25,19 @@ impl Password {
         Password(Zeroizing::new(typed.nfkc().collect()))
     }
 
+    /// A password of 24 random capital letters, for whoever had it reset.
+    ///
+    /// # Errors
+    /// [`ServerFailure`] when the random number generator fails.
+    pub fn generate() -> Result<Self, ServerFailure> {
+        random::letters::<24>().map(|letters| Password(Zeroizing::new(letters)))
+    }
+
+    /// Its text, to be shown once to whoever had it generated.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// How many characters it has.
     pub fn length(&self) -> usize {
         self.0.chars().count()

@@ -44,6 +44,8 @@ pub enum Admission {
     },
     /// A tool that knows the shared secret of the tenant wants it.
     Tool,
+    /// An administrator of the tenant wants it; without one, the operator.
+    Administrator(Option<OwnedUserId>),
 }
 
 /// An account that was made.
@@ -156,10 +158,20 @@ impl Accounts {
             Some(password) => Some(self.hash_new(tenant, password, &admission).await?),
             None => None,
         };
+        self.take_place(tenant, (&account, &localpart, password), &admission).await
+    }
+
+    /// Makes an account of which everything is known, if the tenant has room for it.
+    pub(crate) async fn take_place(
+        &self,
+        tenant: &Tenant,
+        account: (&NewAccount, &str, Option<PasswordRow>),
+        admission: &Admission,
+    ) -> Result<Registered, RegisterError> {
         let max = self.policy(tenant).await?.users_max;
         let place = self.0.places.take(&self.store().snapshot()?, tenant.number(), max).await?;
         let place = place.ok_or(RegisterError::Full { max: max.unwrap_or_default() })?;
-        let made = self.write_account(tenant, (&account, &localpart, password), &admission).await?;
+        let made = self.write_account(tenant, account, admission).await?;
         place.keep();
         Ok(made)
     }
@@ -171,7 +183,9 @@ impl Accounts {
         admission: &Admission,
     ) -> Result<PasswordRow, PasswordError> {
         let min = match admission {
-            Admission::Registered { .. } => self.policy(tenant).await?.password_length_min,
+            Admission::Registered { .. } | Admission::Administrator(_) => {
+                self.policy(tenant).await?.password_length_min
+            }
             Admission::Tool => 0,
         };
         self.0.passwords.hash(password, min).await
@@ -229,6 +243,11 @@ impl Accounts {
             Admission::Registered { registration_token, terms } => (registration_token, terms),
             Admission::Tool => {
                 self.note(tenant, (Doer::Tool, "account add"), user_id, batch);
+                return Ok(());
+            }
+            Admission::Administrator(by) => {
+                let by = by.as_deref().map_or(Doer::Operator, Doer::User);
+                self.note(tenant, (by, "account add"), user_id, batch);
                 return Ok(());
             }
         };

@@ -4,11 +4,13 @@ use std::fmt;
 
 use freehold_federation::Diagnosis;
 use freehold_tenancy::{Control, Report, TenantFacts, TenantState};
+use ruma_common::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::entry::{self, InvitationFacts, RegistrationToken};
 use crate::fsck::CheckReport;
+use crate::people::{UserDetails, UserSummary};
 use crate::records::Records;
 use crate::room::{RepairReport, RoomDetails};
 use crate::status::StatusReport;
@@ -86,6 +88,30 @@ pub enum Answer {
     Invitations {
         /// Those that were used, and those that can be.
         invitations: Vec<InvitationFacts>,
+    },
+    /// A user.
+    User {
+        /// The user.
+        user: UserDetails,
+    },
+    /// Users.
+    Users {
+        /// In the order in which they came.
+        users: Vec<UserSummary>,
+    },
+    /// A user has a new password.
+    Credentials {
+        /// The user.
+        user_id: OwnedUserId,
+        /// The password, which is shown only now; nothing if it was given.
+        password: Option<String>,
+    },
+    /// Accounts were brought from another server.
+    Imported {
+        /// How many were made.
+        accounts_made: usize,
+        /// How many were there and have another password.
+        passwords_changed: usize,
     },
     /// Messages were forgotten.
     Forgotten {
@@ -211,6 +237,17 @@ impl fmt::Display for Answer {
             }
             Answer::Invitation { invitation } => invitation.fmt(f),
             Answer::Invitations { invitations } => entry::list(f, invitations, "there are no invitations"),
+            Answer::User { user } => user.fmt(f),
+            Answer::Users { users } => entry::list(f, users, "there are no users"),
+            Answer::Credentials { user_id, password: Some(password) } => {
+                write!(f, "{password}\n\nThis password of {user_id} is not shown again.")
+            }
+            Answer::Credentials { user_id, password: None } => {
+                write!(f, "{user_id} has the password that was given")
+            }
+            Answer::Imported { accounts_made, passwords_changed } => {
+                write!(f, "{accounts_made} accounts made, {passwords_changed} passwords changed")
+            }
             Answer::Forgotten { messages_forgotten, files_erased } => {
                 let files = if *files_erased { "no file" } else { "files" };
                 write!(

@@ -1,5 +1,6 @@
 //! Who may do what: the operator everything, an administrator of a tenant what concerns that tenant.
 
+use freehold_accounts::Doer;
 use freehold_store::BoxFuture;
 use freehold_tenancy::By;
 use ruma_common::{OwnedUserId, UserId};
@@ -63,6 +64,11 @@ impl Authority {
     }
 }
 
+/// Who it is, for what accounts write into the audit log.
+pub(crate) fn doer(authority: &Authority) -> Doer<'_> {
+    authority.user().map_or(Doer::Operator, Doer::User)
+}
+
 /// Knows the users of tenants by their access tokens.
 pub trait TenantUsers: Send + Sync {
     /// What the user of an access token of the tenant that `host` leads to may do, if there is one in good standing:
@@ -90,6 +96,30 @@ mod tests {
         for command in [show("example.com"), show("no.such"), suspend, everything, Command::TokenList {}] {
             assert!(admin.check(&command).is_err(), "{command:?}");
             assert_eq!(Authority::Operator.check(&command), Ok(()));
+        }
+    }
+
+    #[test]
+    fn an_administrator_acts_on_users_of_the_own_tenant_only() {
+        let admin = Authority::TenantAdmin(user_id!("@admin:example.org").to_owned());
+        let user = Authority::User(user_id!("@user:example.org").to_owned());
+        let about = |user_id: &str| -> [Command; 4] {
+            let user_id = user_id.to_owned();
+            [
+                Command::UserShow { user_id: user_id.clone() },
+                Command::UserLock { user_id: user_id.clone() },
+                Command::UserDeactivate { user_id: user_id.clone(), erase: true },
+                Command::UserResetPassword { user_id, password: None, keep_sessions: false },
+            ]
+        };
+        for command in about("@somebody:example.org") {
+            assert_eq!(admin.check(&command), Ok(()));
+            assert!(user.check(&command).is_err(), "{command:?}");
+        }
+        for whom in ["@somebody:example.com", "@somebody:example.org:8448", "somebody", "@:", "example.org"] {
+            for command in about(whom) {
+                assert!(admin.check(&command).is_err(), "{command:?}");
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::entry::WantedToken;
+use crate::people::{ImportLine, Secret, WantedAccount};
 
 /// A command, as operators give it; over HTTP the name is the path and the arguments are the body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -133,6 +134,89 @@ pub enum Command {
         /// The code of the invitation.
         code: String,
     },
+    /// Lists the users of a tenant in the order in which they came.
+    #[serde(rename = "user/list")]
+    UserList {
+        /// The tenant.
+        server_name: String,
+        /// After this user.
+        #[serde(default)]
+        after: Option<String>,
+        /// How many at most.
+        #[serde(default = "page")]
+        limit: usize,
+    },
+    /// Shows a user and the user's devices.
+    #[serde(rename = "user/show")]
+    UserShow {
+        /// The user.
+        user_id: String,
+    },
+    /// Makes an account.
+    #[serde(rename = "user/add")]
+    UserAdd {
+        /// Its user id.
+        user_id: String,
+        /// What it is like.
+        #[serde(flatten)]
+        wanted: WantedAccount,
+    },
+    /// Gives a user a new password.
+    #[serde(rename = "user/reset-password")]
+    UserResetPassword {
+        /// The user.
+        user_id: String,
+        /// The password; without one, something random is made and given back.
+        #[serde(default)]
+        password: Option<Secret>,
+        /// Whether the user's sessions go on.
+        #[serde(default)]
+        keep_sessions: bool,
+    },
+    /// Lets a user do little but read.
+    #[serde(rename = "user/suspend")]
+    UserSuspend {
+        /// The user.
+        user_id: String,
+    },
+    /// Takes a suspension of a user back.
+    #[serde(rename = "user/resume")]
+    UserResume {
+        /// The user.
+        user_id: String,
+    },
+    /// Lets a user do nothing but log out.
+    #[serde(rename = "user/lock")]
+    UserLock {
+        /// The user.
+        user_id: String,
+    },
+    /// Takes a lock of a user back.
+    #[serde(rename = "user/unlock")]
+    UserUnlock {
+        /// The user.
+        user_id: String,
+    },
+    /// Gives an account up, for ever.
+    #[serde(rename = "user/deactivate")]
+    UserDeactivate {
+        /// The user.
+        user_id: String,
+        /// Whether what the user said is shown to nobody new.
+        #[serde(default)]
+        erase: bool,
+    },
+    /// Gives users the passwords that have bcrypt hashes, and makes the accounts that are not there.
+    #[serde(rename = "user/import")]
+    UserImport {
+        /// The tenant.
+        server_name: String,
+        /// Lines of a file.
+        lines: Vec<ImportLine>,
+        /// What the other server added to each password before it was hashed.
+        #[serde(default)]
+        pepper: Option<Secret>,
+    },
     /// Shows what administrators did, to a tenant or to the whole process.
     #[serde(rename = "audit")]
     Audit {
@@ -213,6 +297,11 @@ fn page() -> usize {
     100
 }
 
+/// The server that a user id names.
+fn server_of(user_id: &str) -> Option<&str> {
+    user_id.strip_prefix('@')?.split_once(':').map(|(_, server_name)| server_name)
+}
+
 impl Command {
     /// Whether every user of the tenant that the command concerns may give it, for himself.
     pub fn is_for_users(&self) -> bool {
@@ -236,7 +325,17 @@ impl Command {
             | Command::RegistrationTokenRemove { server_name, .. }
             | Command::InvitationAdd { server_name, .. }
             | Command::InvitationList { server_name }
-            | Command::InvitationRemove { server_name, .. } => Some(server_name),
+            | Command::InvitationRemove { server_name, .. }
+            | Command::UserList { server_name, .. }
+            | Command::UserImport { server_name, .. } => Some(server_name),
+            Command::UserShow { user_id }
+            | Command::UserAdd { user_id, .. }
+            | Command::UserResetPassword { user_id, .. }
+            | Command::UserSuspend { user_id }
+            | Command::UserResume { user_id }
+            | Command::UserLock { user_id }
+            | Command::UserUnlock { user_id }
+            | Command::UserDeactivate { user_id, .. } => server_of(user_id),
             Command::Audit { server_name, .. } => server_name.as_deref(),
             // What decides whether a tenant is hosted at all is the operator's alone.
             Command::TenantAdd { .. }

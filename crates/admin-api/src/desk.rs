@@ -17,6 +17,7 @@ use crate::authority::Authority;
 use crate::command::Command;
 use crate::entry;
 use crate::fsck::{self, Extent};
+use crate::people;
 use crate::records::Records;
 use crate::refusal::Refusal;
 use crate::room::RepairReport;
@@ -72,6 +73,31 @@ impl Desk {
     pub async fn perform(&self, command: Command, authority: &Authority) -> Result<Answer, Refusal> {
         authority.check(&command)?;
         match command {
+            command @ (Command::RegistrationTokenAdd { .. }
+            | Command::RegistrationTokenList { .. }
+            | Command::RegistrationTokenRemove { .. }
+            | Command::InvitationAdd { .. }
+            | Command::InvitationList { .. }
+            | Command::InvitationRemove { .. }) => self.entry(command, authority).await,
+            command @ (Command::UserList { .. }
+            | Command::UserShow { .. }
+            | Command::UserAdd { .. }
+            | Command::UserResetPassword { .. }
+            | Command::UserSuspend { .. }
+            | Command::UserResume { .. }
+            | Command::UserLock { .. }
+            | Command::UserUnlock { .. }
+            | Command::UserDeactivate { .. }
+            | Command::UserImport { .. }) => {
+                people::perform((&self.tenancy, &self.accounts), command, authority).await
+            }
+            other => self.perform_for_all(other, authority).await,
+        }
+    }
+
+    /// Carries out what concerns a tenant as such.
+    async fn perform_for_tenant(&self, command: Command, authority: &Authority) -> Result<Answer, Refusal> {
+        match command {
             Command::TenantAdd { server_name, hostnames, owner, vouched } => {
                 let new = NewTenant { server_name, hostnames, owner, vouched, policy: None };
                 Ok(Answer::Tenant(self.tenancy.add(new, &authority.by()).await?.into()))
@@ -101,12 +127,13 @@ impl Desk {
                 self.change(&server_name, Change::Remove, authority).await
             }
             Command::TenantPolicy { server_name, set } => self.policy(&server_name, set, authority).await,
-            command @ (Command::RegistrationTokenAdd { .. }
-            | Command::RegistrationTokenList { .. }
-            | Command::RegistrationTokenRemove { .. }
-            | Command::InvitationAdd { .. }
-            | Command::InvitationList { .. }
-            | Command::InvitationRemove { .. }) => self.entry(command, authority).await,
+            _ => Err(Refusal::new("M_UNRECOGNIZED", "unknown command")),
+        }
+    }
+
+    /// Carries out what concerns the whole process, or is only read.
+    async fn perform_for_all(&self, command: Command, authority: &Authority) -> Result<Answer, Refusal> {
+        match command {
             Command::Audit { server_name, limit } => self.audit(server_name.as_deref(), limit).await,
             Command::TokenAdd { label } => self.add_token(label, authority).await,
             Command::TokenList {} => self.tokens().await,
@@ -126,6 +153,7 @@ impl Desk {
             }
             Command::Fsck { media, deep } => self.check(Extent { media, deep }).await,
             Command::Forget {} => self.forget().await,
+            about_tenant => self.perform_for_tenant(about_tenant, authority).await,
         }
     }
 
@@ -300,7 +328,7 @@ fn not_repaired(error: TakeError) -> Refusal {
     }
 }
 
-fn parse(server_name: &str) -> Result<OwnedServerName, Refusal> {
+pub(crate) fn parse(server_name: &str) -> Result<OwnedServerName, Refusal> {
     ServerName::parse(server_name)
         .map_err(|_| Refusal::invalid(format_args!("`{server_name}` is not a server name")))
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use freehold_accounts::{
-    Accounts, Doer, Invitation, InvitationError, NewRegistrationToken, RegistrationTokenError, ServerFailure,
+    Accounts, Invitation, InvitationError, NewRegistrationToken, RegistrationTokenError, ServerFailure,
 };
 use freehold_store::tables::accounts::RegistrationTokenRow;
 use freehold_store::{Clock, Tenant};
@@ -11,7 +11,7 @@ use ruma_common::{OwnedUserId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Answer, lines, time};
-use crate::authority::Authority;
+use crate::authority::{Authority, doer};
 use crate::refusal::Refusal;
 
 /// A registration token of a tenant.
@@ -126,10 +126,6 @@ pub(crate) async fn take_back(
 ) -> Result<Answer, Refusal> {
     accounts.take_back_invitation(tenant, code, authority.only_own(), doer(authority)).await?;
     Ok(Answer::Removed { removed: 1 })
-}
-
-fn doer(authority: &Authority) -> Doer<'_> {
-    authority.user().map_or(Doer::Operator, Doer::User)
 }
 
 impl From<Invitation> for InvitationFacts {

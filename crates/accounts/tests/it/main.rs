@@ -7,6 +7,7 @@
 )]
 
 mod account_data;
+mod administration;
 mod interactive;
 mod member_jobs;
 mod moderation;

@@ -1,7 +1,7 @@
 //! Passwords: changed, brought from elsewhere, guessed.
 
 use freehold_accounts::{
-    DeviceRequest, Erase, LoginError, NewSession, OtherSessions, Password, Proof, Refresh,
+    DeviceRequest, Doer, Erase, LoginError, NewSession, OtherSessions, Password, Proof, Refresh,
 };
 use freehold_store::Tenant;
 use freehold_store::tables::accounts::{ACCOUNTS, PasswordRow};
@@ -34,7 +34,7 @@ async fn a_bcrypt_hash_is_replaced_at_the_first_login_and_not_by_a_wrong_passwor
     let somebody = world.user(&tenant, "alice").await;
     let hash = bcrypt::hash("from elsewherepepper", 4).unwrap();
     let user_id = &somebody.actor.user_id;
-    world.accounts.import_bcrypt(&tenant, user_id, (&hash, "pepper")).await.unwrap();
+    world.accounts.import_bcrypt(&tenant, user_id, (&hash, "pepper"), Doer::Operator).await.unwrap();
     let stored = async || {
         let row = world.store.snapshot().unwrap().get(&ACCOUNTS, &somebody.actor.user).await.unwrap();
         row.unwrap().password.unwrap()
@@ -52,10 +52,12 @@ async fn what_is_no_bcrypt_hash_or_costs_too_much_is_not_taken() {
     let somebody = world.user(&tenant, "alice").await;
     let costly = "$2b$31$abcdefghijklmnopqrstuuu5LHVfo1qZgS6Z9m1lM0ZcFZ7k8w0yS";
     for hash in ["", "plain", costly] {
-        let taken = world.accounts.import_bcrypt(&tenant, &somebody.actor.user_id, (hash, "")).await;
+        let user_id = &somebody.actor.user_id;
+        let taken = world.accounts.import_bcrypt(&tenant, user_id, (hash, ""), Doer::Operator).await;
         assert!(taken.is_err(), "{hash}");
     }
-    let elsewhere = world.accounts.import_bcrypt(&bobs(), &somebody.actor.user_id, (costly, "")).await;
+    let (hash, user_id) = (bcrypt::hash("cheap", 4).unwrap(), &somebody.actor.user_id);
+    let elsewhere = world.accounts.import_bcrypt(&bobs(), user_id, (&hash, ""), Doer::Operator).await;
     assert!(elsewhere.is_err());
 }
 

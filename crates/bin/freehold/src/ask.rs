@@ -23,6 +23,7 @@ use crate::data::{Data, DataError, admin_socket};
 use crate::parts::Parts;
 
 /// A server elsewhere.
+#[derive(Clone)]
 pub(crate) struct Remote {
     pub(crate) url: Option<String>,
     pub(crate) token: Option<String>,

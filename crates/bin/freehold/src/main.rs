@@ -18,6 +18,7 @@ mod metrics;
 mod neighbours;
 mod objects;
 mod parts;
+mod people;
 mod proofs;
 mod published;
 mod reach;
@@ -26,6 +27,7 @@ mod routes;
 mod serve;
 mod stop;
 mod sweeps;
+mod tenants;
 mod upkeep;
 
 use std::process::ExitCode;
@@ -34,6 +36,7 @@ use clap::Parser as _;
 
 use crate::cli::{Cli, Failure, Topic};
 use crate::config::Config;
+use crate::people::UserTopic;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[global_allocator]
@@ -63,6 +66,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match topic {
         Topic::Serve(arguments) => serve::run(settings, arguments),
         Topic::Restore { directory } => restore::run(&settings, &directory, json),
+        Topic::User(UserTopic::Import(import)) => {
+            cli::print_answer(&people::import(&settings, &import, ask::Remote { url, token })?, json);
+            Ok(())
+        }
         other => {
             if matches!(other, Topic::Fsck { deep: true, .. }) {
                 // It takes long on a large store: here it is said how far it is, unless a server does it, which has a log of its own.

@@ -91,6 +91,7 @@ impl From<CredentialsError> for ApiError {
             CredentialsError::Unknown => ApiError::new(ErrorCode::NotFound, error),
             CredentialsError::Bcrypt => ApiError::new(ErrorCode::InvalidParam, error),
             CredentialsError::Password(error) => error.into(),
+            CredentialsError::Moderation(error) => error.into(),
             CredentialsError::Server(failure) => failure.into(),
         }
     }

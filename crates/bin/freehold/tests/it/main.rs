@@ -17,6 +17,7 @@ mod federation;
 mod fsck;
 mod media;
 mod memory;
+mod people;
 mod policies;
 mod readme;
 mod repair;

@@ -12,7 +12,7 @@ const BOBS: &str = "bob.localhost";
 /// A user of a tenant, logged in.
 pub(crate) struct User {
     host: &'static str,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl User {

@@ -1,0 +1,102 @@
+//! Commands about tenants.
+
+use clap::{Args, Subcommand};
+use freehold_admin_api::Command;
+use serde_json::Value;
+
+use crate::cli::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TenantTopic {
+    /// Host a domain
+    #[command(after_help = ADD_EXAMPLES)]
+    Add {
+        /// Its name in Matrix
+        server_name: String,
+        /// Where clients and other servers reach it; without any, below `base_domain`; may be repeated
+        #[arg(long)]
+        hostname: Vec<String>,
+        /// How to reach the owner
+        #[arg(long)]
+        owner: Option<String>,
+        /// Vouch that the owner controls the domain: it is active at once, without proof
+        #[arg(long)]
+        vouch: bool,
+    },
+    /// List the tenants
+    List {
+        /// After the tenant of this number
+        #[arg(long, default_value_t = 0)]
+        after: u32,
+        /// How many at most
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show a tenant
+    Show(OneTenant),
+    /// Look whether the tenant controls its domain, and say record by record what is seen
+    Check(OneTenant),
+    /// Print the files and DNS records that the owner publishes
+    Records(OneTenant),
+    /// Vouch that the owner controls the domain
+    Vouch(OneTenant),
+    /// Stop a tenant: its people cannot act, nothing is lost
+    Suspend(OneTenant),
+    /// Take a suspension or a removal back
+    Resume(OneTenant),
+    /// Let a tenant go: its people stop at once, and it departs after the grace period
+    Remove(OneTenant),
+    /// Show the policy of a tenant, or change it
+    #[command(after_help = POLICY_EXAMPLES)]
+    Policy {
+        /// Its name in Matrix
+        server_name: String,
+        /// A JSON object to merge into the policy; null takes a setting back
+        #[arg(long, value_name = "JSON")]
+        set: Option<String>,
+    },
+}
+
+const ADD_EXAMPLES: &str = "\
+Examples:
+  freehold tenant add example.org
+  freehold tenant add example.org --hostname matrix.example.org --owner admin@example.org
+  freehold tenant add 192.0.2.7:8448 --vouch";
+
+const POLICY_EXAMPLES: &str = "\
+Examples:
+  freehold tenant policy example.org
+  freehold tenant policy example.org --set '{\"registration\": {\"mode\": \"tokens\"}}'
+  freehold tenant policy example.org --set '{\"quotas\": {\"users\": 20}}'";
+
+#[derive(Debug, Args)]
+pub(crate) struct OneTenant {
+    /// Its name in Matrix
+    pub(crate) server_name: String,
+}
+
+impl TenantTopic {
+    /// The command that is meant.
+    pub(crate) fn command(self) -> Result<Command, Failure> {
+        Ok(match self {
+            TenantTopic::Add { server_name, hostname, owner, vouch } => {
+                Command::TenantAdd { server_name, hostnames: hostname, owner, vouched: vouch }
+            }
+            TenantTopic::List { after, limit } => Command::TenantList { after, limit },
+            TenantTopic::Show(OneTenant { server_name }) => Command::TenantShow { server_name },
+            TenantTopic::Check(OneTenant { server_name }) => Command::TenantCheck { server_name },
+            TenantTopic::Records(OneTenant { server_name }) => Command::TenantRecords { server_name },
+            TenantTopic::Vouch(OneTenant { server_name }) => Command::TenantVouch { server_name },
+            TenantTopic::Suspend(OneTenant { server_name }) => Command::TenantSuspend { server_name },
+            TenantTopic::Resume(OneTenant { server_name }) => Command::TenantResume { server_name },
+            TenantTopic::Remove(OneTenant { server_name }) => Command::TenantRemove { server_name },
+            TenantTopic::Policy { server_name, set } => {
+                let set: Option<Value> = set
+                    .map(|text| serde_json::from_str(&text))
+                    .transpose()
+                    .map_err(|error| Failure::Usage(format!("--set is not JSON: {error}")))?;
+                Command::TenantPolicy { server_name, set }
+            }
+        })
+    }
+}
