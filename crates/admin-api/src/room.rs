@@ -29,6 +29,9 @@ pub struct RoomDetails {
     /// Since when only a few of its members are known, in milliseconds since the Unix epoch, if that is so.
     #[serde(default)]
     pub partial_since_ts: Option<i64>,
+    /// How many events of others wait until all members are known, or to be judged since.
+    #[serde(default)]
+    pub held: u64,
     /// Those of them that are hosted here.
     pub tenants: Vec<String>,
     /// How many events were accepted.
@@ -74,6 +77,7 @@ impl From<RoomPicture> for RoomDetails {
                 .map(|(server, joined)| RoomServer { server_name: server.to_string(), joined })
                 .collect(),
             partial_since_ts: room.partial_since_ts,
+            held: room.held,
             tenants: room.tenants.iter().map(|tenant| tenant.server_name().to_string()).collect(),
             accepted: room.events.accepted,
             soft_failed: room.events.soft_failed,
@@ -95,6 +99,9 @@ impl fmt::Display for RoomDetails {
         writeln!(f, "  members      {} joined, {} invited", self.joined, self.invited)?;
         if self.partial_since_ts.is_some() {
             writeln!(f, "               only a few are known yet; the others are being asked for")?;
+        }
+        if self.held > 0 {
+            writeln!(f, "               {} events of others wait until then", self.held)?;
         }
         let servers: Vec<String> =
             self.servers.iter().map(|server| format!("{} ({})", server.server_name, server.joined)).collect();

@@ -73,6 +73,8 @@ pub struct Taken {
     pub event_id: OwnedEventId,
     /// Why it was refused, for the people who run the other server; `None` if it was not.
     pub refused: Option<String>,
+    /// Whether it is kept, and nothing is said of it yet: it may still be refused.
+    pub is_held: bool,
 }
 
 /// Why something cannot be served; a fault here.

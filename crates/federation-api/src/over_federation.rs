@@ -30,13 +30,15 @@ fn told(taken: TakenEvents) -> Result<Vec<Option<Taken>>, Unserved> {
     use freehold_federation::Taken as Became;
     let mut told = Vec::with_capacity(taken.len());
     for (event_id, taken) in taken {
+        let is_held = matches!(taken, Ok(Became::Held));
         let refused = match taken {
-            Ok(Became::Known | Became::Accepted) => None,
+            Ok(Became::Known | Became::Accepted | Became::Held) => None,
             Ok(Became::Refused(_) | Became::RefusedBefore) => Some(NOT_ALLOWED.to_owned()),
             Err(TakeError::Here(error)) => return Err(Unserved(Box::new(error))),
+            Err(error @ TakeError::Later) => return Err(Unserved(Box::new(error))),
             Err(error) => Some(error.to_string()),
         };
-        told.push(event_id.map(|event_id| Taken { event_id, refused }));
+        told.push(event_id.map(|event_id| Taken { event_id, refused, is_held }));
     }
     Ok(told)
 }

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_lock::Semaphore;
-use freehold_rooms::{PartialRoom, Rooms, Unverified};
+use freehold_rooms::{ActionError, PartialRoom, RoomFacts, Rooms, Unverified};
 use freehold_store::RoomNumber;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use ruma_common::OwnedServerName;
+use tokio::time::timeout;
 
-use crate::ingest::Ingest;
+use crate::ingest::{HeldLeft, Ingest, Wanting};
 use crate::limits::{
-    LATE_MEMBERS_AT_ONCE, LATE_MEMBERS_ROUNDS_FOR_KEYS, LATE_MEMBERS_SERVERS_MAX, LATE_MEMBERS_WAIT_MAX_MS,
-    LATE_MEMBERS_WAIT_MIN_MS,
+    HELD_ROUNDS_MAX, LATE_MEMBERS_AT_ONCE, LATE_MEMBERS_ROUNDS_FOR_KEYS, LATE_MEMBERS_SERVERS_MAX,
+    LATE_MEMBERS_WAIT_MAX_MS, LATE_MEMBERS_WAIT_MIN_MS,
 };
 use crate::randomness::Randomness;
 
@@ -27,6 +28,23 @@ pub struct LateMembers {
     randomness: Arc<dyn Randomness>,
     /// Who asks now.
     places: Arc<Semaphore>,
+}
+
+/// A room for which there is something to do.
+enum Unfinished {
+    /// Only a few of its members are known.
+    Partial(PartialRoom),
+    /// All are, and what came meanwhile is held still.
+    Held(Arc<RoomFacts>),
+}
+
+impl Unfinished {
+    fn number(&self) -> RoomNumber {
+        match self {
+            Unfinished::Partial(partial) => partial.room.number,
+            Unfinished::Held(room) => room.number,
+        }
+    }
 }
 
 impl LateMembers {
@@ -42,9 +60,9 @@ impl LateMembers {
         let (mut begun, mut running) = (BTreeSet::new(), FuturesUnordered::new());
         loop {
             changes.borrow_and_update();
-            for partial in self.partial_rooms().await {
-                if begun.insert(partial.room.number) {
-                    running.push(self.complete(partial));
+            for unfinished in self.unfinished().await {
+                if begun.insert(unfinished.number()) {
+                    running.push(self.finish(unfinished));
                 }
             }
             tokio::select! {
@@ -65,33 +83,99 @@ impl LateMembers {
         self.ingest.rooms()
     }
 
-    async fn partial_rooms(&self) -> Vec<PartialRoom> {
-        let Ok(reader) = self.rooms().reader() else { return Vec::new() };
-        match reader.partial_rooms().await {
-            Ok(rooms) => rooms,
-            Err(error) => {
-                tracing::warn!(%error, "rooms that lack members cannot be read");
-                Vec::new()
-            }
-        }
+    async fn unfinished(&self) -> Vec<Unfinished> {
+        self.try_unfinished().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "rooms that lack members cannot be read");
+            Vec::new()
+        })
     }
 
-    /// Asks servers in turn, and again after a while, until the room is whole.
-    async fn complete(&self, partial: PartialRoom) -> RoomNumber {
-        let number = partial.room.number;
+    /// The rooms that are partial, and those that are whole and of which something is held still.
+    async fn try_unfinished(&self) -> Result<Vec<Unfinished>, ActionError> {
+        let reader = self.rooms().reader()?;
+        let partial = reader.partial_rooms().await?;
+        let mut numbers: BTreeSet<RoomNumber> = partial.iter().map(|partial| partial.room.number).collect();
+        let mut unfinished: Vec<Unfinished> = partial.into_iter().map(Unfinished::Partial).collect();
+        for number in reader.rooms_held_of().await? {
+            if numbers.insert(number) {
+                unfinished.extend(reader.room(number).await?.map(Unfinished::Held));
+            }
+        }
+        Ok(unfinished)
+    }
+
+    async fn finish(&self, unfinished: Unfinished) -> RoomNumber {
+        let number = unfinished.number();
+        match unfinished {
+            Unfinished::Held(room) => self.take_held(&room).await,
+            Unfinished::Partial(partial) => {
+                let partial = self.complete(partial).await;
+                self.take_held(&partial.room).await;
+                self.catch_up(&partial).await;
+            }
+        }
+        number
+    }
+
+    /// Asks servers in turn, and again after a while, until the room is whole. Gives by which join it was partial in the end.
+    async fn complete(&self, mut partial: PartialRoom) -> PartialRoom {
         let (mut wait_ms, mut rounds) = (LATE_MEMBERS_WAIT_MIN_MS, 0_u32);
         loop {
             // There are rooms with members of servers whose keys nobody has any more.
             let is_patient = rounds < LATE_MEMBERS_ROUNDS_FOR_KEYS;
             let unverified = if is_patient { Unverified::Waits } else { Unverified::LeftOut };
             if self.try_complete(&partial, unverified).await {
-                return number;
+                return partial;
             }
+            match timeout(self.about(wait_ms), self.joined_anew(&partial)).await {
+                Ok(anew) => {
+                    partial = anew;
+                    (wait_ms, rounds) = (LATE_MEMBERS_WAIT_MIN_MS, 0);
+                }
+                Err(_) => {
+                    rounds = rounds.saturating_add(1);
+                    wait_ms = wait_ms.saturating_mul(2).min(LATE_MEMBERS_WAIT_MAX_MS);
+                }
+            }
+        }
+    }
+
+    /// Waits until a room is partial by another join than before: everybody had left, and somebody came back.
+    async fn joined_anew(&self, before: &PartialRoom) -> PartialRoom {
+        let mut changes = self.rooms().partial_changes();
+        loop {
+            changes.borrow_and_update();
+            if let Ok(reader) = self.rooms().reader()
+                && let Ok(Some(partial)) = reader.partial_room(before.room.number).await
+                && partial.join != before.join
+            {
+                return partial;
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Takes what was held while the room was partial, and again after a while what lacks something.
+    async fn take_held(&self, room: &Arc<RoomFacts>) {
+        let (mut wait_ms, mut rounds) = (LATE_MEMBERS_WAIT_MIN_MS, 0_u32);
+        loop {
+            let wanting = if rounds < HELD_ROUNDS_MAX { Wanting::Waits } else { Wanting::GivenUp };
+            match self.ingest.take_held(room, wanting).await {
+                Ok(HeldLeft::Nothing) => return,
+                Ok(HeldLeft::Something) => {}
+                Err(error) => tracing::warn!(room_id = %room.room_id, %error, "held events are not taken"),
+            }
+            tokio::time::sleep(self.about(wait_ms)).await;
             rounds = rounds.saturating_add(1);
-            let wait = u64::try_from(self.randomness.around(wait_ms)).unwrap_or_default();
-            tokio::time::sleep(Duration::from_millis(wait)).await;
             wait_ms = wait_ms.saturating_mul(2).min(LATE_MEMBERS_WAIT_MAX_MS);
         }
+    }
+
+    /// A time, a little longer or shorter by chance.
+    fn about(&self, wait_ms: i64) -> Duration {
+        Duration::from_millis(u64::try_from(self.randomness.around(wait_ms)).unwrap_or_default())
     }
 
     async fn try_complete(&self, partial: &PartialRoom, unverified: Unverified) -> bool {
@@ -101,7 +185,6 @@ impl LateMembers {
             match self.rooms().complete(room_id, &server, unverified).await {
                 Ok(()) => {
                     tracing::info!(%room_id, %server, "all members of a room are known");
-                    self.catch_up(partial).await;
                     return true;
                 }
                 Err(error) => {
@@ -113,7 +196,7 @@ impl LateMembers {
         false
     }
 
-    /// Events that came meanwhile were not taken if they could not wait.
+    /// What was said before others knew that anybody here is in the room came to nobody.
     async fn catch_up(&self, partial: &PartialRoom) {
         let Some(tenant) = &partial.tenant else { return };
         if let Err(error) = self.ingest.catch_up_in(tenant, &partial.room).await {

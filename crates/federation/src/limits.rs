@@ -194,6 +194,8 @@ pub const FLIGHT_SERVERS_MAX: usize = 5;
 pub const FLIGHT_WAITING_MAX: usize = 16;
 /// For how long no search begins in a room for a server whose last one was in vain; it doubles with each further one.
 pub const FLIGHT_BACKOFF_MIN_MS: i64 = 10_000;
+/// Up to which such wait the server is to bring its events again, if it could not be asked itself.
+pub const FLIGHT_PATIENCE_MS: i64 = MINUTE_MS;
 /// The longest such wait.
 pub const FLIGHT_BACKOFF_MAX_MS: i64 = 30 * MINUTE_MS;
 /// How many such waits are remembered.
@@ -222,8 +224,6 @@ pub const BACKFILL_PAGE: usize = 100;
 pub const BACKFILL_FROM_MAX: usize = 20;
 /// How long a policy server may take.
 pub const POLICY_TIME_MS: u64 = 10_000;
-/// For how long events of others wait for the members of their room to be known. Servers wait about a minute for an answer.
-pub const MEMBERS_WAIT_MS: u64 = 20_000;
 /// How many rooms that lack members are completed at a time.
 pub const LATE_MEMBERS_AT_ONCE: usize = 4;
 /// How many servers are asked for the members of a room, one after the other.
@@ -234,6 +234,8 @@ pub const LATE_MEMBERS_ROUNDS_FOR_KEYS: u32 = 4;
 pub const LATE_MEMBERS_WAIT_MIN_MS: i64 = 5_000;
 /// The longest such wait.
 pub const LATE_MEMBERS_WAIT_MAX_MS: i64 = 30 * MINUTE_MS;
+/// How often what was held of a room is taken before what lacks something is given up that nobody gives.
+pub const HELD_ROUNDS_MAX: u32 = 4;
 /// In how many rooms others are asked for what was missed.
 pub const CATCH_UP_ROOMS_MAX: usize = 10_000;
 /// In how many of them at a time.

@@ -95,3 +95,12 @@ pub(crate) const SPACE_CHILDREN_MAX: usize = 200;
 
 /// How many servers are read of each of them.
 pub(crate) const SPACE_VIA_MAX: usize = 10;
+
+/// How many events are held of a room while only a few of its members are known.
+pub(crate) const HELD_EVENTS_MAX: u64 = 5_000;
+
+/// How many bytes their texts have at most.
+pub(crate) const HELD_BYTES_MAX: u64 = 16 << 20;
+
+/// Of how many servers whose events were too many it is noted that they were.
+pub(crate) const HELD_TURNED_AWAY_MAX: usize = 32;

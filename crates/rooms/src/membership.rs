@@ -263,6 +263,10 @@ impl Rooms {
     ) -> Result<(), ActionError> {
         let mut work = Work::begin_as(self, actor, room_id).await?;
         let target = &action.user_id;
+        // Whether another is in the room may not be known.
+        if work.is_partial && *target != actor.user_id {
+            return Err(ActionError::Partial);
+        }
         let now = work.state_event("m.room.member", target.as_str()).await?;
         let now = now.as_deref().and_then(membership_of);
         if !is_step(step, now)? {

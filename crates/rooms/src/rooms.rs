@@ -15,7 +15,7 @@ use crate::ingest::Arrivals;
 use crate::labour::Labour;
 use crate::loaded::Loaded;
 use crate::outside::{Identities, Profiles, RemoteServers};
-use crate::partial::Changes;
+use crate::partial::PartialNow;
 use crate::random::{Entropy, SystemEntropy};
 use crate::read::{Caches, Reader};
 use crate::remote::{RemoteProfiles, remote_profiles};
@@ -89,7 +89,7 @@ pub(crate) struct Inner {
     pub(crate) profiles: RemoteProfiles,
     pub(crate) node_writes: NodeWrites,
     pub(crate) arrivals: Arrivals,
-    pub(crate) partial: Changes,
+    pub(crate) partial: PartialNow,
     /// Who does work for processors, if somebody was named.
     pub(crate) labour: OnceLock<Arc<dyn Labour>>,
     cells: Mutex<Cells>,
@@ -132,7 +132,7 @@ impl Rooms {
             profiles: remote_profiles(),
             node_writes: NodeWrites::default(),
             arrivals: Arrivals::default(),
-            partial: Changes::default(),
+            partial: PartialNow::default(),
             labour: OnceLock::new(),
             cells: Mutex::default(),
             turns: Mutex::default(),

@@ -91,8 +91,7 @@ impl RoomsLook {
         if !self.look.request.filter.room.state.lazy_load_options.is_disabled() {
             return Ok(BTreeSet::new());
         }
-        let partial = self.look.reader.partial_rooms().await?;
-        Ok(partial.into_iter().map(|partial| partial.room.number).collect())
+        Ok(self.look.reader.partial_numbers().await?)
     }
 
     /// How the user stands to rooms, to all that may have news: every change of a membership is a change of its room.

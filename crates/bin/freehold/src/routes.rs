@@ -85,10 +85,7 @@ async fn health(State(parts): State<Parts>) -> (StatusCode, Json<Value>) {
 }
 
 async fn metrics(State(parts): State<Parts>) -> Response {
-    let partial_rooms = match parts.rooms.reader() {
-        Ok(reader) => reader.partial_rooms().await.map_or(0, |rooms| rooms.len()),
-        Err(_) => 0,
-    };
+    let partial_rooms = parts.rooms.count_partial_now().await.unwrap_or(0);
     let text = parts.metrics.text(&parts.tenancy, &parts.memory, partial_rooms);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }

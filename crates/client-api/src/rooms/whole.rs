@@ -41,6 +41,9 @@ pub(crate) async fn once_whole(
 
 /// Waits, if the room is one that makes people wait, for those who are or were in it. Others learn nothing by how long they wait.
 async fn wait(services: &Services, room_id: &RoomId, parts: &mut Parts) -> Result<(), ApiError> {
+    if services.rooms.count_partial_now().await? == 0 {
+        return Ok(());
+    }
     let reader = services.rooms.reader()?;
     let Some(room) = reader.room_number(room_id).await? else { return Ok(()) };
     if !reader.is_partial(room).await? {

@@ -11,10 +11,17 @@ mod accounts;
 mod encryption;
 mod faults;
 mod framework;
+#[path = "../../../rooms/tests/it/hosted.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
+mod hosted;
 mod isolation;
 mod ledger;
 mod media;
+#[path = "../../../rooms/tests/it/network.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
+mod network;
 mod older;
+mod partial;
 mod rooms;
 mod server;
 mod spaces;

@@ -67,6 +67,15 @@ impl Server {
         ground.server(Arc::new(TokenIsUser(ground.clone())), accounts, LimitsSettings::OFF)
     }
 
+    /// A server without rate limits over rooms that are there already, of tenants with the names and numbers of these.
+    pub(crate) fn over_rooms(store: &Store, interner: &Interner, rooms: Rooms) -> Self {
+        let ground = Ground { store: store.clone(), interner: interner.clone() };
+        let accounts = ground.accounts(AccountPolicy::default());
+        let server = ground.server(Arc::new(TokenIsUser(ground.clone())), accounts, LimitsSettings::OFF);
+        let services = Services { sync: ground.sync(rooms.clone()), rooms, ..server.services };
+        Server { router: router(services.clone()), services }
+    }
+
     /// A server whose sessions are those of its accounts; both tenants have this policy.
     pub(crate) fn with_accounts(policy: AccountPolicy) -> Self {
         let ground = Ground::new();

@@ -107,11 +107,11 @@ async fn take_in_room(
     let texts = new.iter().map(|came| came.text.to_owned()).collect();
     let taken = services.ingest.take(&asker.tenant, &asker.origin, (&room_id, texts)).await;
     let taken = taken.map_err(ApiError::internal)?;
-    let is_known = |taken: &Option<Taken>| matches!(taken, Some(taken) if taken.refused.is_none());
+    let is_known = |taken: &Option<Taken>| matches!(taken, Some(Taken { refused: None, is_held: false, .. }));
     let accepted = new.iter().zip(&taken).filter(|(_, taken)| is_known(taken));
     let accepted = accepted.filter_map(|(came, taken)| Some((came.key, taken.as_ref()?.event_id.clone())));
     services.transactions.recent().put(&room_id, accepted);
-    for Taken { event_id, refused } in taken.into_iter().flatten() {
+    for Taken { event_id, refused, .. } in taken.into_iter().flatten() {
         outcomes.insert(event_id, Outcome { error: refused });
     }
     Ok(Looked::Closely)

@@ -299,7 +299,8 @@ impl Ingest for IntoRooms {
                     Incoming::Known | Incoming::Kept(None) => None,
                     other => Some(format!("{other:?}")),
                 };
-                taken.push(Some(Taken { event_id: pdu.event_id().to_owned(), refused }));
+                let event_id = pdu.event_id().to_owned();
+                taken.push(Some(Taken { event_id, refused, is_held: false }));
             }
             Ok(taken)
         })

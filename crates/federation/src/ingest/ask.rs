@@ -32,7 +32,7 @@ pub(super) async fn hedged<'a, T>(
         };
         match answer {
             Ok(Some(Ok(answer))) => return Ok(answer),
-            Ok(Some(Err(error))) => last = error,
+            Ok(Some(Err(error))) => last = last.or(error),
             Ok(None) => {}
             Err(_) => asked.extend(next.next().map(&ask)),
         }

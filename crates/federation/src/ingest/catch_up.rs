@@ -6,12 +6,12 @@ use freehold_rooms::RoomFacts;
 use freehold_store::Tenant;
 use futures_util::StreamExt;
 use futures_util::stream;
-use ruma_common::{OwnedEventId, OwnedServerName};
+use ruma_common::{OwnedEventId, OwnedServerName, ServerName};
 
 use super::ask::hedged;
 use super::driver::{Ingest, Taken};
 use super::fetching::NoAnswer;
-use super::flight::here;
+use super::flight::{Flight, here};
 use crate::limits::{CATCH_UP_AT_ONCE, CATCH_UP_ROOMS_MAX};
 
 /// How the rooms of a process that was away were brought up to date.
@@ -49,12 +49,27 @@ impl Ingest {
     /// Asks for the last event of a room, and takes it if it is not here. Gives whether it is new.
     pub(crate) async fn catch_up_in(&self, tenant: &Tenant, room: &Arc<RoomFacts>) -> Result<bool, NoAnswer> {
         let flight = self.0.flight_for(tenant, Arc::clone(room)).await.map_err(here)?;
+        self.take_last(&flight).await
+    }
+
+    /// The same of one server.
+    pub(crate) async fn catch_up_with(
+        &self,
+        tenant: &Tenant,
+        room: &Arc<RoomFacts>,
+        server: &ServerName,
+    ) -> Result<bool, NoAnswer> {
+        let mut flight = self.0.flight_for(tenant, Arc::clone(room)).await.map_err(here)?;
+        flight.servers = vec![server.to_owned()];
+        self.take_last(&flight).await
+    }
+
+    async fn take_last(&self, flight: &Flight<'_>) -> Result<bool, NoAnswer> {
         let before_ts = self.0.parts.clock.now_ts();
-        let flight_ref = &flight;
         let (server, event_id): (OwnedServerName, OwnedEventId) = hedged(&flight.servers, |server| {
             Box::pin(async move {
-                let asking = flight_ref.asking(server);
-                let last = flight_ref.inner.parts.fetching.last_event(asking, before_ts).await?;
+                let asking = flight.asking(server);
+                let last = flight.inner.parts.fetching.last_event(asking, before_ts).await?;
                 Ok((server.clone(), last))
             })
         })
@@ -63,7 +78,7 @@ impl Ingest {
             return Ok(false);
         }
         let text = self.0.parts.fetching.event(flight.asking(&server), &event_id).await?;
-        let taken = self.take(tenant, &server, &room.room_id, vec![text]).await;
+        let taken = self.take(flight.tenant, &server, flight.room_id(), vec![text]).await;
         Ok(taken.iter().any(|(id, done)| {
             id.as_ref() == Some(&event_id) && matches!(done, Ok(Taken::Accepted | Taken::Refused(_)))
         }))

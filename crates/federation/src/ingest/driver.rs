@@ -17,10 +17,8 @@ use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
 use tokio::time::timeout;
 
 use super::fetching::{Asking, Fetching, NoAnswer};
-use super::flight::{Flight, Flights, Found, Kin, Occasion, Piece};
-use crate::limits::{
-    FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, MEMBERS_WAIT_MS, POLICY_TIME_MS, TAKEN_MAX,
-};
+use super::flight::{Flight, Flights, Found, Kin, NoSearch, Occasion, Piece};
+use crate::limits::{FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, POLICY_TIME_MS, TAKEN_MAX};
 
 /// Takes the events that other servers bring. A clone is another handle on the same.
 #[derive(Clone)]
@@ -54,6 +52,8 @@ pub enum Taken {
     Accepted,
     /// It is kept, and not shown.
     Refused(Refused),
+    /// It is kept, and judged once all members of its room are known.
+    Held,
 }
 
 /// Why an event is not here.
@@ -63,7 +63,7 @@ pub enum TakeError {
     /// The tenant is not in the room.
     #[error("the room is not known here")]
     UnknownRoom,
-    /// Not all members of the room are known here yet.
+    /// Not all members of the room are known here yet, and too many of its events are held until they are.
     #[error("not all members of the room are known here yet")]
     Partial,
     /// The access control list of the room shuts the server out that brought it.
@@ -87,6 +87,9 @@ pub enum TakeError {
     /// What it follows is being looked for already, or was lately in vain.
     #[error("what the event refers to could not be had lately")]
     Waiting,
+    /// What it refers to cannot be asked for now: whoever brought it is to bring it again.
+    #[error("what the event refers to cannot be asked for now")]
+    Later,
     /// A fault here.
     #[error(transparent)]
     Here(#[from] ActionError),
@@ -98,6 +101,15 @@ impl From<NoAnswer> for TakeError {
         match error {
             NoAnswer::Here(error) => TakeError::Here(ActionError::Damaged(error)),
             error => TakeError::Missing(error),
+        }
+    }
+}
+
+impl From<NoSearch> for TakeError {
+    fn from(reason: NoSearch) -> Self {
+        match reason {
+            NoSearch::Vain => TakeError::Waiting,
+            NoSearch::Later => TakeError::Later,
         }
     }
 }
@@ -143,21 +155,7 @@ impl Ingest {
             }
             Err(error) => return self.0.refused(error, events),
         };
-        let (mut taken, fresh) = match self.0.looked_at(room_id, events).await {
-            Ok(looked_at) => looked_at,
-            Err((error, events)) => return self.0.refused(error, events),
-        };
-        let pieces: Vec<&Piece> = fresh.iter().map(|(_, piece)| piece).collect();
-        let done = match self.0.is_whole_soon(&visit.room).await {
-            true => self.0.take_new(&visit, &pieces).await,
-            false => pieces.iter().map(|_| Err(TakeError::Partial)).collect(),
-        };
-        for ((place, _), done) in fresh.iter().zip(done) {
-            if let Some(answer) = taken.get_mut(*place) {
-                answer.1 = done;
-            }
-        }
-        taken
+        self.0.take_from(&visit, events).await
     }
 }
 
@@ -166,8 +164,8 @@ type Fresh = Vec<(usize, Piece)>;
 
 /// A server that brings a tenant events of a room.
 pub(super) struct Visit<'a> {
-    tenant: &'a Tenant,
-    origin: &'a ServerName,
+    pub(super) tenant: &'a Tenant,
+    pub(super) origin: &'a ServerName,
     pub(super) room: Arc<RoomFacts>,
 }
 
@@ -190,11 +188,24 @@ impl Inner {
         }
     }
 
-    /// Waits for a while until all members of a room are known: without them no event of others can be judged.
-    async fn is_whole_soon(&self, room: &RoomFacts) -> bool {
-        let whole = self.parts.rooms.whole(&room.room_id);
-        // What cannot be read is said of the events.
-        timeout(Duration::from_millis(MEMBERS_WAIT_MS), whole).await.is_ok()
+    /// Takes events of a room from a server that may speak in it.
+    pub(super) async fn take_from(&self, visit: &Visit<'_>, events: Vec<String>) -> TakenEvents {
+        let (mut taken, fresh) = match self.looked_at(&visit.room.room_id, events).await {
+            Ok(looked_at) => looked_at,
+            Err((error, events)) => return self.refused(error, events),
+        };
+        let pieces: Vec<&Piece> = fresh.iter().map(|(_, piece)| piece).collect();
+        let done = match self.held_back(visit, &pieces).await {
+            Ok(Some(held)) => held,
+            Ok(None) => self.take_new(visit, &pieces).await,
+            Err(error) => all_failed(error, pieces.len()),
+        };
+        for ((place, _), done) in fresh.iter().zip(done) {
+            if let Some(answer) = taken.get_mut(*place) {
+                answer.1 = done;
+            }
+        }
+        taken
     }
 
     /// Events of a room that the tenant is not in: those that take back an invite, or refuse a knock, are for its users all
@@ -278,10 +289,7 @@ impl Inner {
             Ok(mut taken) => (0..pieces.len())
                 .map(|place| taken.remove(&place).unwrap_or(Err(TakeError::Waiting)))
                 .collect(),
-            Err(error) => {
-                let others = pieces.iter().skip(1).map(|_| Err(TakeError::Waiting));
-                std::iter::once(Err(error.into())).chain(others).collect()
-            }
+            Err(error) => all_failed(error, pieces.len()),
         }
     }
 
@@ -309,7 +317,7 @@ impl Inner {
         keys: &(dyn KeySource + Sync),
     ) -> Result<Taken, TakeError> {
         let room_id = &visit.room.room_id;
-        let asking = Asking { tenant: visit.tenant, at: visit.origin, room_id };
+        let asking = Asking { tenant: visit.tenant, at: visit.origin, room_id, has_spoken: false };
         let policy = self.policy(asking, &piece.pdu).await?;
         let policy = policy.as_ref().map(|(server, signature)| (&**server, signature));
         let delivery = Delivery { json: piece.json.as_bytes(), state: None, policy };
@@ -326,7 +334,7 @@ impl Inner {
         piece: &Piece,
     ) -> Result<Taken, TakeError> {
         let occasion = self.occasion(visit).await?;
-        let line = self.flights.enter(occasion, self.parts.clock.now_ts()).ok_or(TakeError::Waiting)?;
+        let line = self.flights.enter(occasion, self.parts.clock.now_ts())?;
         let search = async {
             let _turn = line.lock().await;
             let flight = self.flight(visit, piece).await?;
@@ -338,10 +346,13 @@ impl Inner {
             Ok(_) => Some(Found::All),
             // Nobody else's fault.
             Err(TakeError::Here(_)) => None,
+            Err(TakeError::Missing(NoAnswer::Unreached(_) | NoAnswer::TooSlow)) => Some(Found::Unreached),
             Err(_) => Some(Found::NotAll),
         };
-        if let Some(found) = found {
-            self.flights.end(occasion, (found, self.parts.clock.now_ts()));
+        if let Some(found) = found
+            && self.flights.end(occasion, (found, self.parts.clock.now_ts()))
+        {
+            return Err(TakeError::Later);
         }
         match done? {
             Incoming::Fetch(_) => Err(TakeError::Missing(NoAnswer::Useless("something is still missing"))),
@@ -364,7 +375,8 @@ impl Inner {
         let first = [visit.origin.to_owned(), piece.pdu.sender().server_name().to_owned()];
         let servers = self.servers(&reader, &visit.room, &first).await?;
         let left = AtomicUsize::new(FLIGHT_EVENTS_MAX);
-        Ok(Flight { inner: self, tenant: visit.tenant, room: Arc::clone(&visit.room), servers, left })
+        let (tenant, room, origin) = (visit.tenant, Arc::clone(&visit.room), Some(visit.origin));
+        Ok(Flight { inner: self, tenant, room, origin, servers, left })
     }
 
     /// Whom to ask about a room: some servers first, then those with the most people in it; no tenants.
@@ -406,6 +418,12 @@ impl Inner {
         let answer = timeout(Duration::from_millis(POLICY_TIME_MS), asked).await;
         Ok(answer.ok().and_then(Result::ok).map(|signature| (server, signature)))
     }
+}
+
+/// Nothing is said of any of some events, for a fault here.
+fn all_failed(error: ActionError, count: usize) -> Vec<Result<Taken, TakeError>> {
+    let others = (1..count).map(|_| Err(TakeError::Waiting));
+    std::iter::once(Err(error.into())).chain(others).collect()
 }
 
 /// What came of an event for which nothing is missing.

@@ -86,6 +86,8 @@ pub struct Asking<'a> {
     pub at: &'a ServerName,
     /// About which room.
     pub room_id: &'a RoomId,
+    /// Whether the server has just spoken: it lives, so that it is asked even if it did not answer lately.
+    pub has_spoken: bool,
 }
 
 /// Which events are missing.
@@ -124,6 +126,9 @@ pub enum NoAnswer {
     /// There is nobody to ask.
     #[error("there is no server to ask")]
     Nobody,
+    /// The server that brought what is asked about cannot be spoken to now.
+    #[error("the server that brought it cannot be asked now")]
+    Unreached(#[source] Box<dyn Error + Send + Sync>),
     /// The server was not reached, or said no.
     #[error("the server gave no answer")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
@@ -139,4 +144,11 @@ pub enum NoAnswer {
     /// What came could not be looked at here; a fault of ours.
     #[error("what was fetched cannot be looked at")]
     Here(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl NoAnswer {
+    /// Of two, the one that may be another at another time.
+    pub(super) fn or(self, later: NoAnswer) -> NoAnswer {
+        if matches!(self, NoAnswer::Unreached(_)) { self } else { later }
+    }
 }

@@ -13,7 +13,8 @@ use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName
 use super::driver::Inner;
 use super::fetching::{Asking, NoAnswer};
 use crate::limits::{
-    FLIGHT_BACKOFF_MAX_MS, FLIGHT_BACKOFF_MIN_MS, FLIGHT_BLAMES_MAX, FLIGHT_WAITING_MAX, LOOKED_AT_ONCE,
+    FLIGHT_BACKOFF_MAX_MS, FLIGHT_BACKOFF_MIN_MS, FLIGHT_BLAMES_MAX, FLIGHT_PATIENCE_MS, FLIGHT_WAITING_MAX,
+    LOOKED_AT_ONCE,
 };
 
 /// The searches that go on, and who began one in vain.
@@ -55,41 +56,65 @@ pub(super) enum Kin {
 struct Blame {
     wait_ms: i64,
     until_ts: i64,
+    found: Found,
+}
+
+/// Why no search begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoSearch {
+    /// The last one was in vain.
+    Vain,
+    /// There are too many; or in the last one the server itself could not be asked, which may be so for a moment only.
+    Later,
 }
 
 impl Flights {
-    /// The place in line for the search in a room; `None` when too many wait, or the server's last one was in vain.
-    pub(super) fn enter(&self, occasion: Occasion<'_>, now_ts: i64) -> Option<Line> {
+    /// The place in line for the search in a room, unless too many wait, or the server's last one was in vain.
+    pub(super) fn enter(&self, occasion: Occasion<'_>, now_ts: i64) -> Result<Line, NoSearch> {
         let mut going = self.lock();
         let blame = going.blames.get(&occasion.blamed());
-        if blame.is_some_and(|blame| now_ts < blame.until_ts) {
-            return None;
+        if let Some(blame) = blame.filter(|blame| now_ts < blame.until_ts) {
+            return Err(if blame.is_young() { NoSearch::Later } else { NoSearch::Vain });
         }
         going.rooms.retain(|_, line| Arc::strong_count(line) > 1);
         let line = going.rooms.entry((occasion.room_id.to_owned(), occasion.kin)).or_default();
-        (Arc::strong_count(line) <= FLIGHT_WAITING_MAX).then(|| Arc::clone(line))
+        if Arc::strong_count(line) <= FLIGHT_WAITING_MAX {
+            Ok(Arc::clone(line))
+        } else {
+            Err(NoSearch::Later)
+        }
     }
 
-    /// Notes how a search ended that a server was the reason for.
-    pub(super) fn end(&self, occasion: Occasion<'_>, (found, now_ts): (Found, i64)) {
+    /// Notes how a search ended that a server was the reason for. Tells whether the server is to bring the same again: it could not
+    /// be asked itself, and that is so since a short time.
+    pub(super) fn end(&self, occasion: Occasion<'_>, (found, now_ts): (Found, i64)) -> bool {
         let mut going = self.lock();
         let key = occasion.blamed();
         if found == Found::All {
             going.blames.remove(&key);
-            return;
+            return false;
         }
         if going.blames.len() >= FLIGHT_BLAMES_MAX {
             going.blames.retain(|_, blame| now_ts < blame.until_ts);
         }
         let last = going.blames.get(&key).map_or(0, |blame| blame.wait_ms);
         let wait_ms = last.saturating_mul(2).clamp(FLIGHT_BACKOFF_MIN_MS, FLIGHT_BACKOFF_MAX_MS);
+        let blame = Blame { wait_ms, until_ts: now_ts.saturating_add(wait_ms), found };
         if going.blames.len() < FLIGHT_BLAMES_MAX {
-            going.blames.insert(key, Blame { wait_ms, until_ts: now_ts.saturating_add(wait_ms) });
+            going.blames.insert(key, blame);
         }
+        blame.is_young()
     }
 
     fn lock(&self) -> MutexGuard<'_, Going> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Blame {
+    /// Whether the server itself could not be asked, since a short time.
+    fn is_young(self) -> bool {
+        self.found == Found::Unreached && self.wait_ms <= FLIGHT_PATIENCE_MS
     }
 }
 
@@ -106,6 +131,8 @@ pub(super) enum Found {
     All,
     /// It did not.
     NotAll,
+    /// It did not, and who was the reason for it could not be asked.
+    Unreached,
 }
 
 /// A search for what is missing.
@@ -113,6 +140,8 @@ pub(super) struct Flight<'a> {
     pub(super) inner: &'a Inner,
     pub(super) tenant: &'a Tenant,
     pub(super) room: Arc<RoomFacts>,
+    /// Who brought the event for which something is missing, if somebody did.
+    pub(super) origin: Option<&'a ServerName>,
     /// Whom to ask, in this order.
     pub(super) servers: Vec<OwnedServerName>,
     /// How many more events may be fetched.
@@ -127,7 +156,8 @@ pub(super) struct Piece {
 
 impl<'a> Flight<'a> {
     pub(super) fn asking(&'a self, at: &'a ServerName) -> Asking<'a> {
-        Asking { tenant: self.tenant, at, room_id: &self.room.room_id }
+        let has_spoken = self.origin == Some(at);
+        Asking { tenant: self.tenant, at, room_id: &self.room.room_id, has_spoken }
     }
 
     pub(super) fn rooms(&self) -> &Rooms {
@@ -210,11 +240,28 @@ mod tests {
         let names: Vec<String> =
             (0..FLIGHT_WAITING_MAX + 5).map(|number| format!("s{number}.example")).collect();
         let strangers: Vec<_> =
-            names.iter().filter_map(|name| flights.enter(occasion(1, name, Kin::Stranger), 0)).collect();
+            names.iter().filter_map(|name| flights.enter(occasion(1, name, Kin::Stranger), 0).ok()).collect();
         assert_eq!(strangers.len(), FLIGHT_WAITING_MAX);
         let _search = strangers[0].try_lock().unwrap();
         let member = flights.enter(occasion(1, "member.example", Kin::Member), 0).unwrap();
         assert!(member.try_lock().is_ok());
+    }
+
+    /// Whoever is told that an event cannot be taken now brings it again, and is not to do so for ever: it may be we who
+    /// reach nobody.
+    #[test]
+    fn what_could_not_be_asked_for_is_worth_being_brought_again_for_a_while() {
+        let flights = Flights::default();
+        let (mut now_ts, mut again) = (0, 0);
+        while flights.end(occasion(1, "far.example", Kin::Member), (Found::Unreached, now_ts)) {
+            let refused = flights.enter(occasion(1, "far.example", Kin::Member), now_ts).unwrap_err();
+            assert_eq!(refused, NoSearch::Later);
+            now_ts += FLIGHT_PATIENCE_MS;
+            again += 1;
+        }
+        assert!((2..6).contains(&again), "{again}");
+        let refused = flights.enter(occasion(1, "far.example", Kin::Member), now_ts).unwrap_err();
+        assert_eq!(refused, NoSearch::Vain);
     }
 
     /// Otherwise whoever brings the same event to two tenants would see that they share a process.
@@ -222,9 +269,9 @@ mod tests {
     fn a_search_in_vain_for_one_tenant_is_nothing_to_another() {
         let flights = Flights::default();
         flights.end(occasion(1, "far.example", Kin::Member), (Found::NotAll, 0));
-        assert!(flights.enter(occasion(1, "far.example", Kin::Member), 1).is_none());
-        assert!(flights.enter(occasion(2, "far.example", Kin::Member), 1).is_some());
-        assert!(flights.enter(occasion(1, "other.example", Kin::Member), 1).is_some());
-        assert!(flights.enter(occasion(1, "far.example", Kin::Member), FLIGHT_BACKOFF_MIN_MS).is_some());
+        assert_eq!(flights.enter(occasion(1, "far.example", Kin::Member), 1).unwrap_err(), NoSearch::Vain);
+        assert!(flights.enter(occasion(2, "far.example", Kin::Member), 1).is_ok());
+        assert!(flights.enter(occasion(1, "other.example", Kin::Member), 1).is_ok());
+        assert!(flights.enter(occasion(1, "far.example", Kin::Member), FLIGHT_BACKOFF_MIN_MS).is_ok());
     }
 }

@@ -51,7 +51,10 @@ impl Flight<'_> {
                 break;
             }
             match self.settle(left.remove(0).0, &**keys, states).await {
-                Ok(_) | Err(NoAnswer::Useless(_) | NoAnswer::Failed(_) | NoAnswer::Nobody) => {}
+                Ok(_)
+                | Err(
+                    NoAnswer::Useless(_) | NoAnswer::Unreached(_) | NoAnswer::Failed(_) | NoAnswer::Nobody,
+                ) => {}
                 Err(error) => return Err(error),
             }
         }

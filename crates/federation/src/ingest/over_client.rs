@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::fetching::{Asking, Fetching, MissingQuery, NoAnswer, StateIds, WholeState};
-use crate::client::{Client, Request};
+use crate::client::{Client, Request, RequestError};
 use crate::keys::RemoteKeyring;
 use crate::limits::{FLIGHT_TIME_MS, WHOLE_STATE_BYTES_MAX};
 
@@ -31,9 +31,29 @@ impl ClientFetching {
     }
 
     async fn ask<T: DeserializeOwned>(&self, asking: Asking<'_>, request: Request) -> Result<T, NoAnswer> {
-        let request = request.within(Duration::from_millis(FLIGHT_TIME_MS));
-        let answer = self.client.request(asking.tenant, asking.at, request).await.map_err(failed)?;
+        let mut request = request.within(Duration::from_millis(FLIGHT_TIME_MS));
+        if asking.has_spoken {
+            request = request.at_once();
+        }
+        let answer = self.client.request(asking.tenant, asking.at, request).await;
+        let answer = answer.map_err(|error| unanswered(error, asking))?;
         answer.json().map_err(failed)
+    }
+}
+
+/// Whether the server that spoke did not answer, or what else there was.
+fn unanswered(error: RequestError, asking: Asking<'_>) -> NoAnswer {
+    match error {
+        RequestError::Waiting { .. }
+        | RequestError::NotFound(_)
+        | RequestError::NotReached(_)
+        | RequestError::TooSlow
+        | RequestError::BrokeOff { .. }
+            if asking.has_spoken =>
+        {
+            NoAnswer::Unreached(Box::new(error))
+        }
+        error => failed(error),
     }
 }
 

@@ -34,7 +34,7 @@ impl Ingest {
         let flight = self.0.flight_for(tenant, room).await?;
         let occasion =
             Occasion { tenant: tenant.number(), room_id, origin: tenant.server_name(), kin: Kin::Member };
-        let line = self.0.flights.enter(occasion, self.0.parts.clock.now_ts()).ok_or(TakeError::Waiting)?;
+        let line = self.0.flights.enter(occasion, self.0.parts.clock.now_ts())?;
         let search = async {
             let _turn = line.lock().await;
             flight.backfill().await
@@ -53,7 +53,8 @@ impl Inner {
     ) -> Result<Flight<'a>, TakeError> {
         let reader = self.parts.rooms.reader().map_err(|error| TakeError::Here(error.into()))?;
         let servers = self.servers(&reader, &room, &[]).await?;
-        Ok(Flight { inner: self, tenant, room, servers, left: AtomicUsize::new(FLIGHT_EVENTS_MAX) })
+        let left = AtomicUsize::new(FLIGHT_EVENTS_MAX);
+        Ok(Flight { inner: self, tenant, room, origin: None, servers, left })
     }
 }
 

@@ -154,7 +154,8 @@ impl Inner {
     async fn lost_event(&self, round: &Round<'_>, event_id: &OwnedEventId) -> Option<String> {
         let redacted: Mutex<Option<String>> = Mutex::default();
         let whole = hedged(&round.servers, |server| {
-            let asking = Asking { tenant: round.tenant, at: server, room_id: round.room_id };
+            let (tenant, room_id) = (round.tenant, round.room_id);
+            let asking = Asking { tenant, at: server, room_id, has_spoken: false };
             let redacted = &redacted;
             Box::pin(async move {
                 let text = self.parts.fetching.event(asking, event_id).await?;

@@ -23,15 +23,17 @@ impl Flight<'_> {
                 Ok(state) => state,
                 Err(NoAnswer::TooMuch) => return Err(NoAnswer::TooMuch),
                 Err(error) => {
-                    last = error;
+                    last = last.or(error);
                     continue;
                 }
             };
             match self.receive(piece, Some(&state), keys).await? {
                 // Another server may say something else.
-                Incoming::BadState(_) => last = NoAnswer::Useless("no state of the room"),
-                Incoming::Unsettled(_) => last = NoAnswer::Useless("its state does not allow the event"),
-                Incoming::Fetch(_) => last = NoAnswer::Useless("events of its state cannot be had"),
+                Incoming::BadState(_) => last = last.or(NoAnswer::Useless("no state of the room")),
+                Incoming::Unsettled(_) => {
+                    last = last.or(NoAnswer::Useless("its state does not allow the event"))
+                }
+                Incoming::Fetch(_) => last = last.or(NoAnswer::Useless("events of its state cannot be had")),
                 incoming => return Ok(incoming),
             }
         }

@@ -75,7 +75,7 @@ impl Work {
         self.batch.expect_unchanged(&PARTIAL_ROOMS, &self.number, before.as_ref());
         self.batch.put(&PARTIAL_ROOMS, &self.number, &row);
         self.is_partial = true;
-        self.tell_of_partial();
+        self.tell_of_partial(true);
     }
 
     /// Of a partial room, who is in it is not known: nothing is done about the membership of others.
@@ -91,6 +91,7 @@ impl Work {
         for server in row.iter().flat_map(|row| &row.servers) {
             self.beside.servers.step(server, -1);
         }
+        self.drop_held().await?;
         self.is_partial = false;
         Ok(row)
     }
@@ -101,12 +102,12 @@ impl Work {
         self.batch.expect_unchanged(&PARTIAL_ROOMS, &self.number, Some(row));
         self.batch.delete(&PARTIAL_ROOMS, &self.number);
         self.is_partial = false;
-        self.tell_of_partial();
+        self.tell_of_partial(false);
     }
 
     /// Who waits for rooms to become partial, or whole, is told once this is durable.
-    fn tell_of_partial(&mut self) {
-        let rooms = self.rooms.clone();
-        self.batch.once_durable(move |_| rooms.0.partial.tell());
+    fn tell_of_partial(&mut self, is_partial: bool) {
+        let (rooms, room) = (self.rooms.clone(), self.number);
+        self.batch.once_durable(move |_| rooms.0.partial.tell(room, is_partial));
     }
 }

@@ -9,7 +9,8 @@
 //! |---|---|
 //! | events of users who are in it here, their own leaving | as ever: what authorises them is known |
 //! | what they do about the membership of others, and who else wants in | [`ActionError::Partial`] |
-//! | events of others, history | [`ActionError::Partial`]: who brings them waits, or asks again afterwards |
+//! | events of others | they are held ([`Rooms::hold`]), and judged when the room is whole |
+//! | history | [`ActionError::Partial`]: who brings it asks again afterwards |
 //! | what other servers ask | [`NotShown::Partial`](crate::NotShown::Partial), [`NotServed::Partial`](crate::NotServed::Partial) |
 //! | what people read | who serves them waits for [`Rooms::whole`] |
 //! | to whom events go | to the servers that the one that helped named |
@@ -18,19 +19,23 @@
 //! was told at the join in nothing but members that are new. So nothing that was sent meanwhile would have been judged otherwise.
 
 mod complete;
+mod held;
 mod join;
+mod now;
 mod states;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use freehold_store::tables::rooms::{PARTIAL_ROOMS, PartialRoomRow};
 use freehold_store::{Order, RoomNumber, Tenant};
 use ruma_common::{OwnedEventId, OwnedServerName, RoomId};
-use tokio::sync::watch;
 
 pub(crate) use self::complete::Completion;
 pub use self::complete::Unverified;
+pub use self::held::{HeldEvent, Hold};
 pub(crate) use self::join::Said;
+pub(crate) use self::now::PartialNow;
 use crate::error::ActionError;
 use crate::loaded::parse;
 use crate::read::{Reader, RoomFacts, Unreadable};
@@ -53,28 +58,7 @@ pub struct PartialRoom {
     pub since_ts: i64,
 }
 
-/// Tells when a room becomes partial, or whole.
-pub(crate) struct Changes(watch::Sender<u64>);
-
-impl Default for Changes {
-    fn default() -> Self {
-        Changes(watch::Sender::new(0))
-    }
-}
-
-impl Changes {
-    /// One more room is partial, or whole.
-    pub(crate) fn tell(&self) {
-        self.0.send_modify(|count| *count = count.wrapping_add(1));
-    }
-}
-
 impl Rooms {
-    /// Is told whenever a room becomes partial, or whole.
-    pub fn partial_changes(&self) -> watch::Receiver<u64> {
-        self.0.partial.0.subscribe()
-    }
-
     /// Waits until all members of a room are known, for as long as that takes. Most rooms never were partial.
     ///
     /// # Errors
@@ -83,6 +67,9 @@ impl Rooms {
         let mut changes = self.partial_changes();
         loop {
             changes.borrow_and_update();
+            if self.count_partial_now().await? == 0 {
+                return Ok(());
+            }
             let reader = self.reader()?;
             let is_partial = match reader.room_number(room_id).await? {
                 Some(room) => reader.is_partial(room).await?,
@@ -119,8 +106,20 @@ impl Reader {
         Ok(rooms)
     }
 
+    /// The numbers of those rooms, without a look at anything else of them.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn partial_numbers(&self) -> Result<BTreeSet<RoomNumber>, Unreadable> {
+        let rows = self.snapshot.scan_prefix(&PARTIAL_ROOMS, &(), Order::Ascending, usize::MAX).await?;
+        Ok(rows.into_iter().map(|(room, _)| room).collect())
+    }
+
     /// A room, if only a few of its members are known.
-    pub(crate) async fn partial_room(&self, number: RoomNumber) -> Result<Option<PartialRoom>, Unreadable> {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn partial_room(&self, number: RoomNumber) -> Result<Option<PartialRoom>, Unreadable> {
         match self.snapshot.get(&PARTIAL_ROOMS, &number).await? {
             Some(row) => self.partial(number, row).await,
             None => Ok(None),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use freehold_event::RoomVersion;
 use freehold_store::tables::identity::{EVENT_IDS, USER_IDS};
 use freehold_store::tables::rooms::{
-    CURRENT_STATE, EVENTS, LOCAL_MEMBERS, MISSING_PREVS, Membership, PARTIAL_ROOMS, ROOM_SERVERS, ROOMS,
-    Standing, TIMELINE,
+    CURRENT_STATE, EVENTS, HELD, LOCAL_MEMBERS, MISSING_PREVS, Membership, PARTIAL_ROOMS, ROOM_SERVERS,
+    ROOMS, Standing, TIMELINE,
 };
 use freehold_store::{EventNumber, Order, RoomNumber, Snapshot, Tenant};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
@@ -37,6 +37,8 @@ pub struct RoomPicture {
     /// Since when only a few of its members are known, in milliseconds since the Unix epoch, if that is so; then the servers are
     /// those that another server named, with a user more than is known.
     pub partial_since_ts: Option<i64>,
+    /// How many events of others are held: they came before all members were known.
+    pub held: u64,
     /// The tenants with joined users.
     pub tenants: Vec<Tenant>,
     /// How many events there are, by what the checks on receipt made of them.
@@ -105,6 +107,7 @@ impl Rooms {
             invited: current.as_ref().map_or(0, |current| current.invited),
             servers,
             partial_since_ts: snapshot.get(&PARTIAL_ROOMS, &number).await?.map(|row| row.since_ts),
+            held: snapshot.get(&HELD, &number).await?.map_or(0, |held| held.events),
             tenants: self.tenants_in(&snapshot, number).await?,
             events,
             holes: holes(&snapshot, number).await?,

@@ -61,7 +61,7 @@ pub enum Finding {
 
 /// Which room and which event the row of a key is about, as far as the key says it.
 pub fn about(table: &str, key: &[u8]) -> (Option<RoomNumber>, Option<EventNumber>) {
-    const ROOM_FIRST: [&str; 13] = [
+    const ROOM_FIRST: [&str; 15] = [
         "rooms",
         "timeline",
         "current_state",
@@ -75,6 +75,8 @@ pub fn about(table: &str, key: &[u8]) -> (Option<RoomNumber>, Option<EventNumber
         "missing_prevs",
         "member_changes",
         "partial_rooms",
+        "held_events",
+        "held",
     ];
     const EVENT_FIRST: [&str; 4] = ["events", "event_json", "relations", "event_ids"];
     let mut rest = key;

@@ -120,6 +120,8 @@ fn of_rooms() -> Vec<Referring> {
             claims.to(&rooms::ROOMS, room);
             claims.to(&rooms::EVENTS, &row.join);
         }),
+        Referring::new(&rooms::HELD_EVENTS, |(room, ..), _, claims| claims.to(&rooms::HELD, room)),
+        Referring::new(&rooms::HELD, |room, _, claims| claims.to(&rooms::ROOMS, room)),
         Referring::new(&rooms::FORGOTTEN, |event, (), claims| claims.to(&rooms::EVENTS, event)),
     ]
 }

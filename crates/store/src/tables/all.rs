@@ -39,6 +39,8 @@ pub const ALL: &[AnyTable] = &[
     rooms::FORGOTTEN.any(),
     rooms::UNERASED.any(),
     rooms::PARTIAL_ROOMS.any(),
+    rooms::HELD_EVENTS.any(),
+    rooms::HELD.any(),
     rooms::MEMBER_CHANGES.any(),
     rooms::TENANT_ROOMS.any(),
     rooms::PENDING.any(),

@@ -65,6 +65,13 @@ pub const UNERASED: Table<(), i64> = Table::new(TableId(29), "unerased");
 /// Rooms that users of tenants joined, of whose members only a few are known yet.
 pub const PARTIAL_ROOMS: Table<RoomNumber, PartialRoomRow> = Table::new(TableId(30), "partial_rooms");
 
+/// Events of others that came while only a few members of their room were known, and are judged once all are: by `depth`, so
+/// that each comes after those that it follows.
+pub const HELD_EVENTS: Table<(RoomNumber, i64, OwnedEventId), HeldEventRow> =
+    Table::new(TableId(31), "held_events");
+/// How much is held of a room.
+pub const HELD: Table<RoomNumber, HeldRow> = Table::new(TableId(32), "held");
+
 /// The users of tenants in a room by when their membership last changed: one row for each row of [`LOCAL_MEMBERS`] whose
 /// membership the room's own events gave.
 pub const MEMBER_CHANGES: Table<(RoomNumber, Position, UserNumber), ()> =
@@ -234,6 +241,27 @@ pub struct PartialRoomRow {
     pub servers: Vec<OwnedServerName>,
     /// When that was, in milliseconds since the Unix epoch.
     pub since_ts: i64,
+}
+
+/// An event of another server that is not judged yet. It is well-formed and signed by whoever must sign it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldEventRow {
+    /// The server that brought it, which may speak in the room.
+    pub origin: OwnedServerName,
+    /// The event in federation format, as canonical JSON.
+    pub event: String,
+}
+
+/// How much is held of a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRow {
+    /// How many events.
+    pub events: u64,
+    /// How many bytes their texts have.
+    pub bytes: u64,
+    /// Servers of whose events some were too many, in the order of their names: they are asked for their newest event
+    /// afterwards.
+    pub turned_away: Vec<OwnedServerName>,
 }
 
 /// An invite or a knock of a user in a room that nobody here is in.

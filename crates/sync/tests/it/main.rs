@@ -9,6 +9,10 @@
 #[path = "../../../rooms/tests/it/hosted.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
 mod hosted;
+#[path = "../../../rooms/tests/it/network.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
+mod network;
+mod partial;
 mod person;
 mod presence;
 mod receipts;
