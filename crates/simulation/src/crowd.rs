@@ -69,9 +69,12 @@ impl Crowd {
             state_key: String::new(),
             content: raw(&json!({ "history_visibility": visibility })),
         };
+        // Of rooms without a name the first members are told to whoever joins, who names the room after them.
+        let name = number.is_multiple_of(2).then(|| format!("room {number}"));
         let create = CreateRoom {
             preset: Some(preset),
             room_version: Some(version.to_owned()),
+            name,
             initial_state: vec![history],
             ..CreateRoom::default()
         };

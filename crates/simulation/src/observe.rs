@@ -115,13 +115,16 @@ fn entry(event: &StoredEvent) -> ((String, String), String) {
     (key, event.pdu.event_id().to_string())
 }
 
-/// Which users of a process were in a room before another joined by an event; `None` if it is no such join.
+/// Which users of a process were in a room before another joined by an event; `None` if it is no such join. A join whose answer was
+/// lost on the way is none: only others took it, and the process knows of it by what they say.
 async fn joins(process: &Process, reader: &Reader, event: &StoredEvent) -> Option<BTreeSet<String>> {
     if event.row.membership != Some(Membership::Join) || !is_ours(process, event) {
         return None;
     }
     let members = reader.state_before(event).await.unwrap().members().await.unwrap();
-    let is_joined = |event: &&Arc<StoredEvent>| event.row.membership == Some(Membership::Join);
+    let is_joined = |event: &&Arc<StoredEvent>| {
+        event.row.membership == Some(Membership::Join) && event.row.state_before.is_some()
+    };
     let present = members.iter().filter(is_joined).filter(|member| is_ours(process, member));
     Some(present.map(|member| member.pdu.state_key().unwrap_or_default().to_owned()).collect())
 }

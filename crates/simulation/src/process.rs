@@ -14,7 +14,7 @@ use freehold_federation::fake::{Handler, RuntimeClock, answer};
 use freehold_federation::http::{Request, Response};
 use freehold_federation::{
     AddressPolicy, Client, ClientFetching, ClientParts, Discovery, DiscoveryParts, Health, HealthParts,
-    Ingest, IngestParts, NoDevices, Outbound, OutboundParts, Randomness, Remote, RemoteKeyring,
+    Ingest, IngestParts, LateMembers, NoDevices, Outbound, OutboundParts, Randomness, Remote, RemoteKeyring,
     RemoteKeyringParts, Web,
 };
 use freehold_federation_api as api;
@@ -89,7 +89,7 @@ impl Process {
             remote: Arc::new(Remote::new(client.clone(), keyring.clone())),
             clock: clock.clone(),
         };
-        let settings = RoomsSettings { entropy: stream, ..RoomsSettings::default() };
+        let settings = RoomsSettings { entropy: stream, omits_members: true, ..RoomsSettings::default() };
         let rooms = Rooms::new(store.clone(), interner.clone(), outside, settings);
         let ingest = Ingest::new(IngestParts {
             rooms: rooms.clone(),
@@ -105,7 +105,7 @@ impl Process {
             tenants: identities.clone(),
             devices: Arc::new(NoDevices),
             clock: clock.clone(),
-            randomness,
+            randomness: randomness.clone(),
         });
         let outbound = outbound.await.unwrap();
         let services =
@@ -125,7 +125,7 @@ impl Process {
             router,
         });
         process.serve(wires);
-        process.run();
+        process.run(randomness);
         process
     }
 
@@ -141,12 +141,14 @@ impl Process {
     }
 
     /// Does what a process does without being asked.
-    fn run(self: &Arc<Self>) {
+    fn run(self: &Arc<Self>, randomness: Arc<dyn Randomness>) {
         let this = self.clone();
         tokio::spawn(async move {
             let running = this.outbound.run();
             let catching_up = this.ingest.catch_up();
-            this.life.during(async { tokio::join!(running, catching_up) }).await;
+            let late_members = LateMembers::new(this.ingest.clone(), randomness);
+            let late_members = late_members.run_until(std::future::pending());
+            this.life.during(async { tokio::join!(running, catching_up, late_members) }).await;
         });
     }
 
