@@ -14,7 +14,7 @@ use crate::{
     key_document::{self, KeyDocument, REMAINING_MIN_MS},
     open_tenants::{OpenTenant, OpenTenants},
     seal::OpenError,
-    tenant_keys::{KeyPhase, TenantKeys},
+    tenant_keys::{KeyPhase, TenantKey, TenantKeys},
 };
 
 /// The signing keys of many tenants, sealed in a [`SealedStore`] and opened on use.
@@ -115,17 +115,29 @@ impl<S: SealedStore> Keyring<S> {
         };
         let record = &open.record;
         let phases = (0..record.keys.len()).filter_map(|index| record.phase(index, now_ts));
-        let infos = record.keys.iter().zip(phases).map(|(key, phase)| {
-            Ok(KeyInfo {
-                key_id: key.key_id.clone(),
-                key: key.verifying_key()?,
-                phase,
-                signs_from_ts: key.signs_from_ts,
-                expired_ts: key.expired_ts,
-                has_secret: key.sealed.is_some(),
-            })
-        });
-        infos.collect()
+        let keys = record.keys.iter().zip(phases);
+        keys.map(|(key, phase)| Ok(KeyInfo::of(key, key.verifying_key()?, phase))).collect()
+    }
+
+    /// The key of a tenant that has this identifier, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// When the stored record or the store is at fault.
+    pub fn key(
+        &self,
+        tenant: &ServerName,
+        key_id: &KeyId,
+        now_ts: i64,
+    ) -> Result<Option<KeyInfo>, SignerError<S::Error>> {
+        let open = match self.open(tenant) {
+            Err(SignerError::NoTenant) => return Ok(None),
+            other => other?,
+        };
+        let (keys, is_it) = (&open.record.keys, |key: &TenantKey| key.key_id == *key_id);
+        let Some(index) = keys.iter().position(is_it) else { return Ok(None) };
+        let found = keys.get(index).zip(open.verifying_key(index)?).zip(open.record.phase(index, now_ts));
+        Ok(found.map(|((key, public), phase)| KeyInfo::of(key, public.clone(), phase)))
     }
 
     /// Wipes the open keys of a tenant from memory; the next use loads them again.
@@ -179,6 +191,19 @@ pub struct KeyInfo {
     pub expired_ts: Option<i64>,
     /// Whether the secret half is here; not so for old keys that came without.
     pub has_secret: bool,
+}
+
+impl KeyInfo {
+    fn of(key: &TenantKey, public: VerifyingKey, phase: KeyPhase) -> Self {
+        KeyInfo {
+            key_id: key.key_id.clone(),
+            key: public,
+            phase,
+            signs_from_ts: key.signs_from_ts,
+            expired_ts: key.expired_ts,
+            has_secret: key.sealed.is_some(),
+        }
+    }
 }
 
 /// The power to sign for one tenant with one key, for the purpose it was asked for.

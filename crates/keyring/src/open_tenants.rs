@@ -5,14 +5,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use freehold_signing::SigningKey;
+use freehold_signing::{SigningKey, VerifyingKey};
 use ruma_common::{OwnedServerName, ServerName};
 
 use crate::{
     key_document::KeyDocument,
     master_key::MasterKeys,
     seal::{self, OpenError, Owner},
-    tenant_keys::TenantKeys,
+    tenant_keys::{RecordError, TenantKeys},
 };
 
 /// A tenant in use: its record, and the keys that have been needed since it was loaded.
@@ -20,13 +20,28 @@ pub(crate) struct OpenTenant {
     pub(crate) record: TenantKeys,
     /// One place per key of the record, filled on first use.
     keys: Vec<OnceLock<Arc<SigningKey>>>,
+    /// The same of the public halves that were looked up.
+    public: Vec<OnceLock<Box<VerifyingKey>>>,
     document: Mutex<Option<Arc<KeyDocument>>>,
 }
 
 impl OpenTenant {
     pub(crate) fn new(record: TenantKeys) -> Self {
         let keys = record.keys.iter().map(|_| OnceLock::new()).collect();
-        Self { record, keys, document: Mutex::new(None) }
+        let public = record.keys.iter().map(|_| OnceLock::new()).collect();
+        Self { record, keys, public, document: Mutex::new(None) }
+    }
+
+    /// The public half of the key at a position of the record, decompressed on first use.
+    pub(crate) fn verifying_key(&self, index: usize) -> Result<Option<&VerifyingKey>, RecordError> {
+        let (Some(place), Some(key)) = (self.public.get(index), self.record.keys.get(index)) else {
+            return Ok(None);
+        };
+        if let Some(open) = place.get() {
+            return Ok(Some(open));
+        }
+        let opened = Box::new(key.verifying_key()?);
+        Ok(Some(place.get_or_init(|| opened)))
     }
 
     /// The key at a position of the record, unsealed on first use. `None` when it has no secret.

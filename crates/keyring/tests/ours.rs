@@ -80,6 +80,8 @@ fn a_tenant_signs_in_its_own_name_for_its_own_users_only() {
     let nobody = name("nobody.example");
     let notary = Purpose::Notary { server: &tenant };
     assert!(matches!(keyring.signer(&nobody, notary, NOW), Err(SignerError::NoTenant)));
+    assert_eq!(keyring.key(&nobody, &key_id, NOW), Ok(None));
+    assert_eq!(keyring.key(&tenant, &KeyId::ed25519("another").unwrap(), NOW), Ok(None));
 }
 
 #[test]
@@ -116,6 +118,9 @@ fn a_rotation_takes_place_by_itself() {
     ] {
         let keys = keyring.keys(&tenant, now).unwrap();
         assert_eq!(keys.iter().map(|key| key.phase).collect::<Vec<_>>(), phases, "at {now}");
+        for key in &keys {
+            assert_eq!(keyring.key(&tenant, &key.key_id, now).unwrap().as_ref(), Some(key), "at {now}");
+        }
         let notary = Purpose::Notary { server: &name("example.com") };
         assert_eq!(keyring.signer(&tenant, notary, now).unwrap().key_id(), signing);
         let document = document(&keyring, now);

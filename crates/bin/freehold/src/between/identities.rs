@@ -41,14 +41,13 @@ impl Identities for IdentitiesOfTenants {
         key_id: &KeyId,
         now_ts: i64,
     ) -> Option<(VerifyingKey, KeyValidity)> {
-        let keys = match self.0.keys().keys(tenant.server_name(), now_ts) {
-            Ok(keys) => keys,
+        let key = match self.0.keys().key(tenant.server_name(), key_id, now_ts) {
+            Ok(key) => key?,
             Err(error) => {
                 tracing::error!(tenant = %tenant.server_name(), %error, "keys cannot be read");
                 return None;
             }
         };
-        let key = keys.into_iter().find(|key| key.key_id == *key_id)?;
         let validity = match (key.phase, key.expired_ts) {
             (KeyPhase::Old, Some(expired_ts)) => KeyValidity::Old { expired_ts },
             (_, Some(expired_ts)) => KeyValidity::Current { valid_until_ts: expired_ts },
