@@ -6,6 +6,8 @@ use std::thread::{Builder, JoinHandle};
 use async_channel::{Receiver, Sender};
 use freehold_store::{Batch, CommitError, EngineError, Position};
 
+use crate::writer::Writer;
+
 /// How many batches may wait. More wait in their callers.
 const WAITING: usize = 1024;
 
@@ -30,10 +32,10 @@ struct Request {
 }
 
 impl Committer {
-    /// Starts the thread. `write` commits a group durably and says what came of each batch, in their order.
-    pub(crate) fn start(write: impl FnMut(Vec<Batch>) -> Vec<Outcome> + Send + 'static) -> io::Result<Self> {
+    /// Starts the thread, which commits with the writer.
+    pub(crate) fn start(writer: Writer) -> io::Result<Self> {
         let (requests, waiting) = async_channel::bounded(WAITING);
-        let thread = Builder::new().name("store".to_owned()).spawn(move || run(&waiting, write))?;
+        let thread = Builder::new().name("store".to_owned()).spawn(move || run(&waiting, writer))?;
         Ok(Committer { requests, thread: Some(thread) })
     }
 
@@ -55,14 +57,15 @@ impl Drop for Committer {
     }
 }
 
-fn run(waiting: &Receiver<Request>, mut write: impl FnMut(Vec<Batch>) -> Vec<Outcome>) {
+fn run(waiting: &Receiver<Request>, mut writer: Writer) {
     while let Ok(first) = waiting.recv_blocking() {
         let (batches, replies): (Vec<Batch>, Vec<Sender<Outcome>>) =
             group(first, waiting).into_iter().map(|request| (request.batch, request.reply)).unzip();
-        for (reply, outcome) in replies.into_iter().zip(write(batches)) {
+        for (reply, outcome) in replies.into_iter().zip(writer.commit(batches)) {
             // Whoever does not wait any more does not want to know.
             let _ = reply.try_send(outcome);
         }
+        writer.settle();
     }
 }
 

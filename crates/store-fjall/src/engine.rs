@@ -49,8 +49,8 @@ impl FjallEngine {
         tree.seal();
         replayed.into_iter().for_each(|segment| sorter.take(Some(segment)));
         let eraser = sorter.eraser();
-        let mut writer = Writer { folder, settings, tree: tree.clone(), segment, sorter, broken: None };
-        let committer = Committer::start(move |batches| writer.commit(batches))?;
+        let writer = Writer { folder, settings, tree: tree.clone(), segment, sorter, broken: None };
+        let committer = Committer::start(writer)?;
         Ok(FjallEngine { committer, tree, eraser, _lock: lock })
     }
 

@@ -39,8 +39,18 @@ impl Writer {
     pub(crate) fn commit(&mut self, batches: Vec<Batch>) -> Vec<Outcome> {
         let count = batches.len();
         let outcomes = self.expect_writable().and_then(|()| self.write(batches));
-        self.seal_if_full();
+        if self.tree.is_to_be_sealed() {
+            self.seal();
+        }
         outcomes.unwrap_or_else(|error| vec![Err(error); count])
+    }
+
+    /// What is left to do when those who waited for a group have their answers: it would keep them waiting for several syncs.
+    pub(crate) fn settle(&mut self) {
+        let full = self.settings.write_buffer_bytes;
+        if self.tree.unsealed_bytes() >= full || self.segment.bytes() >= full {
+            self.seal();
+        }
     }
 
     fn write(&mut self, batches: Vec<Batch>) -> Result<Vec<Outcome>, CommitError> {
@@ -116,14 +126,8 @@ impl Writer {
         }
     }
 
-    /// Begins a new table in memory and a new segment when the current ones are full. Without room for a new segment
-    /// the old one grows on.
-    fn seal_if_full(&mut self) {
-        let full = self.settings.write_buffer_bytes;
-        let is_full = self.tree.unsealed_bytes() >= full || self.segment.bytes() >= full;
-        if !is_full && !self.tree.is_to_be_sealed() {
-            return;
-        }
+    /// Begins a new table in memory and a new segment. Without room for a new segment the old one grows on.
+    fn seal(&mut self) {
         let Ok(next) = new_segment(&self.folder, self.segment.number + 1, &self.settings) else { return };
         let sealed = std::mem::replace(&mut self.segment, next);
         self.tree.seal();
