@@ -118,9 +118,7 @@ fn a_rotation_takes_place_by_itself() {
     ] {
         let keys = keyring.keys(&tenant, now).unwrap();
         assert_eq!(keys.iter().map(|key| key.phase).collect::<Vec<_>>(), phases, "at {now}");
-        for key in &keys {
-            assert_eq!(keyring.key(&tenant, &key.key_id, now).unwrap().as_ref(), Some(key), "at {now}");
-        }
+        assert!(keys.iter().all(|key| keyring.key(&tenant, &key.key_id, now).unwrap().as_ref() == Some(key)));
         let notary = Purpose::Notary { server: &name("example.com") };
         assert_eq!(keyring.signer(&tenant, notary, now).unwrap().key_id(), signing);
         let document = document(&keyring, now);

@@ -10,7 +10,9 @@ use freehold_store::tables::rooms::{
     self, CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, Membership,
     PARTIAL_ROOMS, ROOMS, STATE_NODES,
 };
-use freehold_store::{EventNumber, Order, ReadError, RoomNumber, Snapshot, TenantNumber, UserNumber};
+use freehold_store::{
+    BoxFuture, EventNumber, Order, ReadError, RoomNumber, Snapshot, TenantNumber, UserNumber,
+};
 
 use crate::error::ActionError;
 use crate::read::ENTRY_BYTES;
@@ -116,7 +118,16 @@ pub(crate) fn version_of(id: &str) -> Result<&'static RoomVersion, ActionError> 
 ///
 /// # Errors
 /// `stop` itself, if it is not about needs; [`ActionError::Damaged`] when the store lacks something.
-pub(crate) async fn fulfil(
+pub(crate) fn fulfil<'a>(
+    snapshot: &'a Snapshot,
+    version: &'static RoomVersion,
+    shelf: &'a mut Shelf,
+    stop: Stop,
+) -> BoxFuture<'a, Result<(), ActionError>> {
+    Box::pin(fetch_needs(snapshot, version, shelf, stop))
+}
+
+async fn fetch_needs(
     snapshot: &Snapshot,
     version: &'static RoomVersion,
     shelf: &mut Shelf,

@@ -12,7 +12,7 @@ use freehold_store::tables::rooms::{
     STATE_NODES, TIMELINE,
 };
 use freehold_store::{
-    EventNumber, Position, RoomNumber, StateKeyNumber, Tenant, TimelineIndex, UserNumber, Writes,
+    BoxFuture, EventNumber, Position, RoomNumber, StateKeyNumber, Tenant, TimelineIndex, UserNumber, Writes,
 };
 use ruma_common::{OwnedUserId, UserId};
 
@@ -66,7 +66,14 @@ struct MembershipChange {
 
 impl Work {
     /// Writes everything that is staged into the batch; gives the row of the current state as it will be.
-    pub(crate) async fn write(&mut self) -> Result<RowAt, ActionError> {
+    ///
+    /// Boxed, as other futures of the room that many wait for: the compiler copies those that are not into every crate that
+    /// waits for them.
+    pub(crate) fn write(&mut self) -> BoxFuture<'_, Result<RowAt, ActionError>> {
+        Box::pin(self.write_staged())
+    }
+
+    async fn write_staged(&mut self) -> Result<RowAt, ActionError> {
         let mut later = Positioned::default();
         self.write_room();
         let mut changed = false;

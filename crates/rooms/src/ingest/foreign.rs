@@ -6,7 +6,7 @@ use freehold_room::{Coming, Dropped, Numbers, Place, Receipt, ReceiveError, Rece
 use freehold_signing::SignedPdu;
 use freehold_state_map::Entry;
 use freehold_store::tables::rooms::{EVENTS, EventRow, MISSING_PREVS, WAITING_REDACTIONS};
-use freehold_store::{EventNumber, Order};
+use freehold_store::{BoxFuture, EventNumber, Order};
 use ruma_common::{EventId, OwnedEventId};
 
 use super::Known;
@@ -39,7 +39,15 @@ impl Arrival<'_> {
 
 impl Work {
     /// Checks an event and stages it. With any answer but [`Incoming::Kept`] nothing is staged.
-    pub(crate) async fn receive_foreign(
+    pub(crate) fn receive_foreign<'a>(
+        &'a mut self,
+        signed: SignedPdu,
+        arrival: Arrival<'a>,
+    ) -> BoxFuture<'a, Result<Incoming, ActionError>> {
+        Box::pin(self.receive_arriving(signed, arrival))
+    }
+
+    async fn receive_arriving(
         &mut self,
         signed: SignedPdu,
         arrival: Arrival<'_>,
