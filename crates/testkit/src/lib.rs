@@ -10,6 +10,7 @@
 //! - [`LargeRoom`]: rooms with members of many servers, hashed and signed, for others to join;
 //! - [`twin`]: the specification's authorisation rules and state resolution, transcribed literally
 //!   and slowly, which everything else is held against;
+//! - the ledger of the specification's endpoints, with the feature `ledger`;
 //! - [`Clock`] and [`Rng`]: time and randomness that are the same on every run.
 //!
 //! It deliberately knows nothing of the authorisation and resolution crates: what they are tested
@@ -34,6 +35,8 @@ mod clock;
 mod event;
 mod generate;
 mod large_room;
+#[cfg(feature = "ledger")]
+mod ledger;
 mod rng;
 mod room;
 #[cfg(feature = "ruma")]
@@ -41,6 +44,8 @@ mod ruma_event;
 mod seal;
 pub mod twin;
 
+#[cfg(feature = "ledger")]
+pub use self::ledger::{EndpointState, Ledger, without_names};
 #[cfg(feature = "ruma")]
 pub use self::ruma_event::RumaEvent;
 pub use self::{

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use freehold_accounts::{AccountPolicy, Registration};
+use freehold_testkit::{EndpointState, Ledger};
 use ruma_common::owned_user_id;
 use serde_json::{Value, json};
 
 use crate::accounts::{register, token};
 use crate::encryption::Person;
-use crate::ledger::{Ledger, State};
 use crate::server::{ALICES, Answer, Ask, BOBS, Server};
 
 /// The names of things in paths, queries and bodies: `{roomId}` is replaced by the id of a room.
@@ -346,12 +346,12 @@ fn shape(value: &Value) -> Value {
 
 #[tokio::test]
 async fn strangers_get_the_same_answer_about_what_exists_and_what_does_not() {
-    let ledger = Ledger::read();
+    let ledger = Ledger::of_clients();
     let mut told = Vec::new();
     for (method, path, state) in ledger.entries() {
         let name = format!("{method} {path}");
         let body = looked_up(BODIES, &name).unwrap_or_default();
-        if state != State::Done || names_nothing(path, body) || looked_up(PUBLIC, &name).is_some() {
+        if state != EndpointState::Done || names_nothing(path, body) || looked_up(PUBLIC, &name).is_some() {
             continue;
         }
         let world = World::new().await;
@@ -404,12 +404,15 @@ fn too_early(asker: Asker, answer: &Answer) -> Option<String> {
 
 #[tokio::test]
 async fn the_owner_is_told_what_exists() {
-    let ledger = Ledger::read();
+    let ledger = Ledger::of_clients();
     let mut same = Vec::new();
     for (method, path, state) in ledger.entries() {
         let name = format!("{method} {path}");
         let body = looked_up(BODIES, &name).unwrap_or_default();
-        if state != State::Done || names_nothing(path, body) || looked_up(SAME_FOR_ALL, &name).is_some() {
+        if state != EndpointState::Done
+            || names_nothing(path, body)
+            || looked_up(SAME_FOR_ALL, &name).is_some()
+        {
             continue;
         }
         let world = World::new().await;

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use freehold_testkit::{EndpointState, Ledger};
 use serde_json::{Value, json};
 
 use crate::foreign::{joined, room};
-use crate::ledger::{Ledger, State};
 use crate::server::{ALICES, Answer, Ask, BOBS, DENIED, KEYLESS, REMOTE, Server};
 
 /// Who asks.
@@ -196,7 +196,7 @@ fn shape(value: &Value) -> Value {
 
 /// Endpoints that name something that could exist or not.
 fn naming(ledger: &Ledger) -> impl Iterator<Item = (&str, &str)> {
-    let done = ledger.entries().filter(|(.., state)| *state == State::Done);
+    let done = ledger.entries().filter(|(.., state)| *state == EndpointState::Done);
     done.map(|(method, path, _)| (method, path)).filter(|(method, path)| {
         let body = looked_up(BODIES, &format!("{method} {path}")).unwrap_or_default();
         path.contains("/federation/") && (path.contains('{') || body.contains("{userId}"))
@@ -212,7 +212,7 @@ fn too_early(answer: &Answer) -> Option<String> {
 
 #[tokio::test]
 async fn strangers_get_the_same_answer_about_what_exists_and_what_does_not() {
-    let ledger = Ledger::read();
+    let ledger = Ledger::of_servers();
     let mut told = Vec::new();
     for (method, path) in naming(&ledger) {
         let world = World::new().await;
@@ -241,7 +241,7 @@ async fn strangers_get_the_same_answer_about_what_exists_and_what_does_not() {
 
 #[tokio::test]
 async fn a_server_in_the_room_is_told_what_exists() {
-    let ledger = Ledger::read();
+    let ledger = Ledger::of_servers();
     let mut same = Vec::new();
     for (method, path) in naming(&ledger) {
         let name = format!("{method} {path}");

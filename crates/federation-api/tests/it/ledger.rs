@@ -1,66 +1,9 @@
 //! The ledger of endpoints and the router say the same.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use freehold_federation_api::Access;
-use serde::Deserialize;
+use freehold_testkit::{EndpointState, Ledger, without_names};
 
 use crate::server::{Ask, Server};
-
-/// `spec-tests/endpoints.toml`, as far as it is about servers. Endpoints are written `GET /path/{variable}`.
-#[derive(Deserialize)]
-pub(crate) struct Ledger {
-    /// Capabilities that come later, and what they are.
-    later: BTreeMap<String, String>,
-    /// What becomes of each endpoint, by page of the specification.
-    servers: BTreeMap<String, BTreeMap<String, String>>,
-    /// Endpoints that the specification does not have, and why they are there.
-    beyond: BTreeMap<String, String>,
-}
-
-/// What becomes of an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    /// It is there.
-    Done,
-    /// The process serves it, but not by this router.
-    Beside,
-    /// It is not there.
-    Later,
-}
-
-impl Ledger {
-    pub(crate) fn read() -> Self {
-        toml::from_str(include_str!("../../../../spec-tests/endpoints.toml")).unwrap()
-    }
-
-    /// Method, path and state of every endpoint of the specification.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &str, State)> {
-        self.servers.values().flatten().map(|(endpoint, state)| {
-            let (method, path) = endpoint.split_once(' ').unwrap();
-            (method, path, self.state(endpoint, state))
-        })
-    }
-
-    fn state(&self, endpoint: &str, state: &str) -> State {
-        match state {
-            "done" => State::Done,
-            "beside" => State::Beside,
-            _ => {
-                let capability = state.strip_prefix("later: ").unwrap_or_default();
-                assert!(self.later.contains_key(capability), "{endpoint}: no state is called `{state}`");
-                State::Later
-            }
-        }
-    }
-}
-
-/// A path with every variable called the same, because the router calls them otherwise than the specification.
-fn without_names(method: &str, path: &str) -> String {
-    let segments: Vec<&str> =
-        path.split('/').map(|segment| if segment.starts_with('{') { "{}" } else { segment }).collect();
-    format!("{method} {}", segments.join("/"))
-}
 
 /// A path with something in the place of every variable that passes for it.
 pub(crate) fn example(path: &str) -> String {
@@ -82,18 +25,18 @@ pub(crate) fn example(path: &str) -> String {
 
 #[test]
 fn the_ledger_has_the_36_endpoints_of_the_specification() {
-    assert_eq!(Ledger::read().entries().count(), 36);
+    assert_eq!(Ledger::of_servers().entries().count(), 36);
 }
 
 #[tokio::test]
 async fn a_done_endpoint_is_recognized_and_a_later_one_is_not() {
     let server = Server::start();
-    let ledger = Ledger::read();
+    let ledger = Ledger::of_servers();
     let mut wrong = Vec::new();
-    for (method, path, state) in ledger.entries().filter(|(.., state)| *state != State::Beside) {
+    for (method, path, state) in ledger.entries().filter(|(.., state)| *state != EndpointState::Beside) {
         let answer = server.send(Ask::new(method, &example(path))).await;
         let recognized = !matches!(answer.error(), (404 | 405, "M_UNRECOGNIZED"));
-        if recognized != (state == State::Done) {
+        if recognized != (state == EndpointState::Done) {
             wrong.push(format!(
                 "\"{method} {path}\": {state:?} in the ledger, recognized by the router: {recognized}"
             ));
@@ -104,16 +47,7 @@ async fn a_done_endpoint_is_recognized_and_a_later_one_is_not() {
 
 #[tokio::test]
 async fn what_the_router_has_is_done_in_the_ledger_or_explained_there() {
-    let ledger = Ledger::read();
-    let listed: BTreeSet<String> = ledger
-        .entries()
-        .filter(|(.., state)| *state == State::Done)
-        .map(|(method, path, _)| without_names(method, path))
-        .chain(ledger.beyond.keys().map(|endpoint| {
-            let (method, path) = endpoint.split_once(' ').unwrap();
-            without_names(method, path)
-        }))
-        .collect();
+    let listed = Ledger::of_servers().listed();
     let unlisted: Vec<String> = Server::start()
         .endpoints()
         .iter()
