@@ -157,6 +157,17 @@ impl Servers for Asking {
     }
 }
 
+/// Another server with a user who asks ours for the devices of `@a:one.example`, and what it makes of the answers.
+async fn hearing(ours: &World) -> (World, Person, Arc<Asking>, Encryption) {
+    let theirs = World::new().await;
+    let asker = theirs.person("@b:two.example", 2).await;
+    theirs.person("@a:one.example", 9).await;
+    let asking = Asking::of(ours, &asker);
+    let clock = Arc::new(1_700_000_000_000_i64);
+    let hearing = Encryption::new(theirs.store.clone(), asking.clone(), clock, Limits::default());
+    (theirs, asker, asking, hearing)
+}
+
 /// Whatever updates are lost, come late, come twice or are told as one: whoever got the last one knows the list.
 #[tokio::test]
 async fn who_got_the_last_update_knows_the_list() {
@@ -164,12 +175,7 @@ async fn who_got_the_last_update_knows_the_list() {
     for seed in 0..30 {
         let mut rng = Rng::new(seed);
         let (ours, one) = watched().await;
-        let theirs = World::new().await;
-        let asker = theirs.person("@b:two.example", 2).await;
-        theirs.person("@a:one.example", 9).await;
-        let asking = Asking::of(&ours, &asker);
-        let clock = Arc::new(1_700_000_000_000_i64);
-        let hearing = Encryption::new(theirs.store.clone(), asking, clock, Limits::default());
+        let (_, asker, _, hearing) = hearing(&ours).await;
         let (mut devices, mut late): (Vec<Person>, Vec<Value>) = (Vec::new(), Vec::new());
         for round in 0..25 {
             for _ in 0..=rng.below(2) {
@@ -211,12 +217,7 @@ async fn who_got_the_last_update_knows_the_list() {
 async fn who_asked_for_devices_elsewhere_is_woken_when_they_change() {
     let (ours, one) = watched().await;
     upload(&ours, &one).await;
-    let theirs = World::new().await;
-    let asker = theirs.person("@b:two.example", 2).await;
-    theirs.person("@a:one.example", 9).await;
-    let asking = Asking::of(&ours, &asker);
-    let clock = Arc::new(1_700_000_000_000_i64);
-    let hearing = Encryption::new(theirs.store.clone(), asking, clock, Limits::default());
+    let (theirs, asker, _, hearing) = hearing(&ours).await;
     let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
     hearing.query_keys(&asker.actor, &wanted).await.unwrap();
     let waiting = theirs.store.wakes().wait_for(asker.actor.user);
@@ -231,12 +232,7 @@ async fn who_asked_for_devices_elsewhere_is_woken_when_they_change() {
 async fn a_list_that_may_have_changed_unseen_is_fetched_anew() {
     let (ours, one) = watched().await;
     upload(&ours, &one).await;
-    let theirs = World::new().await;
-    let asker = theirs.person("@b:two.example", 2).await;
-    theirs.person("@a:one.example", 9).await;
-    let asking = Asking::of(&ours, &asker);
-    let clock = Arc::new(1_700_000_000_000_i64);
-    let hearing = Encryption::new(theirs.store.clone(), asking.clone(), clock, Limits::default());
+    let (theirs, asker, asking, hearing) = hearing(&ours).await;
     let devices = async || {
         let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
         let known = hearing.query_keys(&asker.actor, &wanted).await.unwrap().device_keys;

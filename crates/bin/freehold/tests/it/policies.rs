@@ -60,6 +60,15 @@ impl User {
     }
 }
 
+/// Alice and Bob, of two tenants, who share a room.
+pub(crate) fn who_share_a_room(server: &Server) -> (User, User, String) {
+    let (alice, bob) = (User::register(server, ALICES, "alice"), User::register(server, BOBS, "bob"));
+    let room = alice.create(server, &json!({ "preset": "public_chat" }));
+    let join = format!("join/{room}?server_name={ALICES}");
+    assert_eq!(bob.post(server, &join, &json!({})).status, 200);
+    (alice, bob, room)
+}
+
 fn settle(folder: &Path, tenant: &str, policy: &Value) {
     printed(folder, &["tenant", "policy", tenant, "--set", &policy.to_string()]);
 }
@@ -100,10 +109,7 @@ fn policies_about_rooms_hold_at_once() {
 fn tenants_that_do_not_speak_are_not_heard() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
-    let (alice, bob) = (User::register(&server, ALICES, "alice"), User::register(&server, BOBS, "bob"));
-    let room = alice.create(&server, &json!({ "preset": "public_chat" }));
-    let join = format!("join/{room}?server_name={ALICES}");
-    assert_eq!(bob.post(&server, &join, &json!({})).status, 200);
+    let (alice, bob, room) = who_share_a_room(&server);
     alice.say(&server, &room, "before");
     assert_eq!(bob.heard(&server, &room), ["before"]);
     settle(folder.path(), ALICES, &json!({ "federation": { "deny": ["bob.*"] } }));
@@ -128,10 +134,7 @@ fn tenants_that_do_not_speak_are_not_heard() {
 fn a_tenant_shows_messages_for_as_long_as_it_keeps_them() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
-    let (alice, bob) = (User::register(&server, ALICES, "alice"), User::register(&server, BOBS, "bob"));
-    let room = alice.create(&server, &json!({ "preset": "public_chat" }));
-    let join = format!("join/{room}?server_name={ALICES}");
-    assert_eq!(bob.post(&server, &join, &json!({})).status, 200);
+    let (alice, bob, room) = who_share_a_room(&server);
     alice.say(&server, &room, "hello");
     settle(folder.path(), BOBS, &json!({ "retention": { "messages_ms": 1 } }));
     std::thread::sleep(std::time::Duration::from_millis(5));
@@ -153,10 +156,7 @@ fn what_nobody_keeps_any_longer_is_on_the_disk_no_more() {
     const SECRET: &str = "kq3vzx81mwp7tyd0hb";
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
-    let (alice, bob) = (User::register(&server, ALICES, "alice"), User::register(&server, BOBS, "bob"));
-    let room = alice.create(&server, &json!({ "preset": "public_chat" }));
-    let join = format!("join/{room}?server_name={ALICES}");
-    assert_eq!(bob.post(&server, &join, &json!({})).status, 200);
+    let (alice, bob, room) = who_share_a_room(&server);
     let content = json!({ "msgtype": "m.text", "body": SECRET }).to_string();
     let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/1");
     assert_eq!(server.put(ALICES, &path, (&alice.token, &content)).status, 200);

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::policies::User;
+use crate::policies::who_share_a_room;
 use crate::server::Server;
 
-const ALICES: &str = "alice.localhost";
-const BOBS: &str = "bob.localhost";
 const ALICE: &str = "@alice:alice.localhost";
 /// A public key: the base point.
 const KEY: &str = "WGZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmZmY";
@@ -19,10 +17,7 @@ const WAIT_MS: u32 = 60_000;
 fn new_keys_are_told_to_who_waits_in_a_sync_and_shares_a_room() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
-    let (alice, bob) = (User::register(&server, ALICES, "alice"), User::register(&server, BOBS, "bob"));
-    let room = alice.create(&server, &json!({ "preset": "public_chat" }));
-    let join = format!("join/{room}?server_name={ALICES}");
-    assert_eq!(bob.post(&server, &join, &json!({})).status, 200);
+    let (alice, bob, _) = who_share_a_room(&server);
     let since = bob.get(&server, "v3/sync?timeout=0").json()["next_batch"].as_str().unwrap().to_owned();
     let path = format!("v3/sync?timeout={WAIT_MS}&since={since}");
     let told: Value = std::thread::scope(|scope| {
