@@ -1,7 +1,7 @@
 //! A compact store: an append-only log of records, and in memory 16 bytes of index per tenant and 2 to 4 per key.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,7 +10,7 @@ use std::{
 use ruma_common::ServerName;
 use thiserror::Error;
 
-use crate::{Replaced, SealedStore, key_filter::KeyFilter, tenant_keys};
+use crate::{MasterKeyId, Replaced, SealedStore, key_filter::KeyFilter, tenant_keys};
 
 /// Bytes that can be read anywhere and grow at the end: a file, or a `Vec<u8>` in a test.
 pub trait Blob {
@@ -62,7 +62,8 @@ impl<B: Blob> KeyLog<B> {
     /// ([`KeyLogError::Damaged`] tells the offset up to which all is well).
     pub fn open(blob: B) -> Result<Self, KeyLogError<B::Error>> {
         let end = blob.size().map_err(KeyLogError::Blob)?;
-        let mut state = State { blob, index: BTreeMap::new(), held: KeyFilter::default(), end: 0 };
+        let (index, held, masters) = (BTreeMap::new(), KeyFilter::default(), BTreeSet::new());
+        let mut state = State { blob, index, held, masters, end: 0 };
         while state.end < end {
             let offset = state.end;
             let entry = state.read(offset, end)?;
@@ -71,7 +72,10 @@ impl<B: Blob> KeyLog<B> {
             state.end = offset + entry.bytes;
             // A record that cannot be read says so when it is loaded.
             let held = tenant_keys::held_in(&entry.record).unwrap_or_default();
-            held.iter().for_each(|key| state.held.insert(key));
+            for (key, master) in held {
+                state.held.insert(&key);
+                state.masters.insert(master);
+            }
         }
         Ok(Self { state: Mutex::new(state) })
     }
@@ -79,6 +83,12 @@ impl<B: Blob> KeyLog<B> {
     /// The number of tenants with a record.
     pub fn tenants(&self) -> usize {
         self.lock().index.len()
+    }
+
+    /// The master keys under which the log had secrets sealed when it was opened. Where there are some, and the one at hand is none
+    /// of them, it opens nothing.
+    pub fn master_keys(&self) -> BTreeSet<MasterKeyId> {
+        self.lock().masters.clone()
     }
 
     /// Gives the blob back.
@@ -171,6 +181,8 @@ struct State<B> {
     index: BTreeMap<u64, u64>,
     /// The keys whose secrets are in the log.
     held: KeyFilter,
+    /// Under which master keys those were sealed that were there at the start.
+    masters: BTreeSet<MasterKeyId>,
     end: u64,
 }
 
@@ -199,7 +211,7 @@ impl<B: Blob> State<B> {
     fn is_held_by_another(&self, tenant: &[u8], key: &[u8; 32]) -> Result<bool, KeyLogError<B::Error>> {
         for offset in self.index.values() {
             let entry = self.read(*offset, self.end)?;
-            let holds = |held: Vec<[u8; 32]>| held.contains(key);
+            let holds = |held: Vec<([u8; 32], MasterKeyId)>| held.iter().any(|(held, _)| held == key);
             if entry.tenant != tenant && tenant_keys::held_in(&entry.record).is_ok_and(holds) {
                 return Ok(true);
             }

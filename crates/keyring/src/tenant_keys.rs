@@ -118,17 +118,14 @@ impl TenantKeys {
 
     /// The public halves of the keys whose secrets are here.
     pub(crate) fn held(&self) -> Vec<[u8; 32]> {
-        held(&self.keys)
+        self.keys.iter().filter(|key| key.sealed.is_some()).map(|key| key.key).collect()
     }
 }
 
-/// The public halves of the keys whose secrets are in a record, whosever it is.
-pub(crate) fn held_in(record: &[u8]) -> Result<Vec<[u8; 32]>, RecordError> {
-    Ok(held(&decode_keys(record)?.1))
-}
-
-fn held(keys: &[TenantKey]) -> Vec<[u8; 32]> {
-    keys.iter().filter(|key| key.sealed.is_some()).map(|key| key.key).collect()
+/// The public halves of the keys whose secrets are in a record, whosever it is, and under which master keys those are sealed.
+pub(crate) fn held_in(record: &[u8]) -> Result<Vec<([u8; 32], MasterKeyId)>, RecordError> {
+    let (_, keys) = decode_keys(record)?;
+    Ok(keys.iter().filter_map(|key| Some((key.key, key.sealed.as_ref()?.master_key))).collect())
 }
 
 /// The most keys a tenant may have, old ones included, so that the key document stays servable.

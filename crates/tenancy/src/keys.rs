@@ -47,32 +47,60 @@ impl Blob for KeyFile {
     }
 }
 
-/// Opens the keys of all tenants that lie in `path`, sealed under `master`.
+/// Opens the keys of all tenants that lie in `path`, sealed under the master key in the file `master`. While there are no
+/// keys, a master key is made if there is none, in a file that only its owner can read.
 ///
 /// # Errors
-/// [`KeyFileError`]; a damaged file is left as it is.
-pub fn open_keys(path: &Path, master: MasterKey) -> Result<TenantKeyring, KeyFileError> {
-    let failed = |source| KeyFileError { path: path.to_owned(), source };
+/// [`KeyFileError`]; a damaged file is left as it is, and no master key is made in the place of one that is needed.
+pub fn open_keys(path: &Path, master: &Path) -> Result<TenantKeyring, KeyFileError> {
+    let failed = |source| KeyFileError::Log { path: path.to_owned(), source };
     let blob = KeyFile::open(path).map_err(|error| failed(KeyLogError::Blob(error)))?;
     let log = KeyLog::open(blob).map_err(failed)?;
-    Ok(Keyring::new(log, MasterKeys::new(master), KeyringSettings::default()))
+    let sealed_under = log.master_keys();
+    if !sealed_under.is_empty() && !master.exists() {
+        return Err(KeyFileError::NoMaster { master: master.to_owned(), path: path.to_owned() });
+    }
+    let key = read_master_key(master)?;
+    if !sealed_under.is_empty() && !sealed_under.contains(&key.id()) {
+        return Err(KeyFileError::OtherMaster { master: master.to_owned(), path: path.to_owned() });
+    }
+    Ok(Keyring::new(log, MasterKeys::new(key), KeyringSettings::default()))
 }
 
-/// The file of keys cannot be read.
+/// The keys of all tenants cannot be opened.
 #[derive(Debug, Error)]
-#[error("keys in `{}`", path.display())]
-pub struct KeyFileError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub source: KeyLogError<io::Error>,
+pub enum KeyFileError {
+    /// Their file cannot be read.
+    #[error("keys in `{}`", path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyLogError<io::Error>,
+    },
+    /// The master key cannot be read or made.
+    #[error(transparent)]
+    Master(#[from] MasterKeyFileError),
+    /// There are keys, and no master key.
+    #[error("the master key is not there: put the one under which the keys in `{}` are sealed in `{}`", path.display(), master.display())]
+    NoMaster {
+        /// Where it should be.
+        master: PathBuf,
+        /// The file with the keys.
+        path: PathBuf,
+    },
+    /// The keys are sealed under another master key.
+    #[error("`{}` is not the master key under which the keys in `{}` are sealed", master.display(), path.display())]
+    OtherMaster {
+        /// The file with the master key.
+        master: PathBuf,
+        /// The file with the keys.
+        path: PathBuf,
+    },
 }
 
 /// Reads the master key from a file, and makes one that only its owner can read if there is none.
-///
-/// # Errors
-/// [`MasterKeyFileError`].
-pub fn read_master_key(path: &Path) -> Result<MasterKey, MasterKeyFileError> {
+fn read_master_key(path: &Path) -> Result<MasterKey, MasterKeyFileError> {
     let failed = |source| MasterKeyFileError::Io { path: path.to_owned(), source };
     let wrong = |source| MasterKeyFileError::Key { path: path.to_owned(), source };
     match OpenOptions::new().read(true).open(path) {
@@ -130,22 +158,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (log, master) = (folder.path().join("keys.log"), folder.path().join("master.key"));
         let tenant = server_name!("example.org");
-        let open = || open_keys(&log, read_master_key(&master).unwrap()).unwrap();
+        let open = || open_keys(&log, &master).unwrap();
         let key_id = open().create(tenant, 1, &mut SysRng).unwrap();
         assert_eq!(open().keys(tenant, 2).unwrap().first().map(|key| key.key_id.clone()), Some(key_id));
         let purpose = freehold_keyring::Purpose::Notary { server: server_name!("example.com") };
         assert!(open().signer(tenant, purpose, 2).is_ok());
 
         let other = folder.path().join("other.key");
-        let keyring = open_keys(&log, read_master_key(&other).unwrap()).unwrap();
-        assert!(keyring.signer(tenant, purpose, 2).is_err());
+        assert!(matches!(open_keys(&log, &other), Err(KeyFileError::NoMaster { .. })));
+        assert!(!other.exists(), "none is made that opens nothing");
+        read_master_key(&other).unwrap();
+        assert!(matches!(open_keys(&log, &other), Err(KeyFileError::OtherMaster { .. })));
+        assert!(open().signer(tenant, purpose, 2).is_ok());
     }
 
     #[test]
     fn what_holds_keys_can_be_read_by_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let (log, master) = (folder.path().join("keys.log"), folder.path().join("master.key"));
-        open_keys(&log, read_master_key(&master).unwrap()).unwrap();
+        open_keys(&log, &master).unwrap();
         for path in [log, master] {
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }

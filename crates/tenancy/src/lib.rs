@@ -37,7 +37,7 @@ pub use audit::{Act, By};
 pub use federation::Federation;
 pub use freehold_store::tables::tenancy::{AuditRow, Control, ProofRow, TenantRow, TenantState};
 pub use hostname::{BaseDomain, Hostname, HostnameError, is_development};
-pub use keys::{KeyFile, KeyFileError, MasterKeyFileError, TenantKeyring, open_keys, read_master_key};
+pub use keys::{KeyFile, KeyFileError, MasterKeyFileError, TenantKeyring, open_keys};
 pub use operator_token::OperatorToken;
 pub use policy::{
     Contact, Document, Media, Policy, PolicyError, Quotas, Registration, RegistrationMode, Retention, Support,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use freehold_store::{BoxFuture, Clock, MemoryEngine, Store, TenantNumber};
 use freehold_tenancy::{
     AddError, BaseDomain, By, Change, Control, NewTenant, Outside, PolicyError, RegistrationMode, Tenancy,
-    TenancySettings, TenantState, Unseen, open_keys, read_master_key,
+    TenancySettings, TenantState, Unseen, open_keys,
 };
 use ruma_common::{OwnedServerName, ServerName, server_name};
 use serde_json::json;
@@ -102,8 +102,7 @@ impl World {
 }
 
 async fn open(store: &Store, folder: &tempfile::TempDir, clock: &Arc<TestClock>) -> Tenancy {
-    let master = read_master_key(&folder.path().join("master.key")).unwrap();
-    let keys = open_keys(&folder.path().join("keys.log"), master).unwrap();
+    let keys = open_keys(&folder.path().join("keys.log"), &folder.path().join("master.key")).unwrap();
     let base_domain = Some(BaseDomain::parse("m.example.net").unwrap());
     let settings = TenancySettings { base_domain, grace_ms: 0 };
     Tenancy::open(store.clone(), Arc::new(keys), clock.clone(), settings).await.unwrap()

@@ -1,5 +1,6 @@
 //! The one place where all parts meet: store, tenants, services, APIs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,7 +15,7 @@ use freehold_rooms::{Processors, Rooms, RoomsSettings};
 use freehold_store::{Clock, Interner, Store};
 use freehold_store_fjall::{FjallEngine, Settings};
 use freehold_sync::SyncService;
-use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys, read_master_key};
+use freehold_tenancy::{Outside, Tenancy, TenancySettings, open_keys};
 
 use crate::between::{
     AccountPolicies, DirectoriesOfOthers, EventsOfOthers, FilesOfOthers, IdentitiesOfTenants, KeysOfDevices,
@@ -246,6 +247,11 @@ pub(crate) fn engine(config: &Config, data: &Data) -> Result<FjallEngine, Failur
     engine.map_err(|error| Failure::of("cannot open the store", error))
 }
 
+/// The file with the key under which the tenants' keys are sealed.
+pub(crate) fn master_key_file(config: &Config, data: &Data) -> PathBuf {
+    config.master_key.clone().unwrap_or_else(|| data.path().join("master.key"))
+}
+
 async fn tenancy(
     config: &Config,
     data: &Data,
@@ -254,10 +260,7 @@ async fn tenancy(
 ) -> Result<Tenancy, Failure> {
     let base_domain = config.base_domain.clone().map(|domain| domain.0);
     let settings = TenancySettings { base_domain, grace_ms: i64::from(config.grace_days) * DAY_MS };
-    let own_master_key = || data.path().join("master.key");
-    let master_key = config.master_key.clone().unwrap_or_else(own_master_key);
-    let master = read_master_key(&master_key).map_err(|error| Failure::of("cannot open the keys", error))?;
-    let keys = open_keys(&data.path().join(KEYS_FILE), master)
+    let keys = open_keys(&data.path().join(KEYS_FILE), &master_key_file(config, data))
         .map_err(|error| Failure::of("cannot open the keys", error))?;
     Tenancy::open(store, Arc::new(keys), clock, settings)
         .await

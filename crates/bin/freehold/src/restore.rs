@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::{Failure, print};
 use crate::config::Config;
 use crate::data::Data;
-use crate::parts::engine;
+use crate::parts::{engine, master_key_file};
 
 /// Puts a backup into the data directory, which holds no store yet.
 pub(crate) fn run(config: &Config, backup: &Path, json: bool) -> Result<(), Failure> {
@@ -34,7 +34,8 @@ pub(crate) fn run(config: &Config, backup: &Path, json: bool) -> Result<(), Fail
         match json {
             true => print(&format!("{:#}\n", json!({ "rows": rows }))),
             false => print(&format!(
-                "{rows} rows restored; put the master key in its place before you start the server\n"
+                "{rows} rows restored; before you start the server, put the master key in its place: {}\n",
+                master_key_file(config, &data).display()
             )),
         }
         Ok(())
