@@ -195,15 +195,12 @@ impl fmt::Display for CheckReport {
         for table in &self.tables {
             writeln!(f, "{:<24} {:>12} rows {:>14} bytes", table.table, table.rows, table.bytes)?;
         }
-        writeln!(f, "{} rooms and {} events were computed anew", self.rooms, self.events)?;
+        writeln!(f, "computed anew: rooms {}, events {}", self.rooms, self.events)?;
         if let (Some(rejudged), Some(unverified)) = (self.rejudged, self.unverified) {
-            writeln!(
-                f,
-                "{rejudged} events were judged anew; for the signatures of {unverified} no key is here"
-            )?;
+            writeln!(f, "judged anew: events {rejudged}; no key is here for the signatures of {unverified}")?;
         }
         if let Some(files) = self.media {
-            writeln!(f, "{files} files of media were read")?;
+            writeln!(f, "read: files of media {files}")?;
         }
         self.findings.iter().try_for_each(|finding| writeln!(f, "{finding}"))?;
         match self.damaged {

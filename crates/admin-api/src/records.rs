@@ -76,11 +76,15 @@ fn ways(server_name: &ServerName, hostname: &str) -> Vec<Way> {
             publish: vec![file("server", format!("{{\"m.server\": \"{hostname}:443\"}}")), client.clone()],
         },
         Way {
-            title: "let the domain itself lead here; the files are then served from here".into(),
+            title: format!(
+                "let the domain itself lead here, with a certificate for {domain} on a listener; the files are then served from here"
+            ),
             publish: vec![dns(domain.to_owned(), "CNAME (or A and AAAA)", hostname.to_owned())],
         },
         Way {
-            title: "publish a record for other servers, and one file for clients".into(),
+            title: format!(
+                "publish a record for other servers, which want to see a certificate for {domain} here, and one file for clients"
+            ),
             publish: vec![
                 dns(format!("_matrix-fed._tcp.{domain}"), "SRV", format!("10 5 443 {hostname}.")),
                 client,

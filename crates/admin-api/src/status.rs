@@ -46,6 +46,6 @@ impl fmt::Display for StatusReport {
         if let Some(resident) = self.resident {
             writeln!(f, "{:<16} {resident:>14}", "resident")?;
         }
-        write!(f, "{} tenants", self.tenants)
+        write!(f, "{:<16} {:>14}", "tenants", self.tenants)
     }
 }

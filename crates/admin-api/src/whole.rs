@@ -34,7 +34,10 @@ pub(crate) async fn back_up(store: &Store, data: &Path, directory: &Path) -> Res
         let path = path.to_owned();
         move |source| WholeError::Io { path, source }
     };
-    tokio::fs::create_dir(directory).await.map_err(failed(directory))?;
+    tokio::fs::create_dir(directory).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => WholeError::Exists { path: directory.to_owned() },
+        _ => failed(directory)(error),
+    })?;
     let file = directory.join(STORE_FILE);
     write(store, &file).await.map_err(|error| error.in_file(&file))?;
     let keys = directory.join(KEYS_FILE);
@@ -128,6 +131,12 @@ impl fmt::Display for BackupMade {
 /// Why a backup was not made or cannot be used.
 #[derive(Debug, Error)]
 pub enum WholeError {
+    /// A backup is made in a new directory, so that none is overwritten.
+    #[error("`{}` is there already: name a directory that is not", path.display())]
+    Exists {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file or directory cannot be read or written.
     #[error("{}", path.display())]
     Io {

@@ -182,7 +182,10 @@ impl Policy {
     pub fn merged(&self, patch: &Value) -> Result<Self, PolicyError> {
         let mut document = serde_json::to_value(self).map_err(PolicyError::malformed)?;
         merge(&mut document, patch);
-        serde_json::from_value(document).map_err(PolicyError::malformed)
+        serde_path_to_error::deserialize(document).map_err(|error| PolicyError::Malformed {
+            member: error.path().to_string(),
+            source: error.into_inner(),
+        })
     }
 
     /// With which servers the tenant speaks, if not with all.
@@ -403,8 +406,13 @@ pub(crate) fn without_secret_of(patch: &Value) -> Value {
 #[derive(Debug, Error)]
 pub enum PolicyError {
     /// The document is none, or has a member that policies do not have.
-    #[error("policy: {0}")]
-    Malformed(serde_json::Error),
+    #[error("policy: {member}: {source}")]
+    Malformed {
+        /// The member, as `registration.mode`; `.` if it is the whole.
+        member: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
     /// An administrator must be a user of the tenant.
     #[error("`{user}` is not a user of the tenant, and cannot administer it")]
     ForeignAdmin {
@@ -432,8 +440,8 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
-    fn malformed(error: serde_json::Error) -> Self {
-        PolicyError::Malformed(error)
+    fn malformed(source: serde_json::Error) -> Self {
+        PolicyError::Malformed { member: "the document".to_owned(), source }
     }
 }
 

@@ -42,6 +42,9 @@ pub(crate) fn ask(config: &Config, command: Command, remote: Remote) -> Result<A
             let token = read_token(remote.token)?;
             return over_tcp(config, (&url, &token), &command).await;
         }
+        if !config.data.exists() && !may_begin(&command) {
+            return Err(nothing_there(&config.data));
+        }
         match Data::take(&config.data) {
             Ok(data) => {
                 let parts = Parts::open(config, &data).await?;
@@ -51,6 +54,18 @@ pub(crate) fn ask(config: &Config, command: Command, remote: Remote) -> Result<A
             Err(error) => Err(Failure::of("cannot open the data", error)),
         }
     })
+}
+
+/// Whether a command may be the first that is done on a data directory, before a server ever ran.
+fn may_begin(command: &Command) -> bool {
+    matches!(command, Command::TenantAdd { .. } | Command::TokenAdd { .. })
+}
+
+fn nothing_there(data: &Path) -> Failure {
+    Failure::Usage(format!(
+        "there is no data directory `{}`: name it with --data or --config, or a server with --url and --token",
+        data.display()
+    ))
 }
 
 fn read_token(given: Option<String>) -> Result<String, Failure> {

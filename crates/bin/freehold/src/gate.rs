@@ -30,8 +30,8 @@ pub(crate) struct Gate {
 const LOCALHOST_TENANTS_MAX: usize = 1000;
 
 impl Gate {
-    pub(crate) fn new(tenancy: Tenancy, localhost_tenants: bool, trusted_proxies: &[IpNet]) -> Self {
-        Gate { tenancy, localhost_tenants, trusted_proxies: trusted_proxies.into() }
+    pub(crate) fn new(tenancy: Tenancy, localhost_tenants: bool, trusted_proxies: Arc<[IpNet]>) -> Self {
+        Gate { tenancy, localhost_tenants, trusted_proxies }
     }
 
     async fn find(&self, host: &str, peer: &Peer) -> Option<Found> {

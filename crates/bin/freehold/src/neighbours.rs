@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use freehold_encryption::Encryption;
-use freehold_federation::{Ingest, LateMembers, Outbound, OutboundParts, SystemRandomness, TenantsByNumber};
+use freehold_federation::{
+    CaughtUp, Ingest, LateMembers, Outbound, OutboundParts, SystemRandomness, TenantsByNumber,
+};
 use freehold_rooms::Rooms;
 use freehold_store::{Clock, Store, Tenant, TenantNumber};
 use freehold_tenancy::{Tenancy, TenantState};
@@ -36,8 +38,10 @@ pub(crate) async fn outbound(
 /// Sends what is to be sent, and asks for what was missed while this process did not run, until it is time to stop.
 pub(crate) async fn run(outbound: Outbound, ingest: Ingest, stop: Stop) {
     let catch_up = async {
-        let caught_up = ingest.catch_up().await;
-        tracing::info!(?caught_up, "asked other servers for what was missed");
+        let CaughtUp { rooms, missed, unanswered } = ingest.catch_up().await;
+        if rooms > 0 {
+            tracing::info!(rooms, missed, unanswered, "asked other servers for what was missed");
+        }
     };
     let catch_up = async {
         tokio::select! {

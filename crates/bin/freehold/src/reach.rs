@@ -37,7 +37,8 @@ impl Reach {
     ) -> Result<Self, Failure> {
         let nameservers: Vec<SocketAddr> = config.nameservers.iter().map(|server| server.0).collect();
         let transport: Arc<dyn Transport> = Arc::new(Internet::new(&config.extra_ca).asking(&nameservers));
-        let web = Web::new(transport, AddressPolicy::new(&config.allowed_networks));
+        let allowed: Vec<_> = config.allowed_networks.iter().map(|network| network.0).collect();
+        let web = Web::new(transport, AddressPolicy::new(&allowed));
         let randomness = Arc::new(SystemRandomness);
         let discovery =
             Discovery::new(DiscoveryParts { web, clock: clock.clone(), randomness: randomness.clone() });

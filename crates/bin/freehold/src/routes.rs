@@ -35,7 +35,8 @@ pub(crate) fn of(parts: &Parts, config: &Config, apis: &[Api]) -> Router {
         routes = routes.merge(admin_api::router(parts.desk.clone(), users));
     }
     if let Some(hosted) = hosted(parts, apis) {
-        let gate = Gate::new(parts.tenancy.clone(), config.localhost_tenants, &config.trusted_proxies);
+        let proxies = config.trusted_proxies.iter().map(|network| network.0).collect();
+        let gate = Gate::new(parts.tenancy.clone(), config.localhost_tenants, proxies);
         let hosted = published::routes(parts.clone()).fallback_service(hosted);
         routes = routes.fallback_service(hosted.layer(from_fn_with_state(gate, gate::pass)));
     }

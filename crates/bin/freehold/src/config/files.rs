@@ -5,7 +5,7 @@ use std::slice::from_ref;
 
 use freehold_federation::client_tls;
 
-use super::{Config, ConfigError};
+use super::{Address, Config, ConfigError, Listener};
 use crate::bootstrap;
 use crate::listen::Certificates;
 
@@ -20,8 +20,17 @@ pub(crate) fn check_files(config: &Config, file: &Path, text: &str) -> Result<()
         key,
         expected: with_causes(error),
     };
+    check_addresses(config, file, text)?;
     if let Some(tenants) = &config.bootstrap {
-        bootstrap::check(tenants)?;
+        bootstrap::check(tenants).map_err(|error| match error {
+            unreadable @ ConfigError::Unreadable { .. } => ConfigError::Wrong {
+                file: file.to_owned(),
+                line: line_of(text, tenants),
+                key: "bootstrap".to_owned(),
+                expected: unreadable.to_string(),
+            },
+            wrong => wrong,
+        })?;
     }
     for (number, authority) in config.extra_ca.iter().enumerate() {
         let read = client_tls(from_ref(authority));
@@ -33,6 +42,24 @@ pub(crate) fn check_files(config: &Config, file: &Path, text: &str) -> Result<()
             let key = format!("listener[{number}].tls[{pair}]");
             read.map_err(|error| wrong(key, &files.certificate, &error))?;
         }
+    }
+    Ok(())
+}
+
+/// Only one listener can have an address, if the system does not pick its port.
+fn check_addresses(config: &Config, file: &Path, text: &str) -> Result<(), ConfigError> {
+    let is_picked = |address: &Address| matches!(address, Address::Tcp(address) if address.port() == 0);
+    for (number, Listener { address, .. }) in config.listener.iter().enumerate() {
+        let twin = config.listener.iter().take(number).position(|before| before.address == *address);
+        let Some(twin) = twin.filter(|_| !is_picked(address)) else { continue };
+        let quoted = format!("\"{address}\"");
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| line.contains(&quoted));
+        return Err(ConfigError::Wrong {
+            file: file.to_owned(),
+            line: lines.map(|(line, _)| line).nth(1).unwrap_or(1),
+            key: format!("listener[{number}].address"),
+            expected: format!("`{address}` is that of listener[{twin}]: expected another"),
+        });
     }
     Ok(())
 }

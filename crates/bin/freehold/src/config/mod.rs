@@ -5,6 +5,7 @@ mod domain;
 mod error;
 mod files;
 mod name_server;
+mod network;
 mod place;
 mod reference;
 mod settings;
@@ -82,6 +83,18 @@ mod tests {
             (
                 "base_domain = \"not a domain\"\n",
                 "freehold.toml:1: `base_domain`: `not a domain` is not a domain: expected a name as m.example.net",
+            ),
+            (
+                "trusted_proxies = [\"10.0.0.0/33\"]\n",
+                "freehold.toml:1: `trusted_proxies[0]`: `10.0.0.0/33` is not a network: expected one as 10.0.0.0/8 or 2001:db8::/32",
+            ),
+            (
+                "[rate_limits]\nuser = { per_second = 0, burst = 1 }\n",
+                "freehold.toml:2: `rate_limits.user.per_second`: invalid value: integer `0`, expected a nonzero u32",
+            ),
+            (
+                "memory = \"1 MiB\"\n",
+                "freehold.toml:1: `memory`: `1 MiB` is too little: expected 16 MiB at least",
             ),
             (
                 "[[listener]]\naddress = \"nowhere\"\n",

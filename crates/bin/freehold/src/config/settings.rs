@@ -1,16 +1,17 @@
 //! Every setting, with what it means and its default.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
 use ruma_common::{OwnedServerName, owned_server_name};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::address::Address;
 use super::domain::ProviderDomain;
 use super::name_server::NameServer;
+use super::network::Network;
 use super::place::{MediaPlace, StoragePlace};
-use super::size::Size;
+use super::size::Budget;
 
 /// A setting in the reference.
 pub(super) struct Row {
@@ -76,17 +77,17 @@ settings! {
         /// data directory, made at the first start.
         master_key: Option<PathBuf> = None, example "\"/run/credentials/freehold.service/master.key\"";
         /// How much memory all caches together may take; `freehold status` says what they do. Some hundred people are served
-        /// well with the default.
-        memory: Size = Size(32 << 20), default "\"32 MiB\"";
+        /// well with the default; 16 MiB is the least.
+        memory: Budget = Budget(32 << 20), default "\"32 MiB\"";
         /// For how many days a tenant that was removed can come back.
         grace_days: u32 = 30, default "30";
         /// Networks of reverse proxies whose `X-Forwarded-For` is believed.
-        trusted_proxies: Vec<IpNet> = Vec::new(), default "[]";
+        trusted_proxies: Vec<Network> = Vec::new(), default "[]";
         /// Files with certificates of authorities that are trusted beside those of the web, in PEM format.
         extra_ca: Vec<PathBuf> = Vec::new(), default "[]";
         /// Networks in which other servers, and what domains publish, are looked for although they are not of the
         /// internet.
-        allowed_networks: Vec<IpNet> = Vec::new(), default "[]";
+        allowed_networks: Vec<Network> = Vec::new(), default "[]";
         /// Name servers that are asked for the names of other servers, as an address with a port or without; without any, those
         /// of the system.
         nameservers: Vec<NameServer> = Vec::new(), default "[]";
@@ -172,9 +173,15 @@ settings! {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rate {
     /// In each second in the long run.
+    #[serde(deserialize_with = "at_least_one")]
     pub(crate) per_second: u32,
     /// At once after a pause.
+    #[serde(deserialize_with = "at_least_one")]
     pub(crate) burst: u32,
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    NonZeroU32::deserialize(deserializer).map(NonZeroU32::get)
 }
 
 settings! {

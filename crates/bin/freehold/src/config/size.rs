@@ -8,7 +8,14 @@ use serde::{Deserialize, Deserializer};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size(pub(crate) u64);
+struct Size(u64);
+
+/// How much memory caches may take together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget(pub(crate) u64);
+
+/// With less, what is written alone would take more than its share.
+const BUDGET_MIN: Size = Size(16 << 20);
 
 const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
@@ -34,9 +41,13 @@ impl fmt::Display for Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
+impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        let size: Size = String::deserialize(deserializer)?.parse().map_err(D::Error::custom)?;
+        match size.0 >= BUDGET_MIN.0 {
+            true => Ok(Budget(size.0)),
+            false => Err(D::Error::custom(format!("`{size}` is too little: expected {BUDGET_MIN} at least"))),
+        }
     }
 }
 

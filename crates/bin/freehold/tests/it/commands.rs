@@ -88,6 +88,7 @@ fn without_what_differs(text: &str) -> String {
 #[test]
 fn commands_say_the_same_to_a_server_that_runs_and_to_one_that_does_not() {
     let (stopped, running) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(stopped.path().join("freehold-data")).unwrap();
     let on_stopped = session(stopped.path());
     let server = Server::start(running.path(), &[]);
     assert_eq!(session(running.path()), on_stopped);
@@ -130,6 +131,11 @@ fn a_wrong_configuration_is_named_by_file_line_and_key() {
             "freehold.toml:3: `listener[0].tls[0]`: no.pem: ",
         ),
         ("\nextra_ca = [\"no.pem\"]\n".to_owned(), "freehold.toml:2: `extra_ca[0]`: "),
+        ("\nbootstrap = \"none.toml\"\n".to_owned(), "freehold.toml:2: `bootstrap`: none.toml: "),
+        (
+            "[[listener]]\naddress = \"127.0.0.1:1\"\n[[listener]]\naddress = \"127.0.0.1:1\"\n".to_owned(),
+            "freehold.toml:4: `listener[1].address`: `127.0.0.1:1` is that of listener[0]",
+        ),
         (
             "bootstrap = \"tenants.toml\"\n".to_owned(),
             "tenants.toml:3: `tenant[0].policy.registration.mode`: unknown variant `nobody`",
@@ -200,6 +206,27 @@ fn a_backup_of_a_server_that_runs_becomes_the_data_of_another() {
     assert!(printed(new.path(), &["fsck"]).ends_with("everything is in order\n"));
     let server = Server::start(new.path(), &[]);
     assert_eq!(server.get("alice.localhost", "/_matrix/key/v2/server").json()["verify_keys"], keys);
+}
+
+#[test]
+fn what_only_looks_makes_no_data_and_no_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(folder.path(), &["tenant", "list"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!folder.path().join("freehold-data").exists());
+    // Keys without their master key, as after a restore.
+    printed(folder.path(), &["tenant", "add", "alice.localhost"]);
+    let master = folder.path().join("freehold-data/master.key");
+    let key = std::fs::read(&master).unwrap();
+    std::fs::remove_file(&master).unwrap();
+    for command in [&["tenant", "list"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+        let output = run(folder.path(), command);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("the master key is not there"), "{error}");
+        assert!(!master.exists());
+    }
+    write(&master, key).unwrap();
+    assert!(printed(folder.path(), &["tenant", "list"]).contains("alice.localhost"));
 }
 
 #[test]
