@@ -23,7 +23,7 @@ impl Look {
         let to = TimelineIndex::last_of(self.snapshot.position());
         let window = Window { after: since.map(TimelineIndex::last_of), to, check_visibility: anew };
         let timeline = self.timeline(&view, &window).await?;
-        let span = Span { since, to: self.snapshot.position() };
+        let span = Span { since, end: view.current_state().await? };
         let state = self.state_update(&view, &timeline, span).await?;
         let to = self.snapshot.position();
         let receipts =
@@ -47,16 +47,16 @@ impl Look {
         })
     }
 
-    /// News of a room that the user left, up to the leave.
+    /// News of a room that the user left or was banned from, or whose invite or knock came to nothing: of the timeline what
+    /// the user may see, of the state what was told while the user was joined.
     pub(crate) async fn left_room(&self, standing: &Standing) -> Result<LeftRoom, SyncError> {
         let view = View::new(self, standing);
         let to = TimelineIndex::last_of(standing.membership.since);
         let window = Window { after: self.since().map(TimelineIndex::last_of), to, check_visibility: true };
         let timeline = self.timeline(&view, &window).await?;
-        let span = Span { since: self.since(), to: standing.membership.since };
-        let state = self.state_update(&view, &timeline, span).await?;
+        let state = self.last_state_update(&view, &timeline).await?;
         let account_data = self.own_data(standing.room).into();
-        Ok(LeftRoom { state: state.update, timeline: timeline.update, account_data })
+        Ok(LeftRoom { state, timeline: timeline.update, account_data })
     }
 
     /// Receipts and typing, as their filter wants them.

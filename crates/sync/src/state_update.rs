@@ -1,8 +1,9 @@
 //! The state that goes with a timeline: what changed since the last sync, up to its start or its end.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use freehold_rooms::{RoomState, StateChange};
+use freehold_rooms::{RoomState, StateChange, StoredEvent};
 use freehold_store::{EventNumber, Position};
 use ruma_client_api::filter::LazyLoadOptions;
 
@@ -19,11 +20,19 @@ pub(crate) struct ShownState {
     pub(crate) members_changed: bool,
 }
 
-/// The time between two syncs; without `since`, all before `to`.
-#[derive(Clone, Copy)]
+/// Which state events are told.
+struct WantedState {
+    events: BTreeSet<EventNumber>,
+    /// The user's own membership in the state to which they lead.
+    own: Option<EventNumber>,
+    members_changed: bool,
+}
+
+/// The time between two syncs; without `since`, all before the end.
 pub(crate) struct Span {
     pub(crate) since: Option<Position>,
-    pub(crate) to: Position,
+    /// The state at the end.
+    pub(crate) end: RoomState,
 }
 
 impl Look {
@@ -34,51 +43,111 @@ impl Look {
         timeline: &Shown,
         span: Span,
     ) -> Result<ShownState, SyncError> {
-        let end = match span.to == view.reader.position() {
-            true => view.current_state().await?,
-            false => view.reader.state_at(view.room, span.to).await?,
+        let wanted = self.wanted_state(view, &timeline.events, &span).await?;
+        let update = self.shown_state(view, wanted.events).await?;
+        Ok(ShownState { update, members_changed: wanted.members_changed })
+    }
+
+    /// The state beside the timeline of a room that the user is not in: up to where the user was last joined, nothing for who
+    /// never was; and the member event that tells how the user stands to the room.
+    pub(crate) async fn last_state_update(
+        &self,
+        view: &View<'_>,
+        timeline: &Shown,
+    ) -> Result<StateUpdate, SyncError> {
+        let mut wanted = BTreeSet::new();
+        let mut own_before = None;
+        if let Some(until) = view.membership.joined_until {
+            // A token from later would have it told what changed while the user was gone.
+            let since = self.since().map(|since| since.min(until.position().unwrap_or_default()));
+            let end = view.reader.state_until(view.room, until).await?;
+            // What the user may see of the time afterwards says nothing about the state then.
+            let (while_joined, _) = timeline
+                .events
+                .split_at(timeline.events.partition_point(|event| event.row.timeline <= Some(until)));
+            WantedState { events: wanted, own: own_before, .. } =
+                self.wanted_state(view, while_joined, &Span { since, end }).await?;
+        }
+        if let Some(own) = self.own_member_event(view, timeline).await? {
+            wanted.retain(|event| Some(*event) != own_before);
+            wanted.insert(own);
+        }
+        self.shown_state(view, wanted).await
+    }
+
+    /// The member event that tells how the user stands to the room, unless it is not here, or the timeline shows it.
+    async fn own_member_event(
+        &self,
+        view: &View<'_>,
+        timeline: &Shown,
+    ) -> Result<Option<EventNumber>, SyncError> {
+        let own = view.membership.event;
+        let in_timeline = timeline.events.iter().any(|event| event.number == own);
+        if in_timeline && self.request.state_form == StateForm::Before {
+            return Ok(None);
+        }
+        let event = view.reader.event_if_here(own).await?;
+        Ok(event.filter(|event| event.row.room == view.room).map(|event| event.number))
+    }
+
+    /// Which state events belong beside the events of a timeline.
+    async fn wanted_state(
+        &self,
+        view: &View<'_>,
+        timeline: &[Arc<StoredEvent>],
+        Span { since, end }: &Span,
+    ) -> Result<WantedState, SyncError> {
+        let base = view.reader.state_at(view.room, since.unwrap_or_default()).await?;
+        let members_changed = since.is_none() || base.changes_to(end).await?.iter().any(is_member);
+        let whole = since.is_none() || self.request.full_state;
+        let before = match (self.request.state_form, timeline.first()) {
+            (StateForm::Before, Some(first)) => Some(view.reader.state_before(first).await?),
+            _ => None,
         };
-        let base = view.reader.state_at(view.room, span.since.unwrap_or_default()).await?;
-        let members_changed = span.since.is_none() || base.changes_to(&end).await?.iter().any(is_member);
-        let whole = span.since.is_none() || self.request.full_state;
-        let wanted = match (self.request.state_form, timeline.events.first()) {
-            (StateForm::Before, Some(first)) => view.reader.state_before(first).await?,
-            _ => end,
-        };
-        let base = match span.since {
+        let state = before.as_ref().unwrap_or(end);
+        let base = match since {
             Some(_) if whole => view.reader.state_at(view.room, Position::default()).await?,
             _ => base,
         };
-        let changes = base.changes_to(&wanted).await?;
-        let events = self.state_events(view, (changes, whole), (&wanted, timeline)).await?;
-        Ok(ShownState { update: self.in_its_form(events), members_changed })
+        let changes = base.changes_to(state).await?;
+        let events = self.state_events(view, (changes, whole), (state, timeline)).await?;
+        let own = state.number("m.room.member", self.actor.user_id.as_str()).await?;
+        Ok(WantedState { events, own, members_changed })
     }
 
     async fn state_events(
         &self,
         view: &View<'_>,
         (changes, whole): (Vec<StateChange>, bool),
-        (state, timeline): (&RoomState, &Shown),
-    ) -> Result<Vec<EventJson>, SyncError> {
+        state_and_timeline: (&RoomState, &[Arc<StoredEvent>]),
+    ) -> Result<BTreeSet<EventNumber>, SyncError> {
         let mut wanted: BTreeSet<EventNumber> = BTreeSet::new();
-        let filter = &self.request.filter.room.state;
-        match filter.lazy_load_options {
+        match self.request.filter.room.state.lazy_load_options {
             LazyLoadOptions::Enabled { include_redundant_members } => {
                 let changes = changes.iter().filter(|change| !(whole && is_member(change)));
                 wanted.extend(changes.filter_map(|change| change.new));
-                let members = self.needed_members(view, (state, timeline), whole).await?;
+                let members = self.needed_members(view, state_and_timeline, whole).await?;
                 wanted.extend(self.not_sent_before(view, members, include_redundant_members));
             }
             LazyLoadOptions::Disabled => wanted.extend(changes.iter().filter_map(|change| change.new)),
         }
+        Ok(wanted)
+    }
+
+    /// State events as the filter and the form that was asked for want them.
+    async fn shown_state(
+        &self,
+        view: &View<'_>,
+        wanted: BTreeSet<EventNumber>,
+    ) -> Result<StateUpdate, SyncError> {
         let numbers: Vec<EventNumber> = wanted.into_iter().collect();
         let mut events = Vec::with_capacity(numbers.len());
         for event in view.reader.events(&numbers).await? {
-            if room_event_passes(filter, event.pdu.canonical_json()) {
+            if room_event_passes(&self.request.filter.room.state, event.pdu.canonical_json()) {
                 events.push(view.client_event(&event).await?);
             }
         }
-        Ok(events)
+        Ok(self.in_its_form(events))
     }
 
     /// The member events without which the timeline cannot be shown: of the senders, and when all state is
@@ -86,11 +155,11 @@ impl Look {
     async fn needed_members(
         &self,
         view: &View<'_>,
-        (state, timeline): (&RoomState, &Shown),
+        (state, timeline): (&RoomState, &[Arc<StoredEvent>]),
         whole: bool,
     ) -> Result<Vec<EventNumber>, SyncError> {
         let mut users: BTreeSet<String> =
-            timeline.events.iter().map(|event| event.pdu.sender().to_string()).collect();
+            timeline.iter().map(|event| event.pdu.sender().to_string()).collect();
         if whole {
             users.insert(self.actor.user_id.to_string());
             users.extend(view.heroes().await?.into_iter().flatten().map(String::from));

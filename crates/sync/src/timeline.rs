@@ -87,6 +87,8 @@ impl Look {
             true => view.reader.visible_to(view.viewer, (view.room, Some(view.membership)), &events).await?,
             false => view.reader.withheld(view.viewer, &events).await.into_iter().map(|is| !is).collect(),
         };
+        // How the user stands to the room now is the user's to know.
+        let is_own = |event: &StoredEvent| event.number == view.membership.event;
         let filter = &self.request.filter.room.timeline;
         for (((index, _), event), is_visible) in page.into_iter().zip(events).zip(visible) {
             if found.events.len() >= limit || found.looked_at >= LOOKED_AT_MAX {
@@ -94,7 +96,7 @@ impl Look {
                 return Ok(None);
             }
             found.looked_at += 1;
-            if is_visible && room_event_passes(filter, event.pdu.canonical_json()) {
+            if (is_visible || is_own(&event)) && room_event_passes(filter, event.pdu.canonical_json()) {
                 found.events.push((index, event));
             }
         }

@@ -90,7 +90,7 @@ pub(crate) async fn context(
     let after = Between { after: index, before: view.end() };
     let after = view.page(after, Order::Ascending, limit - before_limit, &request.filter).await?;
     let last = after.events.last().unwrap_or(&event);
-    let state = view.reader.state_after(last).await?;
+    let state = view.state_beside(last).await?;
     let mut response = context::Response::new();
     response.start = Some(TimelineToken::before(before.last.unwrap_or(index)).to_string());
     response.end = Some(TimelineToken::after(after.last.unwrap_or(index)).to_string());

@@ -86,7 +86,15 @@ impl View {
     pub(crate) async fn state(&self) -> Result<RoomState, ApiError> {
         match self.left_at() {
             None => Ok(self.reader.current_state(self.room).await?),
-            Some(left) => self.state_after_index(left).await,
+            Some(left) => Ok(self.reader.state_until(self.room, left).await?),
+        }
+    }
+
+    /// The state after an event, as far as the user may see it: of one after having left, the state of the moment of leaving.
+    pub(crate) async fn state_beside(&self, event: &StoredEvent) -> Result<RoomState, ApiError> {
+        match event.row.timeline.is_some_and(|index| index >= self.end()) {
+            true => self.state().await,
+            false => Ok(self.reader.state_after(event).await?),
         }
     }
 
@@ -98,15 +106,6 @@ impl View {
     /// The end of what the user looks at: nothing after having left.
     pub(crate) fn end(&self) -> TimelineIndex {
         self.left_at().map_or(TimelineIndex(i64::MAX), |left| TimelineIndex(left.0.saturating_add(1)))
-    }
-
-    async fn state_after_index(&self, index: TimelineIndex) -> Result<RoomState, ApiError> {
-        let upto = Between::before(TimelineIndex(index.0.saturating_add(1)));
-        let last = self.reader.timeline(self.room, upto, Order::Descending, 1).await?;
-        match last.first() {
-            Some((_, event)) => Ok(self.reader.state_after(&*self.reader.event(*event).await?).await?),
-            None => Ok(self.reader.current_state(self.room).await?),
-        }
     }
 
     /// An event of the room that the user may see.

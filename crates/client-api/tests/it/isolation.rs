@@ -3,6 +3,8 @@
 //!
 //! The list of endpoints is the ledger; what is done there and missing here fails a test.
 
+mod never_joined;
+
 use std::collections::BTreeMap;
 
 use freehold_accounts::{AccountPolicy, Registration};

@@ -69,6 +69,17 @@ impl Reader {
         found.ok_or_else(|| Unreadable::damaged("an event is missing"))
     }
 
+    /// An event by its number; `None` when it is not here, as that of an invite to a room that nobody here is in.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn event_if_here(&self, number: EventNumber) -> Result<Option<Arc<StoredEvent>>, Unreadable> {
+        match self.snapshot.get(&EVENTS, &number).await? {
+            Some(_) => self.event(number).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Several events, in the order of their numbers given.
     ///
     /// # Errors
@@ -139,11 +150,8 @@ impl Reader {
         let Some(number) = self.snapshot.number_of(&event_id.to_owned()).await? else {
             return Ok(None);
         };
-        if self.snapshot.get(&EVENTS, &number).await?.is_none() {
-            return Ok(None);
-        }
-        let event = self.event(number).await?;
-        Ok(Some(event).filter(|event| event.row.room == room && event.is_accepted()))
+        let event = self.event_if_here(number).await?;
+        Ok(event.filter(|event| event.row.room == room && event.is_accepted()))
     }
 
     /// Up to `limit` events that relate to an event of a room, of a part of the timeline: the first ones in ascending order, the

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use freehold_state_map::{LoadError, NodeId, NodeStore, StateMap, StoreError};
 use freehold_store::tables::rooms::{CurrentStateRow, STATE_HISTORY, STATE_NODES};
-use freehold_store::{EventNumber, Order, Position, RoomNumber, StateKeyNumber};
+use freehold_store::{EventNumber, Order, Position, RoomNumber, StateKeyNumber, TimelineIndex};
 
-use super::{Reader, StoredEvent, Unreadable};
+use super::{Between, Reader, StoredEvent, Unreadable};
 use crate::stripped::{STRIPPED, stripped};
 
 /// A state of a room. Only what is asked for is read.
@@ -173,6 +173,20 @@ impl Reader {
         let range = (&(room,), &(room, end));
         let rows = self.snapshot.scan_range(&STATE_HISTORY, range, Order::Descending, 1).await?;
         self.state(rows.into_iter().next().map(|(_, root)| root)).await
+    }
+
+    /// The last state of a room that somebody may see who was in it until an index: the one after the last event that
+    /// clients are shown up to there.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn state_until(&self, room: RoomNumber, until: TimelineIndex) -> Result<RoomState, Unreadable> {
+        let upto = Between::before(TimelineIndex(until.0.saturating_add(1)));
+        let last = self.timeline(room, upto, Order::Descending, 1).await?;
+        match last.first() {
+            Some((_, event)) => self.state_after(&*self.event(*event).await?).await,
+            None => self.state(None).await,
+        }
     }
 
     /// The room state before an event; empty for an outlier.
