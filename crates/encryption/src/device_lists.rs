@@ -10,7 +10,7 @@ use freehold_store::tables::encryption::{DEVICE_LIST_CHANGES, DEVICE_LISTS, SIGN
 use freehold_store::tables::rooms::{
     LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY,
 };
-use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, UserNumber};
+use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, TimelineIndex, UserNumber};
 use ruma_common::OwnedUserId;
 
 use crate::elsewhere::Changed;
@@ -107,10 +107,11 @@ impl Encryption {
         let lately = self.0.store.rooms_touched(from, watcher.snapshot.position());
         for (room, row) in watcher.rooms_among(lately.as_ref()).await? {
             let joined = row.membership == Membership::Join;
-            if row.since > from {
-                let mut others = watcher.members(room).await?;
-                others.extend(watcher.foreign(room, None).await?.0);
-                if joined { came.extend(others) } else { went.extend(others) }
+            if joined && row.since > from {
+                came.extend(watcher.members(room).await?);
+                came.extend(watcher.foreign(room, None).await?.0);
+            } else if let Some(until) = left_after(&row, from).filter(|_| !joined) {
+                went.extend(watcher.members_since(room, until).await?);
             } else if joined && watcher.has_new_state(room, from).await? {
                 let (joined, left) = watcher.changed_members(room, from).await?;
                 came.extend(joined);
@@ -122,6 +123,12 @@ impl Encryption {
         }
         Ok((came, went))
     }
+}
+
+/// When somebody left a room who had joined it, if that was after `from`. Whoever was invited, knocked or was banned without
+/// having joined never shared it.
+fn left_after(row: &MembershipRow, from: Position) -> Option<Position> {
+    row.joined_until.and_then(TimelineIndex::position).filter(|until| *until > from)
 }
 
 fn range_after(from: Position) -> (Position, Position) {
@@ -217,6 +224,19 @@ impl<'s> Watcher<'s> {
         Ok(joined.map(|((_, _, user), _)| user).filter(|user| *user != self.user).collect())
     }
 
+    /// The other joined members of a room who were there when the user left it: who came later is nothing to the user.
+    async fn members_since(self, room: RoomNumber, left: Position) -> Result<Vec<UserNumber>, ReadError> {
+        let places: Vec<_> = self.members(room).await?.into_iter().map(|user| (user, room)).collect();
+        let rows = self.snapshot.get_many(&MEMBERSHIPS, &places).await?;
+        let members = places.into_iter().zip(rows);
+        let were_there = members.filter(|(_, row)| row.as_ref().is_some_and(|row| row.since <= left));
+        let mut members: Vec<UserNumber> = were_there.map(|((user, _), _)| user).collect();
+        let (foreign, _) = self.foreign(room, None).await?;
+        let (later, _) = self.foreign(room, Some(left)).await?;
+        members.extend(foreign.into_iter().filter(|user| !later.contains(user)));
+        Ok(members)
+    }
+
     /// The members of a room who joined, and those who left, after `from`: as much is read as changed, however many members
     /// there are.
     async fn changed_members(
@@ -231,10 +251,10 @@ impl<'s> Watcher<'s> {
         let memberships = self.snapshot.get_many(&MEMBERSHIPS, &places).await?;
         let (mut joined, mut left) = (Vec::new(), Vec::new());
         for ((user, _), row) in places.into_iter().zip(memberships) {
-            match row.map(|row| row.membership) {
-                Some(Membership::Join) => joined.push(user),
-                Some(Membership::Leave | Membership::Ban) => left.push(user),
-                Some(Membership::Invite | Membership::Knock) | None => {}
+            match row {
+                Some(row) if row.membership == Membership::Join => joined.push(user),
+                Some(row) if left_after(&row, from).is_some() => left.push(user),
+                _ => {}
             }
         }
         Ok((joined, left))

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use freehold_encryption::{DeviceListChanges, Encryption, ForeignMembers, Limits, Servers};
 use freehold_store::tables::identity::{USER_IDS, USER_NUMBERS};
-use freehold_store::tables::rooms::Membership::{Ban, Invite, Join, Leave};
+use freehold_store::tables::rooms::Membership::{Ban, Invite, Join, Knock, Leave};
 use freehold_store::tables::rooms::STATE_HISTORY;
 use freehold_store::{Batch, BoxFuture, Position, ReadError, RoomNumber, Snapshot, Tenant, UserNumber};
 use ruma_common::{OwnedUserId, ServerName, UserId};
@@ -99,6 +99,50 @@ async fn who_shares_no_room_any_more_has_left() {
     assert_eq!(changes(&world, &a, from).await, (nobody(), vec!["b".to_owned()]));
     world.set_membership(&b, 2, Join).await;
     assert_eq!(changes(&world, &a, from).await, (vec!["b".to_owned()], nobody()));
+}
+
+#[tokio::test]
+async fn who_was_never_joined_learns_nothing_and_is_nobody_whose_list_is_forgotten() {
+    for memberships in [vec![Invite], vec![Invite, Leave], vec![Knock, Leave], vec![Ban], vec![Ban, Leave]] {
+        let world = World::new().await;
+        let [a, b, c] = three(&world).await;
+        for person in [&a, &c] {
+            world.set_membership(person, 1, Join).await;
+        }
+        let from = world.position();
+        for membership in &memberships {
+            world.set_membership(&b, 1, *membership).await;
+        }
+        for from in [from, Position(0)] {
+            assert_eq!(changes(&world, &b, from).await, (nobody(), nobody()), "{memberships:?}");
+        }
+        assert_eq!(changes(&world, &a, from).await, (nobody(), nobody()), "{memberships:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_left_learns_of_those_who_were_there_whatever_becomes_of_the_membership() {
+    for then in [None, Some(Invite), Some(Ban), Some(Knock)] {
+        let world = World::new().await;
+        let [a, b, c] = three(&world).await;
+        for person in [&a, &b] {
+            world.set_membership(person, 1, Join).await;
+        }
+        let from = world.position();
+        world.set_membership(&b, 1, Leave).await;
+        let left = world.position();
+        world.set_membership(&c, 1, Join).await;
+        if let Some(then) = then {
+            world.set_membership(&b, 1, then).await;
+        }
+        for from in [from, Position(0)] {
+            let (_, told) = changes(&world, &b, from).await;
+            assert_eq!(told, ["a"], "{then:?}: nothing of who came later");
+        }
+        assert_eq!(changes(&world, &b, left).await, (nobody(), nobody()), "{then:?}");
+        let (_, told) = changes(&world, &a, from).await;
+        assert_eq!(told, ["b"], "{then:?}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,8 @@ use freehold_store::tables::rooms::{
 };
 use freehold_store::{
     Actor, Batch, BoxFuture, CommitError, DeviceNumber, Engine, EngineError, EngineSnapshot, EventNumber,
-    MemoryEngine, Order, Position, RoomNumber, Snapshot, Store, Tenant, TenantNumber, UserNumber,
+    MemoryEngine, Order, Position, RoomNumber, Snapshot, Store, Tenant, TenantNumber, TimelineIndex,
+    UserNumber,
 };
 use ruma_common::{OwnedDeviceId, OwnedServerName, ServerName, UserId};
 use serde_json::{Value, json};
@@ -138,7 +139,7 @@ impl World {
         batch.put(&LOCAL_MEMBERS, &place, &membership);
         batch.touch(room);
         let before = self.snapshot().get(&MEMBERSHIPS, &(user, room)).await.unwrap();
-        if let Some(before) = before {
+        if let Some(before) = &before {
             batch.delete(&MEMBER_CHANGES, &(room, before.since, user));
         }
         batch.at_position(move |since, writes| {
@@ -148,7 +149,12 @@ impl World {
                 tenant,
                 event: EventNumber(1),
                 since,
-                joined_until: None,
+                joined_until: match &before {
+                    Some(before) if before.membership == Membership::Join => {
+                        Some(TimelineIndex::at(since, 0))
+                    }
+                    before => before.as_ref().and_then(|before| before.joined_until),
+                },
                 forgotten: false,
                 stripped_state: Vec::new(),
             };
