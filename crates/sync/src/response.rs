@@ -151,6 +151,7 @@ impl JoinedRoom {
     /// Whether there is nothing to tell; counts alone are news only beside something else.
     pub fn is_empty(&self) -> bool {
         self.timeline.events.is_empty()
+            && !self.timeline.limited
             && !self.state.has_events()
             && self.ephemeral.is_empty()
             && self.account_data.is_empty()

@@ -40,6 +40,8 @@ pub(crate) struct Shown {
 struct Found {
     events: Vec<(TimelineIndex, Arc<StoredEvent>)>,
     looked_at: usize,
+    /// The oldest event that was looked at.
+    reached: Option<TimelineIndex>,
     /// Whether there is more than was wanted.
     limited: bool,
 }
@@ -55,10 +57,10 @@ impl Look {
             end = self.read_page(view, (window, before), &mut found, limit.min(EVENTS_MAX)).await?;
         }
         found.events.reverse();
-        let place = match (found.events.first(), window.after) {
-            (Some((index, _)), _) => TimelineToken::before(*index),
-            (None, Some(after)) => TimelineToken::after(after),
-            (None, None) => TimelineToken::after(window.to),
+        // Whoever reads on backwards from there misses nothing but what the filter left out.
+        let place = match found.events.first().map(|(index, _)| *index).or(found.reached) {
+            Some(first) => TimelineToken::before(first),
+            None => TimelineToken::after(window.to),
         };
         let events: Vec<Arc<StoredEvent>> = found.events.into_iter().map(|(_, event)| event).collect();
         let mut update =
@@ -96,6 +98,7 @@ impl Look {
                 return Ok(None);
             }
             found.looked_at += 1;
+            found.reached = Some(index);
             if (is_visible || is_own(&event)) && room_event_passes(filter, event.pdu.canonical_json()) {
                 found.events.push((index, event));
             }

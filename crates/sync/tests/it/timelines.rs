@@ -1,6 +1,9 @@
 //! Which rooms and events a sync shows.
 
-use freehold_rooms::CreateRoom;
+use freehold_rooms::{Between, CreateRoom};
+use freehold_store::Order;
+use freehold_sync::TimelineToken;
+use ruma_common::RoomId;
 use serde_json::{Value, json};
 
 use crate::hosted::{about, entry};
@@ -182,4 +185,36 @@ async fn however_many_rooms_changed_each_is_told_of() {
         assert_eq!(news["rooms"]["join"].as_object().unwrap().len(), changed);
         assert!(!news["rooms"]["invite"].as_object().unwrap().is_empty());
     }
+}
+
+/// The bodies of what comes before a token of a timeline, newest first.
+async fn bodies_before(people: &People, room: &RoomId, token: &Value) -> Vec<String> {
+    let token: TimelineToken = token.as_str().unwrap().parse().unwrap();
+    let (reader, room) = (people.world.reader(), people.world.number(room).await);
+    let before = reader.timeline(room, Between::before(token.next), Order::Descending, 100).await.unwrap();
+    let numbers: Vec<_> = before.into_iter().map(|(_, number)| number).collect();
+    reader.events(&numbers).await.unwrap().iter().filter_map(|event| crate::hosted::body(event)).collect()
+}
+
+#[tokio::test]
+async fn from_a_timeline_in_which_nothing_is_shown_one_reads_back_to_all_that_was_said() {
+    let people = People::new().await;
+    let room = people.shared_room().await;
+    let first = people.sync(&people.bob, None).await;
+    for body in ["1", "2", "3"] {
+        people.world.say(&people.alice, &room, body).await;
+    }
+    for since in [Some(&first), None] {
+        let nothing = json!({ "room": { "timeline": { "limit": 0 } } });
+        let answer = people.sync_with(&people.bob, since, |request| request.filter = filter(nothing)).await;
+        let timeline = &joined(&answer, &room)["timeline"];
+        assert_eq!(timeline["limited"], true);
+        assert_eq!(bodies_before(&people, &room, &timeline["prev_batch"]).await, ["3", "2", "1"]);
+    }
+    let others = json!({ "room": { "timeline": { "types": ["example.other"] } } });
+    let answer = people.sync_with(&people.bob, None, |request| request.filter = filter(others)).await;
+    let timeline = &joined(&answer, &room)["timeline"];
+    assert_eq!(timeline["limited"], false, "all was looked at");
+    let before = bodies_before(&people, &room, &timeline["prev_batch"]).await;
+    assert!(before.is_empty(), "what the filter left out was looked at: {before:?}");
 }
