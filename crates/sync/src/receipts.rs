@@ -63,7 +63,8 @@ pub enum ReceiptError {
     Commit(#[from] CommitError),
 }
 
-/// Sets receipts of a user in a room, all at once. Those that would go back are left out.
+/// Sets receipts of a user in a room, all at once; gives those of them that others may know of. Those that would go back are
+/// left out.
 ///
 /// # Errors
 /// [`ReceiptError`]; nothing was set.
@@ -73,30 +74,30 @@ pub(crate) async fn set_receipts(
     room_id: &RoomId,
     receipts: Vec<NewReceipt>,
     now_ts: i64,
-) -> Result<(), ReceiptError> {
+) -> Result<Vec<PublicReceipt>, ReceiptError> {
     let reader = rooms.reader()?;
     let snapshot = reader.snapshot();
     let room = reader.joined_room(actor.user, room_id).await?.ok_or(ReceiptError::NotJoined)?;
     let mut batch = Batch::new();
-    let mut public = false;
+    let mut public = Vec::new();
     let mut changed = false;
     for receipt in receipts {
-        let is_public = receipt.kind == ReceiptKind::Read;
+        let as_public = receipt.as_public(now_ts);
         if set_one(snapshot, &mut batch, (room, actor.user), receipt, now_ts).await? {
             changed = true;
-            public |= is_public;
+            public.extend(as_public);
         }
     }
     if !changed {
-        return Ok(());
+        return Ok(public);
     }
     batch.touch(room);
     batch.wake(actor.user);
-    if public {
+    if !public.is_empty() {
         reader.local_joined(room).await?.into_iter().for_each(|user| batch.wake(user));
     }
     store.commit(batch).await?;
-    Ok(())
+    Ok(public)
 }
 
 pub(crate) async fn set_one(

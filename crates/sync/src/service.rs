@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::filter::event_passes;
 use crate::lazy_members::SentMembers;
 use crate::news::{AccountNews, DeviceNews, NewsError};
-use crate::other_servers::{OtherServers, PublicReceipt};
+use crate::other_servers::OtherServers;
 use crate::presence::{Presence, PresencePolicies, PresenceState};
 use crate::receipts::{NewReceipt, ReceiptError, set_receipts};
 use crate::response::{EventJson, SyncResponse};
@@ -181,9 +181,7 @@ impl SyncService {
         receipts: Vec<NewReceipt>,
     ) -> Result<(), ReceiptError> {
         let now_ts = self.0.outside.clock.now_ts();
-        let public: Vec<PublicReceipt> =
-            receipts.iter().filter_map(|receipt| receipt.as_public(now_ts)).collect();
-        set_receipts((&self.0.store, &self.0.rooms), actor, room_id, receipts, now_ts).await?;
+        let public = set_receipts((&self.0.store, &self.0.rooms), actor, room_id, receipts, now_ts).await?;
         for receipt in public {
             self.0.outside.servers.receipt(&actor.tenant, (room_id, &actor.user_id), receipt).await;
         }

@@ -1,9 +1,13 @@
 //! Receipts and unread counts.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
 use freehold_rooms::NewEvent;
 use freehold_store::tables::receipts::ReceiptKind;
-use freehold_sync::{NewReceipt, ReceiptError};
-use ruma_common::{OwnedEventId, RoomId};
+use freehold_store::{BoxFuture, Tenant};
+use freehold_sync::{NewReceipt, OtherServers, PresenceForAll, PublicReceipt, ReceiptError, ToldPresence};
+use ruma_common::{OwnedEventId, OwnedServerName, RoomId, UserId};
 use serde_json::{Value, json};
 
 use crate::hosted::raw;
@@ -121,4 +125,53 @@ async fn what_a_user_typed_is_not_shown_to_who_is_elsewhere() {
     people.service.set_typing(&people.alice, &room, Some(std::time::Duration::from_secs(5))).await.unwrap();
     let answer = people.sync(&people.alice, None).await;
     assert_eq!(events(&joined(&answer, &room)["ephemeral"])[0]["content"]["user_ids"], json!([ALICE]));
+}
+
+/// The events up to which other servers are told that somebody read.
+#[derive(Default)]
+struct Told(Mutex<Vec<OwnedEventId>>);
+
+impl OtherServers for Told {
+    fn typing<'a>(&'a self, _: &'a Tenant, _: (&'a RoomId, &'a UserId), _: bool) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    fn receipt<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: (&'a RoomId, &'a UserId),
+        receipt: PublicReceipt,
+    ) -> BoxFuture<'a, ()> {
+        self.0.lock().unwrap().push(receipt.event_id);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn presence<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: BTreeSet<OwnedServerName>,
+        _: (&'a UserId, &'a ToldPresence),
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+#[tokio::test]
+async fn other_servers_are_told_of_receipts_that_are_public_and_go_forward() {
+    let told = Arc::new(Told::default());
+    let people = People::with(Arc::new(1_700_000_000_000_i64), told.clone(), Arc::new(PresenceForAll)).await;
+    let room = people.shared_room().await;
+    let (first, second) = (
+        people.world.say(&people.alice, &room, "1").await,
+        people.world.say(&people.alice, &room, "2").await,
+    );
+    for event in [&second, &first, &second] {
+        people.service.set_receipts(&people.bob, &room, receipt(event, ReceiptKind::Read)).await.unwrap();
+    }
+    people
+        .service
+        .set_receipts(&people.alice, &room, receipt(&first, ReceiptKind::ReadPrivate))
+        .await
+        .unwrap();
+    assert_eq!(*told.0.lock().unwrap(), [second]);
 }
