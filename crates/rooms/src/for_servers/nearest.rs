@@ -53,7 +53,7 @@ impl ServerView {
         let Some(mut low) = edge(Order::Ascending).await? else { return Ok(TimelineIndex(0)) };
         let mut high = edge(Order::Descending).await?.unwrap_or(low).0.saturating_add(1);
         while low.0 < high {
-            let middle = low.0.midpoint(high);
+            let middle = middle(low.0, high);
             let part =
                 Between { after: TimelineIndex(middle.saturating_sub(1)), before: TimelineIndex(high) };
             match reader.timeline(room, part, Order::Ascending, 1).await?.first() {
@@ -65,5 +65,28 @@ impl ServerView {
             }
         }
         Ok(TimelineIndex(high))
+    }
+}
+
+/// A place between two, the second of which is greater: never that one. History stands in negative places, and there a midpoint is
+/// rounded up.
+fn middle(low: i64, high: i64) -> i64 {
+    low.midpoint(high).min(high.saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise a search in history goes on for ever, for whoever asks.
+    #[test]
+    fn the_middle_is_before_the_end_in_history_too() {
+        for low in -5..5 {
+            for high in low + 1..=5 {
+                let middle = middle(low, high);
+                assert!(low <= middle && middle < high, "{low} {high}: {middle}");
+            }
+        }
+        assert!(middle(i64::MIN, i64::MIN + 1) == i64::MIN && middle(i64::MIN, i64::MAX) < i64::MAX);
     }
 }
