@@ -1,9 +1,14 @@
 //! How a room becomes partial.
 
+use std::collections::BTreeSet;
+
+use freehold_event::Pdu;
 use freehold_room::Event;
-use freehold_store::EventNumber;
-use freehold_store::tables::rooms::{CURRENT_STATE, PARTIAL_ROOMS, PartialRoomRow};
-use ruma_common::{OwnedServerName, RoomId, ServerName};
+use freehold_store::tables::rooms::{
+    CURRENT_STATE, EVENTS, EventRow, PARTIAL_ROOMS, PartialRoomRow, Standing,
+};
+use freehold_store::{EventNumber, Snapshot, StateKeyNumber};
+use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
 
 use crate::error::ActionError;
 use crate::outside::Members;
@@ -48,6 +53,42 @@ impl Rooms {
         let has_members = is_known && !is_partial;
         Ok(if has_members || !self.0.settings.omits_members { Members::All } else { Members::Few })
     }
+
+    /// The state that was told before a join, with the members whom the join cites: they authorise it, so that they are of that
+    /// state. A server that leaves members out may tell them as parts of the auth chain alone.
+    pub(crate) async fn with_cited_members(
+        &self,
+        join: &Pdu,
+        mut state: Vec<OwnedEventId>,
+    ) -> Result<Vec<OwnedEventId>, ActionError> {
+        let snapshot = self.0.store.snapshot()?;
+        let room = snapshot.number_of(&join.room_id().to_owned()).await?;
+        let told = rows(&snapshot, &state).await?.into_iter();
+        let told: BTreeSet<StateKeyNumber> = told.filter_map(|row| row?.state_key).collect();
+        let cited = join.auth_events();
+        for (event_id, row) in cited.iter().zip(rows(&snapshot, cited).await?) {
+            let is_member = |row: &EventRow| {
+                row.membership.is_some() && row.standing != Standing::Rejected && Some(row.room) == room
+            };
+            let key = row.filter(is_member).and_then(|row| row.state_key);
+            if key.is_some_and(|key| !told.contains(&key)) {
+                state.push(event_id.clone());
+            }
+        }
+        Ok(state)
+    }
+}
+
+/// The rows of some events, in their order.
+async fn rows(snapshot: &Snapshot, event_ids: &[OwnedEventId]) -> Result<Vec<Option<EventRow>>, ActionError> {
+    let mut rows = Vec::with_capacity(event_ids.len());
+    for number in snapshot.numbers_of(event_ids).await? {
+        rows.push(match number {
+            Some(number) => snapshot.get(&EVENTS, &number).await?,
+            None => None,
+        });
+    }
+    Ok(rows)
 }
 
 impl Work {

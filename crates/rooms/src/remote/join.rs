@@ -77,7 +77,10 @@ impl Rooms {
             }
             let joined = self.completed(actor, event, heard.event.as_deref()).await?;
             let said = Said::by(&offer.server, &mut heard);
-            let state = self.take_told(room, &mut heard, keys).await?;
+            let mut state = self.take_told(room, &mut heard, keys).await?;
+            if heard.members_omitted {
+                state = self.with_cited_members(joined.pdu(), state).await?;
+            }
             tried!(self.try_begin_with(own.room_id, &joined, (&state, &said)))
         };
         taken.await.map_err(|error| match error {

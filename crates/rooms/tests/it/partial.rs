@@ -502,3 +502,32 @@ async fn what_was_held_of_a_room_that_everybody_left_goes_when_somebody_comes_ba
     assert_eq!(snapshot.scan_prefix(&HELD, &(), Order::Ascending, 1).await.unwrap(), []);
     assert!(scene.is_partial().await);
 }
+
+/// Synapse tells who authorised a join as a part of the auth chain alone, when it leaves members out.
+#[tokio::test]
+async fn who_authorises_a_join_is_of_the_state_before_it_also_if_told_in_the_auth_chain_alone() {
+    for version in ["8", "12"] {
+        let scene = Scene::new(version).await;
+        let condition = scene.one.public_room(&scene.alice, version).await;
+        scene.two.rooms.join(&scene.bob, entry(&condition, &["one.example"])).await.unwrap();
+        let one = server("one.example");
+        scene.two.rooms.complete(&condition, one, Unverified::Waits).await.unwrap();
+        let allow = json!({ "type": "m.room_membership", "room_id": condition });
+        let rule = json!({ "join_rule": "restricted", "allow": [allow] });
+        scene.one.put(&scene.alice, &scene.room, ("m.room.join_rules", ""), rule).await.unwrap();
+        scene.network.deliver(&scene.two, &scene.one).await;
+        scene.meddle("send_join", |answer| {
+            let state = answer["state"].as_array_mut().unwrap();
+            let (members, others): (Vec<Value>, Vec<Value>) =
+                state.drain(..).partition(|event| event["type"] == "m.room.member");
+            answer["state"] = Value::Array(others);
+            answer["auth_chain"].as_array_mut().unwrap().extend(members);
+        });
+        scene.join().await;
+        assert!(scene.is_partial().await, "{version}");
+        assert_eq!(scene.two.membership(&scene.room, ALICE).await.as_deref(), Some("join"), "{version}");
+        scene.network.leave_alone();
+        scene.complete().await.unwrap();
+        scene.expect_whole().await;
+    }
+}
