@@ -20,13 +20,17 @@ impl Ingest for freehold_federation::Ingest {
         (room_id, events): (&'a RoomId, Vec<String>),
     ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, Unserved>> {
         Box::pin(async move {
-            told(freehold_federation::Ingest::take(self, tenant, origin, room_id, events).await)
+            told(room_id, freehold_federation::Ingest::take(self, tenant, origin, room_id, events).await)
         })
     }
 }
 
-/// What the other server is told. A fault here is none of its events': it sends them again.
-fn told(taken: TakenEvents) -> Result<Vec<Option<Taken>>, Unserved> {
+/// What is said of an event that cannot be taken for a fault here, which is the same when it comes again.
+const DAMAGED: &str = "the event cannot be taken because something is wrong with the room here";
+
+/// What the other server is told. When the store is full, or cannot be read, it sends everything again. What is wrong with one room or
+/// one event stays so, and keeps nothing else of the transaction from being taken.
+fn told(room_id: &RoomId, taken: TakenEvents) -> Result<Vec<Option<Taken>>, Unserved> {
     use freehold_federation::Taken as Became;
     let mut told = Vec::with_capacity(taken.len());
     for (event_id, taken) in taken {
@@ -34,7 +38,12 @@ fn told(taken: TakenEvents) -> Result<Vec<Option<Taken>>, Unserved> {
         let refused = match taken {
             Ok(Became::Known | Became::Accepted | Became::Held) => None,
             Ok(Became::Refused(_) | Became::RefusedBefore) => Some(NOT_ALLOWED.to_owned()),
-            Err(TakeError::Here(error)) => return Err(Unserved(Box::new(error))),
+            Err(TakeError::Here(error)) if error.is_of_server() => return Err(Unserved(Box::new(error))),
+            Err(TakeError::Here(error)) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(%room_id, ?event_id, error, "an event cannot be taken: something is wrong with its room");
+                Some(DAMAGED.to_owned())
+            }
             Err(error @ TakeError::Later) => return Err(Unserved(Box::new(error))),
             Err(error) => Some(error.to_string()),
         };
@@ -80,5 +89,45 @@ impl Notary for RemoteKeyring {
         query: &'a NotaryQuery,
     ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>> {
         Box::pin(async move { self.notary(tenant, query).await.map_err(|error| Unserved(Box::new(error))) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use freehold_room::Stop;
+    use freehold_rooms::ActionError;
+    use freehold_state_res::{BudgetLine, ResolveError};
+    use freehold_store::CommitError;
+    use ruma_common::EventId;
+
+    use super::*;
+
+    fn told_of(error: ActionError) -> Result<Vec<Option<Taken>>, Unserved> {
+        let room_id = RoomId::parse("!room:one.example").unwrap();
+        let id = |name: &str| Some(EventId::parse(name).unwrap());
+        let good = || Ok(freehold_federation::Taken::Accepted);
+        let taken =
+            vec![(id("$one"), good()), (id("$bad"), Err(TakeError::Here(error))), (id("$other"), good())];
+        told(&room_id, taken)
+    }
+
+    /// synapse#7543: one bad event failed a whole transaction.
+    #[test]
+    fn synapse_7543_what_is_wrong_with_a_room_fails_no_transaction_and_a_full_disk_does() {
+        let over_budget =
+            || Stop::Resolve(Box::new(ResolveError::OverBudget { line: BudgetLine::Events, allowed: 1 }));
+        let of_room: [ActionError; 3] = [
+            ActionError::Damaged("a row".into()),
+            over_budget().into(),
+            freehold_store::ReadError::Dangling { table: "events" }.into(),
+        ];
+        for error in of_room {
+            let refused: Vec<bool> =
+                told_of(error).unwrap().into_iter().map(|taken| taken.unwrap().refused.is_some()).collect();
+            assert_eq!(refused, [false, true, false]);
+        }
+        for error in [ActionError::Commit(CommitError::Full), ActionError::Busy] {
+            assert!(told_of(error).is_err());
+        }
     }
 }

@@ -150,6 +150,19 @@ impl ActionError {
         matches!(self, ActionError::Commit(CommitError::Conflict { .. }))
     }
 
+    /// Whether the whole server cannot go on for now: the store is full, cannot be read or written, or others were first each
+    /// time. Whoever brought something is to bring it again. Any other fault here is one of a room or of an event, and the same again
+    /// when it comes again.
+    pub fn is_of_server(&self) -> bool {
+        let is_engine = |error: &ReadError| matches!(error, ReadError::Engine(_));
+        match self {
+            ActionError::Busy | ActionError::Random | ActionError::Number(NumberError::Counter(_)) => true,
+            ActionError::Read(error) | ActionError::Number(NumberError::Read(error)) => is_engine(error),
+            ActionError::Commit(error) => !matches!(error, CommitError::TooLarge { .. }),
+            _ => false,
+        }
+    }
+
     pub(crate) fn damaged(what: &'static str) -> Self {
         ActionError::Damaged(what.into())
     }

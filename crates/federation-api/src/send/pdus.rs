@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use freehold_event::{Pdu, RoomVersion};
-use freehold_rooms::{NotServed, Reader};
+use freehold_rooms::{ActionError, NotServed, Reader};
 use ruma_common::{OwnedEventId, OwnedRoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -54,11 +54,33 @@ pub(super) async fn take(
     let mut outcomes = Outcomes::new();
     let mut looked = Looked::Idly;
     for (room_id, events) in rooms {
-        if take_in_room(services, asker, (room_id, events), &mut outcomes).await? == Looked::Closely {
-            looked = Looked::Closely;
+        match take_in_room(services, asker, (&room_id, events), &mut outcomes).await {
+            Ok(Looked::Idly) => {}
+            Ok(Looked::Closely) => looked = Looked::Closely,
+            Err(Fault::Server(error)) => return Err(error),
+            Err(Fault::Room(error)) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(%room_id, error, "events cannot be taken: something is wrong with their room");
+                looked = Looked::Closely;
+            }
         }
     }
     Ok((outcomes, looked))
+}
+
+/// A fault here.
+enum Fault {
+    /// Nothing can be taken now; the other server is to send all of it again.
+    Server(ApiError),
+    /// Something is wrong with one room, and will be when its events come again. Those of others are taken.
+    Room(ActionError),
+}
+
+impl<E: Into<ActionError>> From<E> for Fault {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        if error.is_of_server() { Fault::Server(ApiError::internal(error)) } else { Fault::Room(error) }
+    }
 }
 
 /// The events of each room. The same event comes once for each tenant in the room, with the same text: which event that is
@@ -87,14 +109,14 @@ fn by_room<'t>(services: &Services, pdus: &[&'t RawValue]) -> BTreeMap<OwnedRoom
 async fn take_in_room(
     services: &Services,
     asker: &Asker,
-    (room_id, events): (OwnedRoomId, Vec<Came<'_>>),
+    (room_id, events): (&OwnedRoomId, Vec<Came<'_>>),
     outcomes: &mut Outcomes,
-) -> Result<Looked, ApiError> {
+) -> Result<Looked, Fault> {
     let reader = services.rooms.reader()?;
-    let Some(version) = shared_room(&reader, asker, &room_id).await? else {
-        return take_withdrawals(services, asker, (&room_id, events)).await;
+    let Some(version) = shared_room(&reader, asker, room_id).await? else {
+        return take_withdrawals(services, asker, (room_id, events)).await;
     };
-    if !services.rooms.admits(&room_id, &asker.origin).await.map_err(ApiError::internal)? {
+    if !services.rooms.admits(room_id, &asker.origin).await? {
         outcomes.extend(shut_out(version, &events));
         return Ok(Looked::Idly);
     }
@@ -105,12 +127,12 @@ async fn take_in_room(
         return Ok(Looked::Idly);
     }
     let texts = new.iter().map(|came| came.text.to_owned()).collect();
-    let taken = services.ingest.take(&asker.tenant, &asker.origin, (&room_id, texts)).await;
-    let taken = taken.map_err(ApiError::internal)?;
+    let taken = services.ingest.take(&asker.tenant, &asker.origin, (room_id, texts)).await;
+    let taken = taken.map_err(|error| Fault::Server(ApiError::internal(error)))?;
     let is_known = |taken: &Option<Taken>| matches!(taken, Some(Taken { refused: None, is_held: false, .. }));
     let accepted = new.iter().zip(&taken).filter(|(_, taken)| is_known(taken));
     let accepted = accepted.filter_map(|(came, taken)| Some((came.key, taken.as_ref()?.event_id.clone())));
-    services.transactions.recent().put(&room_id, accepted);
+    services.transactions.recent().put(room_id, accepted);
     for Taken { event_id, refused, .. } in taken.into_iter().flatten() {
         outcomes.insert(event_id, Outcome { error: refused });
     }
@@ -129,14 +151,14 @@ async fn take_withdrawals(
     services: &Services,
     asker: &Asker,
     (room_id, events): (&OwnedRoomId, Vec<Came<'_>>),
-) -> Result<Looked, ApiError> {
+) -> Result<Looked, Fault> {
     let mut looked = Looked::Idly;
     for Came { text, .. } in events {
         let place = (&*asker.origin, &**room_id);
         match services.rooms.take_withdrawal(&asker.tenant, place, text.as_bytes()).await {
             Ok(true) => looked = Looked::Closely,
             Ok(false) => tracing::debug!(%room_id, "an event of a room that the tenant is not in is ignored"),
-            Err(NotServed::Failed(error)) => return Err(ApiError::internal(error)),
+            Err(NotServed::Failed(error)) => return Err(Fault::Server(ApiError::internal(error))),
             Err(error) => tracing::debug!(%room_id, %error, "a withdrawal is ignored"),
         }
     }
@@ -148,7 +170,7 @@ async fn shared_room(
     reader: &Reader,
     asker: &Asker,
     room_id: &OwnedRoomId,
-) -> Result<Option<&'static RoomVersion>, ApiError> {
+) -> Result<Option<&'static RoomVersion>, Fault> {
     let Some(room) = reader.room_number(room_id).await? else { return Ok(None) };
     if !reader.is_in_room(asker.tenant.number(), room).await? {
         return Ok(None);

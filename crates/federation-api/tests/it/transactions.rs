@@ -4,7 +4,8 @@ use freehold_rooms::NewEvent;
 use freehold_store::Batch;
 use freehold_store::tables::accounts::{DEVICE_NUMBERS, DEVICES, DeviceRow};
 use freehold_store::tables::receipts::RECEIPTS;
-use freehold_store::{Order, Position};
+use freehold_store::tables::rooms::CURRENT_STATE;
+use freehold_store::{Order, Position, RoomNumber, Table};
 use futures_util::FutureExt as _;
 use ruma_common::{EventId, RoomId};
 use serde_json::{Value, json};
@@ -365,4 +366,25 @@ async fn a_redaction_of_one_room_does_nothing_in_another() {
         reader.event_of_room(room, &redaction.event_id).await.unwrap().map(|event| event.row.room),
         None
     );
+}
+
+/// synapse#7543: one bad event failed a whole transaction.
+#[tokio::test]
+async fn synapse_7543_a_damaged_room_keeps_no_events_of_others_from_being_taken() {
+    let server = Server::start();
+    let alice = server.ground.actor(ALICE).await;
+    let (damaged, sound) = (room(&server, &alice, None).await, room(&server, &alice, None).await);
+    joined(&server, &damaged, ROBIN).await;
+    let other = "@other:remote.example";
+    joined(&server, &sound, other).await;
+    let lost = made(&server, &damaged, message(ROBIN, "lost")).await;
+    let hello = made(&server, &sound, message(other, "hello")).await;
+    let number = server.services().rooms.reader().unwrap().room_number(&damaged).await.unwrap().unwrap();
+    let mut batch = Batch::new();
+    batch.put(&Table::<RoomNumber, ()>::new(CURRENT_STATE.id, CURRENT_STATE.name), &number, &());
+    server.ground.store.commit(batch).await.unwrap();
+    let server = server.restarted();
+    let answer = server.send(sent(REMOTE, "1", &[&lost.json, &hello.json])).await.ok();
+    assert_eq!(answer["pdus"][hello.event_id.as_str()], json!({}));
+    assert!(is_shown(&server, &sound, &hello.event_id).await);
 }

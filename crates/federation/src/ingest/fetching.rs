@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use freehold_event::Pdu;
+use freehold_rooms::ActionError;
 use freehold_signing::{KeySource, Signature, WantedKey};
 use freehold_store::{BoxFuture, Tenant};
 use ruma_common::{EventId, OwnedEventId, RoomId, ServerName};
@@ -143,7 +144,7 @@ pub enum NoAnswer {
     TooMuch,
     /// What came could not be looked at here; a fault of ours.
     #[error("what was fetched cannot be looked at")]
-    Here(#[source] Box<dyn Error + Send + Sync>),
+    Here(#[source] Box<ActionError>),
 }
 
 impl NoAnswer {

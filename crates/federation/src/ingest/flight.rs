@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freehold_event::Pdu;
-use freehold_rooms::{Delivery, Incoming, Look, RoomFacts, Rooms};
+use freehold_rooms::{ActionError, Delivery, Incoming, Look, RoomFacts, Rooms};
 use freehold_signing::{KeySource, WantedKey};
 use freehold_store::{Tenant, TenantNumber};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
@@ -220,8 +220,8 @@ impl<'a> Flight<'a> {
 }
 
 /// A fault of ours.
-pub(super) fn here(error: impl std::error::Error + Send + Sync + 'static) -> NoAnswer {
-    NoAnswer::Here(Box::new(error))
+pub(super) fn here(error: impl Into<ActionError>) -> NoAnswer {
+    NoAnswer::Here(Box::new(error.into()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use freehold_rooms::{Incoming, PastEvent, RoomFacts};
+use freehold_rooms::{ActionError, Incoming, PastEvent, RoomFacts};
 use freehold_store::Tenant;
 use ruma_common::{OwnedEventId, RoomId};
 use tokio::time::timeout;
@@ -50,8 +50,8 @@ impl Inner {
         &'a self,
         tenant: &'a Tenant,
         room: Arc<RoomFacts>,
-    ) -> Result<Flight<'a>, TakeError> {
-        let reader = self.parts.rooms.reader().map_err(|error| TakeError::Here(error.into()))?;
+    ) -> Result<Flight<'a>, ActionError> {
+        let reader = self.parts.rooms.reader()?;
         let servers = self.servers(&reader, &room, &[]).await?;
         let left = AtomicUsize::new(FLIGHT_EVENTS_MAX);
         Ok(Flight { inner: self, tenant, room, origin: None, servers, left })
