@@ -186,7 +186,11 @@ pub const LOOKED_AT_ONCE: usize = 32;
 pub const INGEST_HEDGE_MS: u64 = 3_000;
 /// How long a search for what is missing for one event may take.
 pub const FLIGHT_TIME_MS: u64 = 60_000;
-/// How many events are looked at in one search, those of whole states not counted.
+/// For how long a search waits for those of others in the same room before it begins beside them.
+pub const FLIGHT_LINE_MS: u64 = 10_000;
+/// How long a server may take over a question when events are missing.
+pub const INGEST_ANSWER_MS: u64 = 20_000;
+/// How many events are taken from answers in one search, those of whole states not counted.
 pub const FLIGHT_EVENTS_MAX: usize = 5_000;
 /// How many servers are asked in one search.
 pub const FLIGHT_SERVERS_MAX: usize = 5;
@@ -222,6 +226,16 @@ pub const CHAIN_ROUNDS_MAX: usize = 20;
 pub const BACKFILL_PAGE: usize = 100;
 /// Before how many events history is asked for at a time.
 pub const BACKFILL_FROM_MAX: usize = 20;
+/// How often history is asked for, before other events each time, until some comes.
+pub const BACKFILL_ROUNDS_MAX: usize = 3;
+/// Among how many missing events of a room those are chosen.
+pub const BACKFILL_CHOICE_MAX: usize = 10_000;
+/// For how long a missing event that nobody gave stands behind others; it doubles with each further time.
+pub const VAIN_BACKOFF_MIN_MS: i64 = 10 * MINUTE_MS;
+/// The longest such wait.
+pub const VAIN_BACKOFF_MAX_MS: i64 = 24 * HOUR_MS;
+/// How many such events are remembered.
+pub const VAIN_MAX: usize = 50_000;
 /// How long a policy server may take.
 pub const POLICY_TIME_MS: u64 = 10_000;
 /// How many rooms that lack members are completed at a time.
@@ -238,6 +252,8 @@ pub const LATE_MEMBERS_WAIT_MAX_MS: i64 = 30 * MINUTE_MS;
 pub const HELD_ROUNDS_MAX: u32 = 4;
 /// In how many rooms others are asked for what was missed.
 pub const CATCH_UP_ROOMS_MAX: usize = 10_000;
+/// How many servers of a room are asked what was missed.
+pub const CATCH_UP_SERVERS: usize = 3;
 /// In how many of them at a time.
 pub const CATCH_UP_AT_ONCE: usize = 16;
 /// How many lost events are fetched for one repair of a room; the next one goes on.

@@ -9,15 +9,19 @@ use ruma_common::OwnedServerName;
 use tokio::time::timeout;
 
 use super::fetching::NoAnswer;
-use crate::limits::INGEST_HEDGE_MS;
+use crate::limits::{INGEST_ANSWER_MS, INGEST_HEDGE_MS};
 
 /// The first answer that is of use. Servers are asked in their order: the next one when one before it failed, or when
-/// nobody answered for a while. Those that are slower than another are given up.
+/// nobody answered for a while. Those that are slower than another are given up, and those that take too long.
 pub(super) async fn hedged<'a, T>(
     servers: &'a [OwnedServerName],
     ask: impl Fn(&'a OwnedServerName) -> BoxFuture<'a, Result<T, NoAnswer>>,
 ) -> Result<T, NoAnswer> {
     let hedge = Duration::from_millis(INGEST_HEDGE_MS);
+    let ask = |server| {
+        let answer = timeout(Duration::from_millis(INGEST_ANSWER_MS), ask(server));
+        async move { answer.await.unwrap_or(Err(NoAnswer::TooSlow)) }
+    };
     let mut asked = FuturesUnordered::new();
     let mut next = servers.iter();
     let mut last = NoAnswer::Nobody;
@@ -65,6 +69,13 @@ mod tests {
         });
         assert_eq!(answer.await.unwrap(), "good.example");
         assert_eq!(*asked.borrow(), ["fails.example", "hangs.example", "good.example"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_too_long_is_given_up_when_there_is_no_other() {
+        let servers = [OwnedServerName::try_from("hangs.example").unwrap()];
+        let answer: Result<(), NoAnswer> = hedged(&servers, |_| Box::pin(std::future::pending())).await;
+        assert!(matches!(answer, Err(NoAnswer::TooSlow)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,18 +1,21 @@
 //! What was missed while we were away.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use freehold_rooms::RoomFacts;
 use freehold_store::Tenant;
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream;
 use ruma_common::{OwnedEventId, OwnedServerName, ServerName};
+use tokio::time::timeout;
 
-use super::ask::hedged;
 use super::driver::{Ingest, Taken};
 use super::fetching::NoAnswer;
 use super::flight::{Flight, here};
-use crate::limits::{CATCH_UP_AT_ONCE, CATCH_UP_ROOMS_MAX};
+use crate::limits::{CATCH_UP_AT_ONCE, CATCH_UP_ROOMS_MAX, CATCH_UP_SERVERS, INGEST_ANSWER_MS};
 
 /// How the rooms of a process that was away were brought up to date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +49,8 @@ impl Ingest {
         caught
     }
 
-    /// Asks for the last event of a room, and takes it if it is not here. Gives whether it is new.
+    /// Asks some servers for the last event of a room, and takes those that are not here. Gives whether one is new. What one says alone
+    /// is not relied on: it may lag behind, or keep from us what happened.
     pub(crate) async fn catch_up_in(&self, tenant: &Tenant, room: &Arc<RoomFacts>) -> Result<bool, NoAnswer> {
         let flight = self.0.flight_for(tenant, Arc::clone(room)).await.map_err(here)?;
         self.take_last(&flight).await
@@ -65,22 +69,65 @@ impl Ingest {
     }
 
     async fn take_last(&self, flight: &Flight<'_>) -> Result<bool, NoAnswer> {
-        let before_ts = self.0.parts.clock.now_ts();
-        let (server, event_id): (OwnedServerName, OwnedEventId) = hedged(&flight.servers, |server| {
-            Box::pin(async move {
-                let asking = flight.asking(server);
-                let last = flight.inner.parts.fetching.last_event(asking, before_ts).await?;
-                Ok((server.clone(), last))
-            })
-        })
-        .await?;
-        if flight.unknown(std::slice::from_ref(&event_id)).await?.is_empty() {
-            return Ok(false);
+        let mut last = NoAnswer::Nobody;
+        for servers in flight.servers.chunks(CATCH_UP_SERVERS) {
+            let mut tips: BTreeMap<OwnedEventId, &OwnedServerName> = BTreeMap::new();
+            let mut asked = Vec::with_capacity(servers.len());
+            for server in servers {
+                asked.push(async move { (server, flight.last_event(server).await) });
+            }
+            for (server, answer) in join_all(asked).await {
+                match answer {
+                    Ok(event_id) => drop(tips.entry(event_id).or_insert(server)),
+                    Err(error) => last = error,
+                }
+            }
+            if !tips.is_empty() {
+                return self.take_tips(flight, tips).await;
+            }
         }
-        let text = self.0.parts.fetching.event(flight.asking(&server), &event_id).await?;
-        let taken = self.take(flight.tenant, &server, flight.room_id(), vec![text]).await;
-        Ok(taken.iter().any(|(id, done)| {
-            id.as_ref() == Some(&event_id) && matches!(done, Ok(Taken::Accepted | Taken::Refused(_)))
-        }))
+        Err(last)
+    }
+
+    /// Takes the last events of a room, each of which a server named, as far as they are not here.
+    async fn take_tips(
+        &self,
+        flight: &Flight<'_>,
+        tips: BTreeMap<OwnedEventId, &OwnedServerName>,
+    ) -> Result<bool, NoAnswer> {
+        let (mut is_any_new, mut failed) = (false, None);
+        for (event_id, server) in tips {
+            // One may have come with another.
+            if flight.unknown(std::slice::from_ref(&event_id)).await?.is_empty() {
+                continue;
+            }
+            let asked = self.0.parts.fetching.event(flight.asking(server), &event_id);
+            let text = match timeout(Duration::from_millis(INGEST_ANSWER_MS), asked).await {
+                Ok(Ok(text)) => text,
+                Ok(Err(error)) => {
+                    failed = Some(error);
+                    continue;
+                }
+                Err(_) => {
+                    failed = Some(NoAnswer::TooSlow);
+                    continue;
+                }
+            };
+            let taken = self.take(flight.tenant, server, flight.room_id(), vec![text]).await;
+            is_any_new |= taken.iter().any(|(id, done)| {
+                id.as_ref() == Some(&event_id) && matches!(done, Ok(Taken::Accepted | Taken::Refused(_)))
+            });
+        }
+        failed.filter(|_| !is_any_new).map_or(Ok(is_any_new), Err)
+    }
+}
+
+impl Flight<'_> {
+    /// The last event of the room as a server says it.
+    async fn last_event(&self, server: &ServerName) -> Result<OwnedEventId, NoAnswer> {
+        let before_ts = self.inner.parts.clock.now_ts();
+        let asked = self.inner.parts.fetching.last_event(self.asking(server), before_ts);
+        let answer = timeout(Duration::from_millis(INGEST_ANSWER_MS), asked).await;
+        answer.unwrap_or(Err(NoAnswer::TooSlow))
     }
 }

@@ -23,26 +23,36 @@ impl Flight<'_> {
         let chain = hedged(&self.servers, |server| {
             Box::pin(async move {
                 let texts = self.inner.parts.fetching.event_auth(self.asking(server), event_id).await?;
-                let pieces = self.look(texts).await?;
+                // Of a long chain most is here mostly. What is not is charged when it is taken.
+                let pieces = self.look_unspent(texts).await?;
                 let has_all = wanted_now.iter().all(|id| pieces.contains_key(id));
                 if has_all { Ok(pieces) } else { Err(NoAnswer::Useless("auth events are missing")) }
             })
         });
-        let chain = match chain.await {
-            Ok(chain) => chain,
-            Err(NoAnswer::TooMuch) => return Err(NoAnswer::TooMuch),
-            Err(_) => BTreeMap::new(),
-        };
-        self.keep_outliers(wanted, chain).await
+        // Without it, one by one.
+        let chain = chain.await.unwrap_or_default();
+        let lacking = self.lacking(wanted, chain).await?;
+        self.spend(lacking.len())?;
+        self.receive_outliers(lacking).await
     }
 
-    /// Keeps outliers that are wanted and the auth events that they name, as far as they are not here: from what came, and
-    /// one by one where that has holes.
+    /// Keeps outliers that are wanted and the auth events that they name, as far as they are not here.
     pub(super) async fn keep_outliers(
+        &self,
+        wanted: BTreeSet<OwnedEventId>,
+        came: BTreeMap<OwnedEventId, Piece>,
+    ) -> Result<(), NoAnswer> {
+        let lacking = self.lacking(wanted, came).await?;
+        self.receive_outliers(lacking).await
+    }
+
+    /// Events that are wanted and the auth events that they name, as far as they are not here: from what came, and one by one where
+    /// that has holes.
+    async fn lacking(
         &self,
         mut wanted: BTreeSet<OwnedEventId>,
         mut came: BTreeMap<OwnedEventId, Piece>,
-    ) -> Result<(), NoAnswer> {
+    ) -> Result<BTreeMap<OwnedEventId, Piece>, NoAnswer> {
         let mut taken: BTreeMap<OwnedEventId, Piece> = BTreeMap::new();
         for _ in 0..CHAIN_ROUNDS_MAX {
             let mut next: Vec<OwnedEventId> = std::mem::take(&mut wanted).into_iter().collect();
@@ -57,7 +67,7 @@ impl Flight<'_> {
             }
             wanted.retain(|id| !taken.contains_key(id));
             if wanted.is_empty() {
-                return self.receive_outliers(taken).await;
+                return Ok(taken);
             }
             came.extend(self.fetch_events(&wanted).await?);
         }

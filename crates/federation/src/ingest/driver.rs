@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::fetching::{Asking, Fetching, NoAnswer};
 use super::flight::{Flight, Flights, Found, Kin, NoSearch, Occasion, Piece};
+use super::vain::Vain;
 use crate::limits::{FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, POLICY_TIME_MS, TAKEN_MAX};
 
 /// Takes the events that other servers bring. A clone is another handle on the same.
@@ -39,6 +40,7 @@ pub struct IngestParts {
 pub(super) struct Inner {
     pub(super) parts: IngestParts,
     pub(super) flights: Flights,
+    pub(super) vain: Vain,
 }
 
 /// What became of an event that is here now.
@@ -132,7 +134,7 @@ pub type TakenEvents = Vec<(Option<OwnedEventId>, Result<Taken, TakeError>)>;
 impl Ingest {
     /// A driver of rooms.
     pub fn new(parts: IngestParts) -> Self {
-        Ingest(Arc::new(Inner { parts, flights: Flights::default() }))
+        Ingest(Arc::new(Inner { parts, flights: Flights::default(), vain: Vain::default() }))
     }
 
     /// The rooms into which events go.
@@ -334,9 +336,10 @@ impl Inner {
         piece: &Piece,
     ) -> Result<Taken, TakeError> {
         let occasion = self.occasion(visit).await?;
-        let line = self.flights.enter(occasion, self.parts.clock.now_ts())?;
+        let place = self.flights.enter(occasion, self.parts.clock.now_ts())?;
+        // That others are slow is no fault of whoever brought this one.
+        let _turn = place.turn().await.ok_or(TakeError::Later)?;
         let search = async {
-            let _turn = line.lock().await;
             let flight = self.flight(visit, piece).await?;
             Ok(flight.complete(piece).await?)
         };

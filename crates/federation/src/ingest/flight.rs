@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use freehold_event::Pdu;
 use freehold_rooms::{ActionError, Delivery, Incoming, Look, RoomFacts, Rooms};
 use freehold_signing::{KeySource, WantedKey};
 use freehold_store::{Tenant, TenantNumber};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
+use tokio::time::timeout;
 
 use super::driver::Inner;
 use super::fetching::{Asking, NoAnswer};
 use crate::limits::{
-    FLIGHT_BACKOFF_MAX_MS, FLIGHT_BACKOFF_MIN_MS, FLIGHT_BLAMES_MAX, FLIGHT_PATIENCE_MS, FLIGHT_WAITING_MAX,
-    LOOKED_AT_ONCE,
+    FLIGHT_BACKOFF_MAX_MS, FLIGHT_BACKOFF_MIN_MS, FLIGHT_BLAMES_MAX, FLIGHT_LINE_MS, FLIGHT_PATIENCE_MS,
+    FLIGHT_TIME_MS, FLIGHT_WAITING_MAX, LOOKED_AT_ONCE,
 };
 
 /// The searches that go on, and who began one in vain.
@@ -24,11 +26,36 @@ pub(super) struct Flights(Mutex<Going>);
 #[derive(Default)]
 struct Going {
     rooms: BTreeMap<(OwnedRoomId, Kin), Line>,
+    origins: BTreeMap<(TenantNumber, OwnedRoomId, OwnedServerName), Line>,
     blames: BTreeMap<(TenantNumber, OwnedRoomId, OwnedServerName), Blame>,
 }
 
 /// Those who wait for one search after the other.
 type Line = Arc<tokio::sync::Mutex<()>>;
+
+/// A place in line.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// All who have events of the same room, one after the other: what one finds, the next one need not look for.
+    room: Line,
+    /// Those of the same server.
+    origin: Line,
+}
+
+/// One's turn in a line.
+pub(super) type Turn = tokio::sync::OwnedMutexGuard<()>;
+
+impl Place {
+    /// The turn for a search. Whoever has waited for others for a while goes ahead beside them, so that a server that answers slowly
+    /// keeps nobody waiting but itself. `None` when searches of the same server take too long.
+    pub(super) async fn turn(&self) -> Option<(Turn, Option<Turn>)> {
+        let own = Arc::clone(&self.origin).lock_owned();
+        let own = timeout(Duration::from_millis(FLIGHT_TIME_MS), own).await.ok()?;
+        let after_others = Arc::clone(&self.room).lock_owned();
+        let after_others = timeout(Duration::from_millis(FLIGHT_LINE_MS), after_others).await;
+        Some((own, after_others.ok()))
+    }
+}
 
 /// On what occasion a search begins.
 #[derive(Clone, Copy)]
@@ -70,7 +97,7 @@ pub(super) enum NoSearch {
 
 impl Flights {
     /// The place in line for the search in a room, unless too many wait, or the server's last one was in vain.
-    pub(super) fn enter(&self, occasion: Occasion<'_>, now_ts: i64) -> Result<Line, NoSearch> {
+    pub(super) fn enter(&self, occasion: Occasion<'_>, now_ts: i64) -> Result<Place, NoSearch> {
         let mut going = self.lock();
         let blame = going.blames.get(&occasion.blamed());
         if let Some(blame) = blame.filter(|blame| now_ts < blame.until_ts) {
@@ -78,11 +105,13 @@ impl Flights {
         }
         going.rooms.retain(|_, line| Arc::strong_count(line) > 1);
         let line = going.rooms.entry((occasion.room_id.to_owned(), occasion.kin)).or_default();
-        if Arc::strong_count(line) <= FLIGHT_WAITING_MAX {
-            Ok(Arc::clone(line))
-        } else {
-            Err(NoSearch::Later)
+        if Arc::strong_count(line) > FLIGHT_WAITING_MAX {
+            return Err(NoSearch::Later);
         }
+        let room = Arc::clone(line);
+        going.origins.retain(|_, line| Arc::strong_count(line) > 1);
+        let origin = Arc::clone(going.origins.entry(occasion.blamed()).or_default());
+        Ok(Place { room, origin })
     }
 
     /// Notes how a search ended that a server was the reason for. Tells whether the server is to bring the same again: it could not
@@ -242,9 +271,9 @@ mod tests {
         let strangers: Vec<_> =
             names.iter().filter_map(|name| flights.enter(occasion(1, name, Kin::Stranger), 0).ok()).collect();
         assert_eq!(strangers.len(), FLIGHT_WAITING_MAX);
-        let _search = strangers[0].try_lock().unwrap();
+        let _search = strangers[0].room.try_lock().unwrap();
         let member = flights.enter(occasion(1, "member.example", Kin::Member), 0).unwrap();
-        assert!(member.try_lock().is_ok());
+        assert!(member.room.try_lock().is_ok());
     }
 
     /// Whoever is told that an event cannot be taken now brings it again, and is not to do so for ever: it may be we who
@@ -262,6 +291,22 @@ mod tests {
         assert!((2..6).contains(&again), "{again}");
         let refused = flights.enter(occasion(1, "far.example", Kin::Member), now_ts).unwrap_err();
         assert_eq!(refused, NoSearch::Vain);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_waited_for_others_goes_ahead_and_waits_for_itself_alone() {
+        let flights = Flights::default();
+        let place = |origin| flights.enter(occasion(1, origin, Kin::Member), 0).unwrap();
+        let slow = place("slow.example").turn().await.unwrap();
+        assert!(slow.1.is_some());
+        for origin in ["one.example", "other.example"] {
+            let (_, after_others) = place(origin).turn().await.unwrap();
+            assert!(after_others.is_none(), "{origin}");
+        }
+        assert!(place("slow.example").turn().await.is_none());
+        drop(slow);
+        assert!(place("slow.example").turn().await.is_some_and(|(_, after_others)| after_others.is_some()));
+        assert!(flights.lock().origins.len() <= 1, "nothing is left of those who went");
     }
 
     /// Otherwise whoever brings the same event to two tenants would see that they share a process.

@@ -148,7 +148,7 @@ impl Flight<'_> {
     }
 
     /// Which of some events are not here with their states.
-    async fn missing(&self, event_ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, NoAnswer> {
+    pub(super) async fn missing(&self, event_ids: &[OwnedEventId]) -> Result<Vec<OwnedEventId>, NoAnswer> {
         let reader = self.rooms().reader().map_err(here)?;
         reader.stateless_events(self.room.number, event_ids).await.map_err(here)
     }

@@ -21,6 +21,7 @@ mod past;
 mod repair;
 mod state;
 mod together;
+mod vain;
 
 pub use catch_up::CaughtUp;
 pub use driver::{Ingest, IngestParts, TakeError, Taken, TakenEvents};

@@ -16,7 +16,10 @@ use super::driver::{Ingest, Inner, TakeError};
 use super::fetching::NoAnswer;
 use super::flight::{Flight, Kin, Occasion, Piece, here};
 use super::gap::in_order;
-use crate::limits::{BACKFILL_FROM_MAX, BACKFILL_PAGE, FLIGHT_EVENTS_MAX, FLIGHT_TIME_MS, GIVEN_STATES_MAX};
+use crate::limits::{
+    BACKFILL_CHOICE_MAX, BACKFILL_FROM_MAX, BACKFILL_PAGE, BACKFILL_ROUNDS_MAX, FLIGHT_EVENTS_MAX,
+    FLIGHT_TIME_MS, GIVEN_STATES_MAX,
+};
 
 impl Ingest {
     /// Fetches history of a room on behalf of a tenant that is in it: up to a page of events before the oldest that are
@@ -34,12 +37,9 @@ impl Ingest {
         let flight = self.0.flight_for(tenant, room).await?;
         let occasion =
             Occasion { tenant: tenant.number(), room_id, origin: tenant.server_name(), kin: Kin::Member };
-        let line = self.0.flights.enter(occasion, self.0.parts.clock.now_ts())?;
-        let search = async {
-            let _turn = line.lock().await;
-            flight.backfill().await
-        };
-        let done = timeout(Duration::from_millis(FLIGHT_TIME_MS), search).await;
+        let place = self.0.flights.enter(occasion, self.0.parts.clock.now_ts())?;
+        let _turn = place.turn().await.ok_or(TakeError::Later)?;
+        let done = timeout(Duration::from_millis(FLIGHT_TIME_MS), flight.backfill()).await;
         Ok(done.unwrap_or(Err(NoAnswer::TooSlow))?)
     }
 }
@@ -59,16 +59,32 @@ impl Inner {
 }
 
 impl Flight<'_> {
+    /// Asks for history before some of the missing events, and before others when nobody has any.
     async fn backfill(&self) -> Result<usize, NoAnswer> {
-        let reader = self.rooms().reader().map_err(here)?;
-        let missing = reader.missing_prev_events(self.room.number, BACKFILL_FROM_MAX).await.map_err(here)?;
-        drop(reader);
-        if missing.is_empty() {
-            return Ok(0);
+        let (room, vain) = (self.room.number, &self.inner.vain);
+        let mut done = Ok(0);
+        for _ in 0..BACKFILL_ROUNDS_MAX {
+            let reader = self.rooms().reader().map_err(here)?;
+            let missing = reader.missing_prev_events(room, BACKFILL_CHOICE_MAX).await.map_err(here)?;
+            drop(reader);
+            let wanted = vain.next(room, &missing, self.inner.parts.clock.now_ts());
+            if wanted.is_empty() {
+                break;
+            }
+            done = self.backfill_before(&wanted).await;
+            let asked: Vec<OwnedEventId> = wanted.iter().cloned().collect();
+            let left = self.missing(&asked).await?.into_iter().collect();
+            vain.note(room, (&wanted, &left), self.inner.parts.clock.now_ts());
+            if matches!(done, Ok(1..) | Err(NoAnswer::Here(_))) || wanted.len() < BACKFILL_FROM_MAX {
+                break;
+            }
         }
-        let wanted: BTreeSet<OwnedEventId> = missing.into_iter().map(|(event_id, _)| event_id).collect();
+        done
+    }
+
+    async fn backfill_before(&self, wanted: &BTreeSet<OwnedEventId>) -> Result<usize, NoAnswer> {
         let from: Vec<OwnedEventId> = wanted.iter().cloned().collect();
-        let (wanted, from) = (&wanted, from.as_slice());
+        let from = from.as_slice();
         let pieces = hedged(&self.servers, |server| {
             Box::pin(async move {
                 let fetching = &self.inner.parts.fetching;

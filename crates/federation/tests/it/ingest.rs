@@ -2,7 +2,10 @@
 
 use freehold_event::RoomVersion;
 use freehold_federation::{TakeError, Taken};
+use freehold_store::Batch;
+use freehold_store::tables::rooms::{CURRENT_STATE, MISSING_PREVS};
 use freehold_testkit::Rng;
+use ruma_common::EventId;
 
 use crate::neighbourhood::{Manner, Ours};
 
@@ -252,4 +255,75 @@ async fn after_an_absence_rooms_are_asked_what_was_missed() {
     assert_eq!((caught.rooms, caught.missed, caught.unanswered), (1, 1, 0));
     ours.assert_state("after an absence").await;
     assert_eq!(ours.ingest.catch_up().await.missed, 0);
+}
+
+/// One server that lags behind, or keeps from us what happened, is not all there is to ask.
+#[tokio::test(start_paused = true)]
+async fn after_an_absence_no_single_server_is_relied_on() {
+    for liar in ["s0.example", "s1.example"] {
+        let ours = Ours::in_room(3, RoomVersion::V12, 4).await;
+        ours.others.behave(liar, Manner::Behind);
+        let caught = ours.ingest.catch_up().await;
+        assert_eq!((caught.rooms, caught.missed, caught.unanswered), (1, 1, 0), "{liar}");
+        ours.assert_state(liar).await;
+    }
+}
+
+/// Whoever waits behind others is not blamed for their slowness.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_waits_behind_slow_ones_is_not_blamed_for_them() {
+    let ours = Ours::in_room(3, RoomVersion::V11, 4).await;
+    let last = vec![last(&ours)];
+    for server in ["s0.example", "s1.example"] {
+        ours.others.behave(server, Manner::Silent);
+    }
+    let later = async |ms: u64, origin: &str| {
+        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
+        ours.take(origin, &last).await
+    };
+    let recovers = async {
+        tokio::time::sleep(std::time::Duration::from_millis(5_000)).await;
+        ours.others.behave("s1.example", Manner::Honest);
+    };
+    let (.., taken, ()) =
+        tokio::join!(later(0, "s0.example"), later(100, "s0.example"), later(200, "s1.example"), recovers);
+    assert!(matches!(taken[0].1, Ok(Taken::Accepted | Taken::Refused(_))), "{taken:?}");
+    ours.assert_state("behind slow ones").await;
+}
+
+/// Of the auth chain of an event in a large room nearly everything is known mostly.
+#[tokio::test(start_paused = true)]
+async fn an_auth_chain_may_be_longer_than_what_is_fetched_if_most_of_it_is_known() {
+    let ours = Ours::late(3, RoomVersion::V11).await;
+    for server in ["s0.example", "s1.example"] {
+        ours.others.behave(server, Manner::Verbose);
+    }
+    for _ in 0..30 {
+        let _ = ours.ingest.backfill(&ours.tenant, &ours.others.truth.room_id).await;
+    }
+    assert!(ours.others.asked("event_auth") > 0);
+    assert_eq!(ours.timeline().await[0], ours.others.truth.room.create_event_id);
+}
+
+/// CVE-2026-45076 in effect: an event that names others which never were stopped the history of a room.
+#[tokio::test(start_paused = true)]
+async fn cve_2026_45076_events_that_never_were_stop_no_history() {
+    let ours = Ours::late(3, RoomVersion::V11).await;
+    let room = ours.number().await;
+    let snapshot = ours.store.snapshot().unwrap();
+    let row = snapshot.get(&CURRENT_STATE, &room).await.unwrap().unwrap();
+    let mut batch = Batch::new();
+    for number in 0..90 {
+        let invented = EventId::parse(format!("$!invented{number:02}")).unwrap();
+        batch.put(&MISSING_PREVS, &(room, invented, row.forward_extremities[0]), &());
+    }
+    ours.store.commit(batch).await.unwrap();
+    for _ in 0..30 {
+        let _ = ours.ingest.backfill(&ours.tenant, &ours.others.truth.room_id).await;
+    }
+    assert_eq!(ours.timeline().await[0], ours.others.truth.room.create_event_id);
+    // What nobody has is still asked for, and nothing else.
+    let asked = ours.others.asked("backfill");
+    assert_eq!(ours.ingest.backfill(&ours.tenant, &ours.others.truth.room_id).await.unwrap_or(0), 0);
+    assert!(ours.others.asked("backfill") > asked);
 }

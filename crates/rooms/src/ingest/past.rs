@@ -10,7 +10,6 @@ use ruma_common::{EventId, OwnedEventId, RoomId};
 use super::Arrival;
 use super::check::Entrance;
 use crate::error::ActionError;
-use crate::limits::MISSING_MAX;
 use crate::receive::{Incoming, PastEvent};
 use crate::rooms::Rooms;
 use crate::work::Work;
@@ -22,10 +21,14 @@ pub(crate) async fn preceding(
 ) -> Result<BTreeSet<OwnedEventId>, ActionError> {
     let by_id: BTreeMap<&EventId, &SignedPdu> =
         events.iter().map(|(_, event)| (event.pdu().event_id(), event)).collect();
-    let prefix = (entrance.number(),);
     let snapshot = entrance.reader.snapshot();
-    let missing = snapshot.scan_prefix(&MISSING_PREVS, &prefix, Order::Ascending, MISSING_MAX).await?;
-    let mut next: Vec<OwnedEventId> = missing.into_iter().map(|((_, event_id, _), ())| event_id).collect();
+    // Of events that are missing there may be any number.
+    let mut next: Vec<OwnedEventId> = Vec::new();
+    for event_id in by_id.keys() {
+        let prefix = (entrance.number(), (*event_id).to_owned());
+        let followers = snapshot.scan_prefix(&MISSING_PREVS, &prefix, Order::Ascending, 1).await?;
+        next.extend(followers.into_iter().map(|((_, event_id, _), ())| event_id));
+    }
     let mut preceding = BTreeSet::new();
     while let Some(event_id) = next.pop() {
         if let Some(event) = by_id.get::<EventId>(&event_id)
