@@ -130,6 +130,26 @@ impl Work {
         }))
     }
 
+    /// Waits for something while others write to the room, before anything is staged; the change goes on from what the room is then. What
+    /// was made before follows what was the last event before: a fork, as if it had come from elsewhere.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn while_open<T>(&mut self, done: impl Future<Output = T>) -> Result<T, ActionError> {
+        // Lets go of the room.
+        self.guard = Cell::default().lock_owned().await;
+        let done = done.await;
+        let guard = self.rooms.cell(self.number).lock_owned().await;
+        let now = Work::with(&self.rooms, self.number, guard).await?;
+        let now = now.ok_or_else(|| ActionError::UnknownRoom(self.room_id()))?;
+        let Work { snapshot, machine, shelf, locals, foreign_servers, is_partial, row, guard, .. } = now;
+        self.snapshot = snapshot;
+        (self.machine, self.shelf, self.locals) = (machine, shelf, locals);
+        (self.foreign_servers, self.is_partial) = (foreign_servers, is_partial);
+        (self.row, self.guard) = (row, guard);
+        Ok(done)
+    }
+
     /// Begins a change of a room by somebody who has, or had, to do with it. To everybody else there is no telling
     /// whether there is such a room.
     ///

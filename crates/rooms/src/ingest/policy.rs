@@ -13,8 +13,8 @@ use crate::rooms::Rooms;
 use crate::work::Work;
 
 impl Work {
-    /// The event with the signature of the room's policy server, if the room uses one and the event needs it. Nothing else happens in the
-    /// room until that server has answered, because the event says after which others it comes.
+    /// The event with the signature of the room's policy server, if the room uses one and the event needs it. Others write to the room
+    /// until that server has answered, unless the event comes after one of the same change.
     ///
     /// > If a room has enabled a Policy Server, *all* servers in that room MUST ask that Policy Server for a signature before
     /// > sending an event. If the Policy Server refuses to sign the event being sent, servers SHOULD fail to send that event.
@@ -26,7 +26,12 @@ impl Work {
         let Some(policy) = self.policy_server_to_ask(signed.pdu()).await? else {
             return Ok(signed);
         };
-        let recommendation = self.rooms.recommendation(tenant, &policy, signed.pdu()).await?;
+        let rooms = self.rooms.clone();
+        let asked = rooms.recommendation(tenant, &policy, signed.pdu());
+        let recommendation = match self.staged.is_empty() {
+            true => self.while_open(asked).await??,
+            false => asked.await?,
+        };
         Ok(recommendation.on(signed))
     }
 

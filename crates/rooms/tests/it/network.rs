@@ -28,6 +28,8 @@ pub(crate) struct Network {
     meddling: Mutex<Option<Meddling>>,
     /// A policy server: its name, its key, and what it does not sign.
     policy: Mutex<Option<(String, SigningKey, String)>>,
+    /// Who answers about nothing before that many events were asked about.
+    patience: Mutex<Option<Arc<tokio::sync::Barrier>>>,
     down: Mutex<Vec<String>>,
     /// Whose keys nobody tells.
     keyless: Mutex<Vec<String>>,
@@ -72,6 +74,11 @@ impl Network {
     /// A server signs all events as a policy server but those that have this text in them.
     pub(crate) fn set_policy_server(&self, server: &str, key: SigningKey, refused: &str) {
         *self.policy.lock().unwrap() = Some((server.to_owned(), key, refused.to_owned()));
+    }
+
+    /// The policy server answers when it was asked about so many events.
+    pub(crate) fn set_patience(&self, events: usize) {
+        *self.patience.lock().unwrap() = Some(Arc::new(tokio::sync::Barrier::new(events)));
     }
 
     fn policy_signature(&self, at: &ServerName, event: &str) -> Result<String, Unanswered> {
@@ -356,7 +363,13 @@ impl RemoteServers for Line {
         at: &'a ServerName,
         event: &'a str,
     ) -> BoxFuture<'a, Result<String, Unanswered>> {
-        Box::pin(std::future::ready(self.0.policy_signature(at, event)))
+        Box::pin(async move {
+            let patience = self.0.patience.lock().unwrap().clone();
+            if let Some(patience) = patience {
+                patience.wait().await;
+            }
+            self.0.policy_signature(at, event)
+        })
     }
 
     fn profile<'a>(

@@ -126,3 +126,21 @@ async fn what_the_policy_server_says_of_an_event_is_what_its_sender_is_told() {
     );
     assert_eq!(one.visible_bodies(alice, room).await, [""; 0]);
 }
+
+/// Otherwise a policy server that answers slowly keeps everybody from the room.
+#[tokio::test]
+async fn others_write_to_the_room_while_the_policy_server_is_asked() {
+    let guarded = Guarded::new().await;
+    let Guarded { network, one, alice, room, .. } = &guarded;
+    network.set_patience(2);
+    let sent = async { tokio::join!(one.say(alice, room, "one"), one.say(alice, room, "other")) };
+    tokio::time::timeout(std::time::Duration::from_secs(60), sent).await.unwrap();
+    let mut bodies = one.visible_bodies(alice, room).await;
+    bodies.sort();
+    assert_eq!(bodies, ["one", "other"]);
+    assert_eq!(asked(network), 2);
+    // What follows follows both.
+    network.set_patience(1);
+    one.say(alice, room, "last").await;
+    assert_eq!(one.timeline(room).await.last().unwrap().pdu.prev_events().len(), 2);
+}
