@@ -43,6 +43,8 @@ pub(crate) struct Beside {
     pub(crate) users: BTreeMap<OwnedUserId, UserNumber>,
     /// The users of tenants who come in.
     pub(crate) came: BTreeSet<(TenantNumber, UserNumber)>,
+    /// Whether some of them did, once that is written.
+    pub(crate) some_came: bool,
     /// Which events are staged.
     pub(crate) staged_ids: BTreeSet<OwnedEventId>,
     /// The redactions among them.

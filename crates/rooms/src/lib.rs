@@ -32,6 +32,7 @@ mod labour;
 mod limits;
 mod loaded;
 mod membership;
+mod newcomers;
 mod newly_shared;
 mod numbers;
 mod outside;

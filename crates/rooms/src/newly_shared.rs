@@ -24,6 +24,7 @@ impl Work {
     /// > already receiving updates for that user's device list
     pub(crate) async fn tell_of_devices(&mut self) -> Result<(), ActionError> {
         let came = std::mem::take(&mut self.beside.came);
+        self.beside.some_came = !came.is_empty();
         if came.is_empty() {
             return Ok(());
         }

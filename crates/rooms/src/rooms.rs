@@ -14,6 +14,7 @@ use crate::garbage::NodeWrites;
 use crate::ingest::Arrivals;
 use crate::labour::Labour;
 use crate::loaded::Loaded;
+use crate::newcomers::Newcomers;
 use crate::outside::{Identities, Profiles, RemoteServers};
 use crate::partial::PartialNow;
 use crate::random::{Entropy, SystemEntropy};
@@ -89,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) profiles: RemoteProfiles,
     pub(crate) node_writes: NodeWrites,
     pub(crate) arrivals: Arrivals,
+    pub(crate) newcomers: Newcomers,
     pub(crate) partial: PartialNow,
     /// Who does work for processors, if somebody was named.
     pub(crate) labour: OnceLock<Arc<dyn Labour>>,
@@ -132,6 +134,7 @@ impl Rooms {
             profiles: remote_profiles(),
             node_writes: NodeWrites::default(),
             arrivals: Arrivals::default(),
+            newcomers: Newcomers::default(),
             partial: PartialNow::default(),
             labour: OnceLock::new(),
             cells: Mutex::default(),

@@ -87,6 +87,11 @@ impl Work {
                 None if joined == 0 => {}
                 None => {
                     self.foreign_servers += u64::from(is_foreign);
+                    // Whoever comes in meets those who are there.
+                    if is_foreign && self.row.is_some() && !self.beside.some_came {
+                        let (rooms, newcomer) = (self.rooms.clone(), key.1.clone());
+                        self.batch.once_durable(move |_| rooms.0.newcomers.came(key.0, newcomer));
+                    }
                     self.batch.at_position(move |since, writes| {
                         writes.put(&ROOM_SERVERS, &key, &RoomServerRow { joined, since });
                     });

@@ -282,7 +282,7 @@ impl Look {
             next_batch: next.to_string(),
             rooms: RoomsLook::new(&self).await?.rooms_update().await?,
             account_data: self.filtered(account_data).into(),
-            presence: self.presence().into(),
+            presence: self.presence().await?.into(),
             to_device: to_device.into(),
             device_lists,
             device_one_time_keys_count: held.one_time,

@@ -2,6 +2,7 @@
 
 use freehold_store::tables::encryption::DEVICE_LIST_UPDATES;
 use freehold_store::tables::outbound::OUTGOING_DEVICE_LISTS;
+use freehold_store::tables::rooms::OUTGOING;
 use freehold_store::{Actor, Batch, Order, Position};
 
 use crate::hosted::{World, about, entry};
@@ -99,4 +100,54 @@ async fn servers_with_which_a_user_begins_to_share_a_room_are_told_of_their_devi
     add_device(&both, &carol).await;
     both.join(&bob, &own).await;
     assert_eq!(told_of_devices(&both).await, []);
+}
+
+#[tokio::test]
+async fn who_changes_their_name_is_not_announced_anew_and_one_event_goes_out() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let two = network.world(&["two.example"]).await;
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    add_device(&two, &bob).await;
+    let room = one.public_room(&alice, "12").await;
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    assert_eq!(told_of_devices(&two).await, [("one.example".to_owned(), bob.user.0)]);
+    let out = outgoing(&two).await;
+    // It is the only room that they share: nothing else says that the server knows the devices.
+    for name in ["Bob", "Robert"] {
+        let named = serde_json::json!({ "membership": "join", "displayname": name });
+        two.put(&bob, &room, ("m.room.member", BOB), named).await.unwrap();
+    }
+    assert_eq!(told_of_devices(&two).await, []);
+    assert_eq!(outgoing(&two).await, out + 2, "the two events and nothing of the state");
+    // Whoever leaves and comes back is somebody else.
+    two.rooms.leave(&bob, &room, None).await.unwrap();
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    assert_eq!(told_of_devices(&two).await, [("one.example".to_owned(), bob.user.0)]);
+}
+
+/// How many events are to go out to other servers.
+async fn outgoing(world: &World) -> usize {
+    let snapshot = world.store.snapshot().unwrap();
+    snapshot.scan_prefix(&OUTGOING, &(), Order::Ascending, usize::MAX).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_server_that_comes_into_a_room_is_a_newcomer_once() {
+    let network = Network::new();
+    let one = network.world(&["one.example", "hosted.example"]).await;
+    let two = network.world(&["two.example"]).await;
+    let (alice, hosted) = (one.actor(ALICE).await, one.actor("@h:hosted.example").await);
+    let (bob, ben) = (two.actor(BOB).await, two.actor("@ben:two.example").await);
+    let room = one.public_room(&alice, "12").await;
+    one.join(&hosted, &room).await;
+    assert!(one.rooms.take_newcomers().is_empty(), "tenants are none");
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    let number = one.number(&room).await;
+    let newcomer = (number, bob.tenant.server_name().to_owned());
+    assert_eq!(one.rooms.take_newcomers().into_iter().collect::<Vec<_>>(), [newcomer]);
+    assert!(two.rooms.take_newcomers().is_empty(), "whoever comes into a room meets those who are there");
+    two.rooms.join(&ben, entry(&room, &["one.example"])).await.unwrap();
+    network.deliver(&two, &one).await;
+    assert!(one.rooms.take_newcomers().is_empty());
 }

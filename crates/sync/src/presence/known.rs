@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use freehold_store::{RoomNumber, Tenant, TenantNumber, UserNumber};
+use freehold_store::{Actor, RoomNumber, Tenant, TenantNumber, UserNumber};
 use ruma_common::{OwnedServerName, OwnedUserId};
 
 use super::limits::{
@@ -54,52 +54,43 @@ pub(super) enum Whom {
 pub(super) type Told = (OwnedUserId, ToldPresence);
 
 impl Presence {
-    /// A user of a tenant is connected up to a time. Whoever wants to be `offline` is not.
-    pub(crate) fn connected(
-        &self,
-        (tenant, user, user_id): (&Tenant, UserNumber, &OwnedUserId),
-        state: PresenceState,
-        (now_ts, until_ts): (i64, i64),
-    ) {
+    /// A device of a user of a tenant is connected up to a time. One that wants to be `offline` is not.
+    pub(crate) fn connected(&self, actor: &Actor, state: PresenceState, (now_ts, until_ts): (i64, i64)) {
         if state == PresenceState::Offline {
             return;
         }
-        self.change_own((tenant, user, user_id), now_ts, |known| {
-            let comes_back = now_ts >= known.until_ts || known.said.state == PresenceState::Offline;
-            known.until_ts = known.until_ts.max(until_ts);
-            if comes_back {
-                known.active_ts = now_ts;
-            }
-            if comes_back || state == PresenceState::Unavailable {
-                known.said.state = state;
-            }
+        self.change_own(actor, now_ts, |known| {
+            known.connect(actor.device, now_ts, |connection| {
+                let comes_back = now_ts >= connection.until_ts || connection.state == PresenceState::Offline;
+                connection.until_ts = connection.until_ts.max(until_ts);
+                if comes_back {
+                    connection.active_ts = now_ts;
+                }
+                if comes_back || state == PresenceState::Unavailable {
+                    connection.state = state;
+                }
+            });
         });
     }
 
-    /// A user of a tenant says how they want to be seen.
-    pub(crate) fn said(
-        &self,
-        (tenant, user, user_id): (&Tenant, UserNumber, &OwnedUserId),
-        shown: Shown,
-        now_ts: i64,
-    ) {
-        self.change_own((tenant, user, user_id), now_ts, |known| {
-            known.said = shown;
-            known.active_ts = now_ts;
-            known.until_ts = known.until_ts.max(now_ts.saturating_add(SAID_MS));
+    /// A user of a tenant says with a device how they want to be seen.
+    pub(crate) fn said(&self, actor: &Actor, shown: Shown, now_ts: i64) {
+        self.change_own(actor, now_ts, |known| {
+            known.status_msg = shown.status_msg;
+            known.connect(actor.device, now_ts, |connection| {
+                connection.state = shown.state;
+                connection.active_ts = now_ts;
+                connection.until_ts = connection.until_ts.max(now_ts.saturating_add(SAID_MS));
+            });
         });
     }
 
-    /// A user of a tenant does something. "Any activity that bumps the last active time on any of the user's clients will
-    /// cause the server to automatically set their presence to `online`."
-    pub(crate) fn active(&self, user: UserNumber, now_ts: i64) {
+    /// A user of a tenant does something.
+    pub(crate) fn active(&self, actor: &Actor, now_ts: i64) {
         let mut state = self.lock();
-        let Some(known) = state.users.get_mut(&user) else { return };
-        known.active_ts = now_ts;
-        if known.said.state == PresenceState::Unavailable {
-            known.said.state = PresenceState::Online;
-        }
-        state.note(user, now_ts);
+        let Some(known) = state.users.get_mut(&actor.user) else { return };
+        known.act(actor.device, now_ts);
+        state.note(actor.user, now_ts);
     }
 
     /// The rooms of a user of a tenant are to be looked at anew.
@@ -128,24 +119,31 @@ impl Presence {
         let known = state.users.entry(user).or_insert_with(new);
         let Whose::Foreign(tenants) = &mut known.whose else { return };
         tenants.insert(tenant);
-        known.said = Shown { status_msg: bounded(told.shown.status_msg), ..told.shown };
-        known.active_ts = now_ts.saturating_sub(told.last_active_ago_ms.max(0));
-        known.until_ts = now_ts.saturating_add(BELIEVED_MS);
+        let said = Shown { status_msg: bounded(told.shown.status_msg), ..told.shown };
+        let active_ts = now_ts.saturating_sub(told.last_active_ago_ms.max(0));
+        known.hear(said, active_ts, now_ts.saturating_add(BELIEVED_MS));
         state.note(user, now_ts);
         state.forget_some();
     }
 
-    fn change_own(
-        &self,
-        (tenant, user, user_id): (&Tenant, UserNumber, &OwnedUserId),
-        now_ts: i64,
-        change: impl FnOnce(&mut Known),
-    ) {
+    fn change_own(&self, actor: &Actor, now_ts: i64, change: impl FnOnce(&mut Known)) {
         let mut state = self.lock();
-        let new = || Known::new(user_id.clone(), Whose::Own(tenant.clone(), None));
-        change(state.users.entry(user).or_insert_with(new));
-        state.note(user, now_ts);
+        let new = || Known::new(actor.user_id.clone(), Whose::Own(actor.tenant.clone(), None));
+        change(state.users.entry(actor.user).or_insert_with(new));
+        state.note(actor.user, now_ts);
         state.forget_some();
+    }
+
+    /// The users of tenants who are online in a room, with what was told of them; at most so many.
+    pub(super) fn online_in(&self, room: RoomNumber, (now_ts, most): (i64, usize)) -> Vec<(Tenant, Told)> {
+        let state = self.lock();
+        let known = state.rooms.get(&room).into_iter().flatten().filter_map(|user| state.users.get(user));
+        let online = known.filter(|known| known.told.state != PresenceState::Offline);
+        let told = online.filter_map(|known| match &known.whose {
+            Whose::Own(tenant, _) => Some((tenant.clone(), (known.user_id.clone(), known.told(now_ts)))),
+            Whose::Foreign(_) => None,
+        });
+        told.take(most).collect()
     }
 
     /// Of whom there is something to tell in this round.
@@ -356,6 +354,7 @@ pub(super) fn bounded(status_msg: Option<String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use freehold_store::DeviceNumber;
     use ruma_common::{ServerName, UserId};
 
     use super::*;
@@ -372,10 +371,14 @@ mod tests {
         UserId::parse(format!("@u{number}:{server}")).unwrap()
     }
 
-    fn connect(presence: &Presence, user: u64, of: u32, (now_ts, until_ts): (i64, i64)) {
+    fn actor(user: u64, of: u32, device: u64) -> Actor {
         let tenant = tenant(of);
-        let id = user_id(user, tenant.server_name().as_str());
-        presence.connected((&tenant, UserNumber(user), &id), PresenceState::Online, (now_ts, until_ts));
+        let user_id = user_id(user, tenant.server_name().as_str());
+        Actor { tenant, user_id, user: UserNumber(user), device: Some(DeviceNumber(device)) }
+    }
+
+    fn connect(presence: &Presence, user: u64, of: u32, times: (i64, i64)) {
+        presence.connected(&actor(user, of, 1), PresenceState::Online, times);
     }
 
     fn heard(presence: &Presence, by: u32, user: u64, state: PresenceState, now_ts: i64) {
@@ -403,7 +406,7 @@ mod tests {
     #[test]
     fn somebody_is_online_idle_active_and_gone() {
         use PresenceState::{Offline, Online, Unavailable};
-        let (presence, user) = (Presence::default(), UserNumber(1));
+        let (presence, user) = (Presence::default(), actor(1, 1, 1));
         let minute = 60_000;
         connect(&presence, 1, 1, (NOW, NOW + 10 * minute));
         assert_eq!(round(&presence, NOW), [(1, Online)]);
@@ -411,7 +414,7 @@ mod tests {
         assert_eq!(round(&presence, NOW + 5 * minute), [(1, Unavailable)]);
         connect(&presence, 1, 1, (NOW + 6 * minute, NOW + 12 * minute));
         assert_eq!(round(&presence, NOW + 6 * minute), [], "who waits for news does nothing");
-        presence.active(user, NOW + 7 * minute);
+        presence.active(&user, NOW + 7 * minute);
         assert_eq!(round(&presence, NOW + 7 * minute), [(1, Online)]);
         assert_eq!(round(&presence, NOW + 12 * minute), [(1, Offline)]);
         connect(&presence, 1, 1, (NOW + 20 * minute, NOW + 21 * minute));
@@ -424,15 +427,66 @@ mod tests {
         let presence = Presence::default();
         connect(&presence, 1, 1, (NOW, NOW + 60_000));
         round(&presence, NOW);
-        let (tenant, id) = (tenant(1), user_id(1, "tenant1.example"));
-        presence.said((&tenant, UserNumber(1), &id), Shown::default(), NOW + 1_000);
+        let hidden = actor(1, 1, 1);
+        presence.said(&hidden, Shown::default(), NOW + 1_000);
         assert_eq!(round(&presence, NOW + 1_000), [], "it is not told at once again");
         assert_eq!(round(&presence, NOW + PAUSE_MS), [(1, Offline)]);
-        let hidden = (&tenant, UserNumber(1), &id);
-        presence.connected(hidden, Offline, (NOW + PAUSE_MS, NOW + 90_000));
+        presence.connected(&hidden, Offline, (NOW + PAUSE_MS, NOW + 90_000));
         assert_eq!(round(&presence, NOW + 2 * PAUSE_MS), []);
-        presence.connected(hidden, Online, (NOW + PAUSE_MS, NOW + 90_000));
+        presence.connected(&hidden, Online, (NOW + PAUSE_MS, NOW + 90_000));
         assert_eq!(round(&presence, NOW + 2 * PAUSE_MS), [(1, Online)]);
+    }
+
+    #[test]
+    fn of_several_devices_the_most_present_counts() {
+        use PresenceState::{Offline, Online, Unavailable};
+        let presence = Presence::default();
+        let (phone, desk, bot) = (actor(1, 1, 1), actor(1, 1, 2), actor(1, 1, 3));
+        let minute = 60_000;
+        presence.connected(&phone, Unavailable, (NOW, NOW + 20 * minute));
+        assert_eq!(round(&presence, NOW), [(1, Unavailable)]);
+        presence.connected(&desk, Online, (NOW + minute, NOW + 4 * minute));
+        assert_eq!(round(&presence, NOW + minute), [(1, Online)]);
+        presence.connected(&phone, Unavailable, (NOW + 2 * minute, NOW + 22 * minute));
+        assert_eq!(round(&presence, NOW + 2 * minute), [], "the desk is still there");
+        assert_eq!(round(&presence, NOW + 4 * minute), [(1, Unavailable)], "and now it is not");
+        presence.said(&phone, Shown::default(), NOW + 5 * minute);
+        assert_eq!(round(&presence, NOW + 5 * minute), [(1, Offline)]);
+        let away = Shown { state: Unavailable, status_msg: Some("away".to_owned()) };
+        presence.said(&phone, away, NOW + 6 * minute);
+        assert_eq!(round(&presence, NOW + 6 * minute), [(1, Unavailable)]);
+        presence.active(&bot, NOW + 7 * minute);
+        assert_eq!(round(&presence, NOW + 7 * minute), [(1, Online)], "whichever device it was");
+        presence.connected(&desk, Online, (NOW + 8 * minute, NOW + 9 * minute));
+        let told = presence.of(UserNumber(1), TenantNumber(1), NOW + 8 * minute).unwrap();
+        assert_eq!(
+            told.shown.status_msg.as_deref(),
+            Some("away"),
+            "the message is the user's, not the device's"
+        );
+        for device in 10..200 {
+            presence.connected(&actor(1, 1, device), Online, (NOW + 9 * minute, NOW + 10 * minute));
+        }
+        assert_eq!(presence.lock().users[&UserNumber(1)].devices(), super::super::limits::DEVICES_MAX);
+    }
+
+    #[test]
+    fn who_is_online_in_a_room_is_told_to_servers_that_come_into_it() {
+        let presence = Presence::default();
+        connect(&presence, 1, 1, (NOW, NOW + 60_000));
+        connect(&presence, 2, 1, (NOW, NOW + 1_000));
+        round(&presence, NOW);
+        heard(&presence, 1, 9, PresenceState::Online, NOW);
+        round(&presence, NOW + 1_000);
+        let online = |most| -> Vec<String> {
+            let online = presence.online_in(ROOM, (NOW + 1_000, most)).into_iter();
+            online.map(|(_, (user_id, _))| user_id.to_string()).collect()
+        };
+        assert_eq!(online(9), ["@u1:tenant1.example", "@u2:tenant1.example"], "not told yet to be gone");
+        assert_eq!(online(1).len(), 1);
+        round(&presence, NOW + PAUSE_MS);
+        assert_eq!(online(9), ["@u1:tenant1.example"]);
+        assert!(presence.online_in(RoomNumber(8), (NOW, 9)).is_empty());
     }
 
     #[test]

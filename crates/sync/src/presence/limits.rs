@@ -34,3 +34,7 @@ pub(super) const ANSWERED_MAX: usize = 300;
 pub(super) const NEWS_MAX: usize = 1_000;
 /// Longest status message in bytes that is told on.
 pub(super) const STATUS_BYTES_MAX: usize = 512;
+/// Of how many devices of a user it is known whether they are connected; of more, those that were so last.
+pub(super) const DEVICES_MAX: usize = 16;
+/// How many users who are online are told of to servers that came into their rooms, in one round.
+pub(super) const TOLD_TO_NEWCOMERS: usize = 1_000;

@@ -30,13 +30,13 @@ impl SyncService {
         if self.shows_presence(&actor.tenant).await {
             let shown = Shown { status_msg: bounded(shown.status_msg), ..shown };
             let now_ts = self.0.outside.clock.now_ts();
-            self.0.presence.said((&actor.tenant, actor.user, &actor.user_id), shown, now_ts);
+            self.0.presence.said(actor, shown, now_ts);
         }
     }
 
     /// A user does something that others see.
     pub fn note_active(&self, actor: &Actor) {
-        self.0.presence.active(actor.user, self.0.outside.clock.now_ts());
+        self.0.presence.active(actor, self.0.outside.clock.now_ts());
     }
 
     /// Whether somebody is online, as far as it is known: who asks must share a room with them.
@@ -88,8 +88,7 @@ impl SyncService {
         let now_ts = self.0.outside.clock.now_ts();
         let wait_ms = i64::try_from(request.timeout.as_millis()).unwrap_or(i64::MAX);
         let until_ts = now_ts.saturating_add(wait_ms).saturating_add(GRACE_MS);
-        let user = (&actor.tenant, actor.user, &actor.user_id);
-        self.0.presence.connected(user, request.set_presence, (now_ts, until_ts));
+        self.0.presence.connected(actor, request.set_presence, (now_ts, until_ts));
     }
 
     async fn shows_presence(&self, tenant: &Tenant) -> bool {

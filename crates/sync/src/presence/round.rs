@@ -9,7 +9,7 @@ use freehold_store::{RoomNumber, Tenant, UserNumber};
 use ruma_common::{OwnedServerName, UserId};
 
 use super::known::{ToTell, Whom};
-use super::limits::{ROOM_MEMBERS_MAX, ROOMS_MAX};
+use super::limits::{ROOM_MEMBERS_MAX, ROOMS_MAX, TOLD_TO_NEWCOMERS};
 use crate::service::SyncService;
 
 /// The time between two rounds.
@@ -26,6 +26,9 @@ impl SyncService {
 
     /// Tells who came and who went since the last time.
     pub async fn tell_presence_once(&self) {
+        if let Err(error) = self.tell_newcomers().await {
+            tracing::error!(%error, "servers that came into rooms are not told who is online there");
+        }
         let to_tell = self.0.presence.to_tell(self.0.outside.clock.now_ts());
         if to_tell.is_empty() {
             return;
@@ -42,6 +45,29 @@ impl SyncService {
             }
         }
         hearers.into_iter().for_each(|user| self.0.store.wakes().wake(user));
+    }
+
+    /// Tells servers that came into rooms who is online there: they would hear it with the next change otherwise.
+    async fn tell_newcomers(&self) -> Result<(), Unreadable> {
+        let newcomers = self.0.rooms.take_newcomers();
+        if newcomers.is_empty() {
+            return Ok(());
+        }
+        let (reader, now_ts) = (self.0.rooms.reader()?, self.0.outside.clock.now_ts());
+        let mut spare = TOLD_TO_NEWCOMERS;
+        for (room, server) in newcomers {
+            let is_small = reader.current(room).await?.is_some_and(|row| row.joined <= ROOM_MEMBERS_MAX);
+            if !is_small || reader.server_in(room, &server).await?.is_none() {
+                continue;
+            }
+            let online = self.0.presence.online_in(room, (now_ts, spare));
+            spare = spare.saturating_sub(online.len());
+            for (tenant, (user_id, told)) in online {
+                let servers = BTreeSet::from([server.clone()]);
+                self.0.outside.servers.presence(&tenant, servers, (&user_id, &told)).await;
+            }
+        }
+        Ok(())
     }
 
     /// Tells of one user; gives who hears it.

@@ -72,6 +72,16 @@ impl People {
         presence: Arc<dyn PresencePolicies>,
     ) -> Self {
         let world = World::new(&["one.example", "two.example"]).await;
+        People::of(world, clock, servers, presence).await
+    }
+
+    /// The people of a world with both their tenants.
+    pub(crate) async fn of(
+        world: World,
+        clock: Arc<dyn Clock>,
+        servers: Arc<dyn OtherServers>,
+        presence: Arc<dyn PresencePolicies>,
+    ) -> Self {
         let accounts = Arc::new(Accounts { ignored: Mutex::default() });
         let devices = Arc::new(NoNews);
         let outside = Outside { accounts: accounts.clone(), devices, servers, presence, clock };

@@ -13,6 +13,8 @@ use freehold_sync::{
 use ruma_common::{OwnedServerName, RoomId, UserId};
 use serde_json::Value;
 
+use crate::hosted::{World, entry};
+use crate::network::Network;
 use crate::person::{ALICE, BOB, People, events, token};
 
 const SECOND: i64 = 1_000;
@@ -74,9 +76,13 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
+        Stage::of(World::new(&["one.example", "two.example"]).await).await
+    }
+
+    async fn of(world: World) -> Self {
         let clock = Arc::new(Hand(AtomicI64::new(1_700_000_000_000)));
         let around = Arc::new(Around::default());
-        let people = People::with(clock.clone(), around.clone(), around.clone()).await;
+        let people = People::of(world, clock.clone(), around.clone(), around.clone()).await;
         Stage { people, clock, around }
     }
 
@@ -221,4 +227,41 @@ async fn a_filter_leaves_presence_out() {
     let answer = people.sync_with(&people.alice, None, |request| request.filter = without).await;
     assert_eq!(seen(&answer), []);
     assert_eq!(seen(&stage.sync(&people.alice, None).await), [(ALICE, "online")]);
+}
+
+#[tokio::test]
+async fn of_users_whom_somebody_ignores_they_are_told_nothing() {
+    let stage = Stage::new().await;
+    let Stage { people, .. } = &stage;
+    people.shared_room().await;
+    people.accounts.ignored.lock().unwrap().insert(people.bob.user_id.clone());
+    let first = stage.sync(&people.alice, None).await;
+    stage.sync(&people.bob, None).await;
+    stage.round().await;
+    assert_eq!(seen(&stage.sync(&people.alice, Some(&first)).await), [(ALICE, "online")]);
+    assert_eq!(seen(&stage.sync(&people.alice, None).await), [(ALICE, "online")]);
+    people.accounts.ignored.lock().unwrap().clear();
+    let both = stage.sync(&people.alice, None).await;
+    assert_eq!(seen(&both), [(ALICE, "online"), (BOB, "online")]);
+}
+
+#[tokio::test]
+async fn a_server_that_comes_into_a_room_is_told_who_is_online_there() {
+    let network = Network::new();
+    let stage = Stage::of(network.world(&["one.example", "two.example"]).await).await;
+    let far = network.world(&["far.example"]).await;
+    let Stage { people, around, .. } = &stage;
+    let room = people.world.public_room(&people.alice, "12").await;
+    people.world.join(&people.bob, &room).await;
+    stage.sync(&people.alice, None).await;
+    stage.round().await;
+    around.told.lock().unwrap().clear();
+    let carol = far.actor("@carol:far.example").await;
+    far.rooms.join(&carol, entry(&room, &["one.example"])).await.unwrap();
+    for _ in 0..2 {
+        stage.round().await;
+        let told = around.told.lock().unwrap().clone();
+        let of_alice = (ALICE.to_owned(), PresenceState::Online, vec!["far.example".to_owned()]);
+        assert_eq!(told, [of_alice], "once, and nothing of those who are not online");
+    }
 }
