@@ -78,6 +78,8 @@ pub const TOLD_TO_WAIT_MAX: usize = 10_000;
 pub const HEALTH_SERVERS_MAX: usize = 50_000;
 /// The wait after the first failure of a server; it doubles with each further one.
 pub const HEALTH_WAIT_MIN_MS: i64 = 5_000;
+/// Servers that are to be tried within this time are tried at its end, together.
+pub const RETRIED_TOGETHER_MS: i64 = 250;
 /// The longest wait after a failure.
 pub const HEALTH_WAIT_MAX_MS: i64 = 12 * HOUR_MS;
 /// From this wait on, a failing server is written down, so that a restart does not hammer it.
@@ -236,6 +238,10 @@ pub const VAIN_BACKOFF_MIN_MS: i64 = 10 * MINUTE_MS;
 pub const VAIN_BACKOFF_MAX_MS: i64 = 24 * HOUR_MS;
 /// How many such events are remembered.
 pub const VAIN_MAX: usize = 50_000;
+/// How long an identity server may take to say whether its key is valid.
+pub const KEY_VALIDITY_TIME_MS: u64 = 10_000;
+/// How many bytes its answer may have.
+pub const KEY_VALIDITY_BYTES_MAX: usize = 64 * 1024;
 /// How long a policy server may take.
 pub const POLICY_TIME_MS: u64 = 10_000;
 /// How many rooms that lack members are completed at a time.

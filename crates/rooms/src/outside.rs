@@ -151,6 +151,15 @@ pub trait RemoteServers: Send + Sync {
         exchange: (&'a RoomId, &'a str),
     ) -> BoxFuture<'a, Result<(), Unanswered>>;
 
+    /// Asks whether a key of an identity server is still valid, at a URL that an `m.room.third_party_invite` names: "A URL
+    /// which can be fetched, with querystring `public_key=public_key`, to validate whether the key has been revoked. The URL
+    /// must return a JSON object containing a boolean property named `valid`."
+    fn is_key_valid<'a>(
+        &'a self,
+        key_validity_url: &'a str,
+        public_key: &'a str,
+    ) -> BoxFuture<'a, Result<bool, Unanswered>>;
+
     /// The state of a room before an event, and its auth chain
     /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1stateroomid>): an object with `pdus` and
     /// `auth_chain`, as it comes.
@@ -382,6 +391,10 @@ impl RemoteServers for NoRemoteServers {
         _: &'a ServerName,
         _: (&'a RoomId, &'a str),
     ) -> BoxFuture<'a, Result<(), Unanswered>> {
+        nobody()
+    }
+
+    fn is_key_valid<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>> {
         nobody()
     }
 

@@ -144,8 +144,7 @@ async fn who_binds_an_address_of_a_user_brings_the_invites_that_wait_for_it() {
     let bob = server.ground.actor("@bob:bob.example").await;
     let key = SigningKey::from_seed(&[9; 32]);
     let issued = json!({
-        "display_name": "a...", "key_validity_url": "https://id.example/valid",
-        "public_key": key.verifying_key().to_base64(),
+        "display_name": "a...", "public_key": key.verifying_key().to_base64(),
     });
     let issued = InitialState {
         event_type: "m.room.third_party_invite".to_owned(),

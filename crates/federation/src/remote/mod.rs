@@ -1,6 +1,7 @@
 //! What rooms ask of other servers, asked over the network.
 
 pub(crate) mod answers;
+mod key_validity;
 pub(crate) mod path;
 mod servers;
 

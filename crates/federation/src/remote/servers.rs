@@ -14,6 +14,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use super::answers::{Found, Invited, Knocked, Made, is_unknown_endpoint, of_first_version, unanswered};
+use super::key_validity::is_valid;
 use super::path::path;
 use crate::client::{Client, Request, RequestError, Streamed};
 use crate::keys::RemoteKeyring;
@@ -247,6 +248,21 @@ impl RemoteServers for Remote {
         let uri = path("v1/exchange_third_party_invite", &[room_id.as_str()], &[]);
         let request = Request::put(uri, body.to_owned());
         Box::pin(async move { self.client.request(tenant, at, request).await.map(drop).map_err(unanswered) })
+    }
+
+    fn is_key_valid<'a>(
+        &'a self,
+        key_validity_url: &'a str,
+        public_key: &'a str,
+    ) -> BoxFuture<'a, Result<bool, Unanswered>> {
+        let web = self.client.discovery().web();
+        Box::pin(async move {
+            let said = is_valid(web, (key_validity_url, public_key)).await;
+            said.map_err(|error| {
+                tracing::info!(url = key_validity_url, %error, "it is not known whether a key is valid");
+                Unanswered::NotReached(Box::new(error))
+            })
+        })
     }
 
     fn state<'a>(

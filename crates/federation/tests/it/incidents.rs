@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use freehold_federation::fake::{Handler, Network, Trouble, answer};
-use freehold_federation::{DiscoveryError, Step, WebError, WebLimits, limits};
+use freehold_federation::{DiscoveryError, Remote, Step, WebError, WebLimits, limits};
+use freehold_rooms::RemoteServers as _;
 
 use crate::world::{World, server};
 
@@ -155,4 +156,54 @@ async fn a_page_of_the_web_is_fetched_within_the_same_bounds() {
     }
     let inside = web.get("https://inside.example/", limits).await;
     assert!(matches!(inside, Err(WebError::Host(DiscoveryError::NotPublic { .. }))), "{inside:?}");
+}
+
+/// Whether a key of an identity server is valid is asked where a room says: nowhere inside, and of nobody for long.
+#[tokio::test(start_paused = true)]
+async fn cve_2024_52594_whether_a_key_is_valid_is_asked_of_nobody_inside() {
+    let world = world_with_an_inside().await;
+    let remote = Remote::new(world.client.clone(), world.keyring(&[]));
+    let is_valid = async |url: &str| remote.is_key_valid(url, "a+b").await.ok();
+    world.network.host("id.example", 443, |request| {
+        let uri = request.uri().to_string();
+        assert!(uri.ends_with("public_key=a%2Bb"), "{uri}");
+        match request.uri().path() {
+            "/valid" => answer(200, r#"{"valid":true}"#),
+            "/revoked" => answer(200, r#"{"valid":false}"#),
+            "/odd" => answer(200, r#"{"valid":"yes"}"#),
+            "/long" => answer(200, vec![b' '; limits::KEY_VALIDITY_BYTES_MAX + 1]),
+            "/moved" => {
+                let mut moved = answer(302, "");
+                moved.headers_mut().insert("location", "https://id.example/valid".parse().unwrap());
+                moved
+            }
+            _ => answer(404, ""),
+        }
+    });
+    for (url, expected) in [
+        ("https://id.example/valid", Some(true)),
+        ("https://id.example/valid?v=2", Some(true)),
+        ("https://id.example/revoked", Some(false)),
+        ("https://id.example/odd", Some(false)),
+        ("https://id.example/long", None),
+        ("https://id.example/moved", None),
+        ("https://id.example/nothing", None),
+        ("http://id.example/valid", None),
+        ("https://gone.example/valid", None),
+        ("valid", None),
+    ] {
+        assert_eq!(is_valid(url).await, expected, "{url}");
+    }
+    let hanging = world.network.host("slow.example", 443, |_| answer(200, r#"{"valid":true}"#));
+    world.network.trouble(hanging, Trouble::Hangs);
+    let started = world.now_ts();
+    assert_eq!(is_valid("https://slow.example/valid").await, None);
+    assert_eq!(world.now_ts() - started, i64::try_from(limits::KEY_VALIDITY_TIME_MS).unwrap());
+    for inside in INSIDE {
+        world.network.address("evil.example", &[inside.parse().unwrap()]);
+        assert_eq!(is_valid("https://evil.example/valid").await, None, "{inside}");
+        let literal = if inside.contains(':') { format!("[{inside}]") } else { (*inside).to_owned() };
+        assert_eq!(is_valid(&format!("https://{literal}/valid")).await, None, "{inside}");
+    }
+    assert_eq!(asked_inside(&world), [""; 0]);
 }

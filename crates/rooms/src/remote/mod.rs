@@ -5,7 +5,7 @@
 //! | another server, for a template | `template.rs` |
 //! | another server, to take a membership event | `accept.rs`, `answer.rs` |
 //! | another server, to take an invite | `take_invite.rs` |
-//! | another server, to redeem a third-party invite | `third_party.rs` |
+//! | another server, to redeem a third-party invite | `third_party.rs`, `key_validity.rs` |
 //! | a user, to invite somebody of another server | `invite.rs` |
 //! | a user, to knock, or to refuse an invite | `leave.rs`, `pending.rs` |
 //! | a user, who somebody of another server is | `profiles.rs` |
@@ -20,6 +20,7 @@ mod hearing;
 mod import;
 mod invite;
 mod join;
+mod key_validity;
 mod keys;
 mod leave;
 mod own_event;

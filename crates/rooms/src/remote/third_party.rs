@@ -42,8 +42,13 @@ impl Rooms {
         let mut work = Work::begin_for(self, tenant, room_id).await?;
         work.check_admitted(origin, OwnStep::Join)?;
         let (signed, given) = redeemed(body, work.machine.version())?;
-        let content = work.third_party_content(signed, given).await?;
+        let issued = work.issued_for(&signed).await?;
         drop(work);
+        if let Some(issued) = &issued {
+            let signed = String::from_utf8_lossy(&signed.to_canonical_vec()).into_owned();
+            self.check_keys_valid(&signed, issued).await?;
+        }
+        let content = third_party_content(signed, issued.as_deref(), given);
         self.invite_redeemed(tenant, room_id, (&sender, &invitee), content).await
     }
 
@@ -119,26 +124,30 @@ impl Rooms {
 }
 
 impl Work {
-    /// The content of the invite, made of nothing but what a third-party invite has. What is shown instead of the address is
-    /// what the room was told; servers that bring the invite need not know it.
-    async fn third_party_content(
-        &mut self,
-        signed: Object<'static>,
-        given: Option<String>,
-    ) -> Result<Object<'static>, NotServed> {
-        let token = signed.get("token").and_then(Value::as_str).map(str::to_owned);
-        let issued = match token {
-            Some(token) => self.state_event("m.room.third_party_invite", &token).await?,
-            None => None,
+    /// The content of the `m.room.third_party_invite` that is redeemed, a JSON text, if there is one.
+    async fn issued_for(&mut self, signed: &Object<'static>) -> Result<Option<String>, NotServed> {
+        let Some(token) = signed.get("token").and_then(Value::as_str).map(str::to_owned) else {
+            return Ok(None);
         };
-        let named = issued.and_then(|issued| text(issued.pdu.content(), "display_name"));
-        let mut invite = Object::new();
-        invite.insert("display_name", named.or(given).unwrap_or_default());
-        invite.insert("signed", signed);
-        let mut made: Object<'static> = [("membership", "invite")].into_iter().collect();
-        made.insert("third_party_invite", invite);
-        Ok(made)
+        let issued = self.state_event("m.room.third_party_invite", &token).await?;
+        Ok(issued.map(|issued| issued.pdu.content().to_owned()))
     }
+}
+
+/// The content of the invite, made of nothing but what a third-party invite has. What is shown instead of the address is
+/// what the room was told; servers that bring the invite need not know it.
+fn third_party_content(
+    signed: Object<'static>,
+    issued: Option<&str>,
+    given: Option<String>,
+) -> Object<'static> {
+    let named = issued.and_then(|issued| text(issued, "display_name"));
+    let mut invite = Object::new();
+    invite.insert("display_name", named.or(given).unwrap_or_default());
+    invite.insert("signed", signed);
+    let mut made: Object<'static> = [("membership", "invite")].into_iter().collect();
+    made.insert("third_party_invite", invite);
+    made
 }
 
 /// What the identity server signed, and the name that is brought with it.

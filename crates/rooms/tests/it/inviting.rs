@@ -339,10 +339,40 @@ async fn who_is_bound_to_an_address_is_invited_where_the_address_was() {
     let signed = identity.signed("@carol:three.example");
     redeem(&bob, &carol, &own, &signed).await.unwrap();
     assert_eq!(membership(&both, &carol, &own).await, Some(Membership::Invite));
-    assert_eq!(network.asked(), [""; 0]);
+    assert_eq!(network.asked(), ["key https://id.example/valid"], "no server, but whether the key is valid");
     both.hosted.silence("two.example", "three.example");
     let silent = redeem(&bob, &carol, &own, &signed).await;
     assert!(matches!(silent, Err(NotServed::Failed(ActionError::NotReached(_)))), "{silent:?}");
+}
+
+#[tokio::test]
+async fn an_invite_by_address_is_not_redeemed_with_a_key_that_is_not_valid_any_more() {
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    let identity = IdentityServer(freehold_signing::SigningKey::from_seed(&[9; 32]));
+    let room = private_room(&one, &alice, "11", "invite").await;
+    let users = (&*alice.user_id, &*bob.user_id);
+    for url in ["https://id.example/revoked", "https://gone.example/valid"] {
+        let mut issued = identity.issued();
+        issued["key_validity_url"] = url.into();
+        issued["public_keys"][0]["key_validity_url"] = url.into();
+        one.put(&alice, &room, ("m.room.third_party_invite", "token"), issued).await.unwrap();
+        let refused =
+            two.rooms.redeem_third_party_invite(&bob.tenant, users, (&room, &identity.signed(BOB))).await;
+        assert!(matches!(refused, Err(NotServed::Failed(ActionError::Refused { .. }))), "{url}: {refused:?}");
+        assert_eq!(one.membership(&room, BOB).await, None);
+        // Of a key with which it is not signed, nobody is asked.
+        network.asked();
+        let forger = IdentityServer(freehold_signing::SigningKey::from_seed(&[8; 32]));
+        let forged =
+            two.rooms.redeem_third_party_invite(&bob.tenant, users, (&room, &forger.signed(BOB))).await;
+        assert!(forged.is_err());
+        assert!(!network.asked().iter().any(|asked| asked.starts_with("key")));
+    }
+    one.put(&alice, &room, ("m.room.third_party_invite", "token"), identity.issued()).await.unwrap();
+    two.rooms.redeem_third_party_invite(&bob.tenant, users, (&room, &identity.signed(BOB))).await.unwrap();
+    assert_eq!(membership(&two, &bob, &room).await, Some(Membership::Invite));
 }
 
 /// One tenant is in the room, another is invited by a server elsewhere, and the room has not heard of it here.

@@ -241,6 +241,10 @@ impl RemoteServers for Resident {
         self.none.exchange_third_party_invite(tenant, at, exchange)
     }
 
+    fn is_key_valid<'a>(&'a self, url: &'a str, key: &'a str) -> BoxFuture<'a, Result<bool, Unanswered>> {
+        self.none.is_key_valid(url, key)
+    }
+
     fn state<'a>(
         &'a self,
         tenant: &'a Tenant,
