@@ -135,6 +135,26 @@ fn a_rejected_auth_event_is_not_fallen_back_on() {
     assert_eq!(outcome.dropped(), ["own", "zaras"]);
 }
 
+/// gomatrixserverlib 16e7431: a membership that the forks do not agree on was not taken from the auth events of the event
+/// that needs it, so that who only changed their name was put out of the room.
+///
+/// ```text
+/// PL, JR (public) <- bob <- name (bob, by another name)       JR2 (by invitation only) in both forks
+/// ```
+#[test]
+fn gomatrixserverlib_16e7431_a_membership_is_taken_from_the_auth_events_where_the_state_has_none() {
+    for version in [RoomVersion::V2, RoomVersion::V6, RoomVersion::V11, RoomVersion::V12] {
+        let mut dag = founded(version);
+        dag.rule("JR2", ALICE, "invite", &["alice", "PL"]);
+        dag.member("name", BOB, "join", &["bob", "PL", "JR"]);
+        let common = ["create", "alice", "PL", "JR2", "charlie"];
+        let (one, two) = ([&common[..], &["bob"]].concat(), [&common[..], &["name"]].concat());
+        let outcome = dag.resolve(&[&one, &two]);
+        assert_eq!(outcome.member(BOB), Some("name"), "{version}");
+        assert_eq!(outcome.at("m.room.join_rules", ""), Some("JR2"), "{version}");
+    }
+}
+
 /// CVE-2022-39374: an event that had been rejected for its auth events got into the room's state
 /// by way of resolution.
 #[test]
