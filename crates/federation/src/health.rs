@@ -14,7 +14,8 @@ use ruma_common::{OwnedServerName, ServerName};
 use crate::backlog::Backlog;
 use crate::discovery::doubled;
 use crate::limits::{
-    HEALTH_DURABLE_MS, HEALTH_SERVERS_MAX, HEALTH_WAIT_MAX_MS, HEALTH_WAIT_MIN_MS, WAKE_AFTER_MS,
+    HEALTH_DURABLE_MS, HEALTH_SERVERS_MAX, HEALTH_WAIT_MAX_MS, HEALTH_WAIT_MIN_MS, RETRIED_TOGETHER_MS,
+    WAKE_AFTER_MS,
 };
 use crate::randomness::Randomness;
 
@@ -167,7 +168,7 @@ impl Health {
         }
         ill.row.failures = ill.row.failures.saturating_add(1);
         let wait_ms = doubled(ill.row.failures, HEALTH_WAIT_MIN_MS, HEALTH_WAIT_MAX_MS);
-        ill.row.retry_ts = now_ts.saturating_add(self.0.randomness.around(wait_ms));
+        ill.row.retry_ts = together(now_ts.saturating_add(self.0.randomness.around(wait_ms)));
         ill.trying_until_ts = i64::MIN;
         ill.failed_ts = now_ts;
         if wait_ms >= HEALTH_DURABLE_MS {
@@ -242,6 +243,13 @@ impl Drop for Waiting<'_> {
             awaited.remove(self.server);
         }
     }
+}
+
+/// A time, or a moment later: who is tried at about the same time is tried at the same time, so that this process wakes once
+/// for all of them.
+fn together(ts: i64) -> i64 {
+    let late = ts.rem_euclid(RETRIED_TOGETHER_MS);
+    ts.saturating_add(if late == 0 { 0 } else { RETRIED_TOGETHER_MS - late })
 }
 
 impl Inner {
