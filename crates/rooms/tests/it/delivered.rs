@@ -284,29 +284,3 @@ async fn a_rejected_outlier_is_kept_as_rejected_and_never_used() {
     }
     assert!(rejected > 0, "{rejected}");
 }
-
-/// Dendrite 0.14.0: auth events that were fetched were judged by newer ones that had come before them, those that were
-/// known were left out of the judgement, and what was rejected counted as a link: rooms lost their state.
-#[tokio::test]
-async fn dendrite_0_14_0_auth_events_are_judged_by_those_that_they_name_whatever_came_before() {
-    let mut rejected = 0;
-    for seed in 40..46 {
-        let world = World::new(&HOST).await;
-        let elsewhere = Elsewhere::made(seed, RoomVersion::V11);
-        elsewhere.begin(&world).await;
-        // The newest first, each with the auth events behind it, of which more and more are known.
-        for newest in elsewhere.ids().into_iter().rev() {
-            let chain = elsewhere.with_chain(vec![newest]);
-            let texts: Vec<&[u8]> = chain.iter().map(|id| elsewhere.json(id)).collect();
-            let answers = world.rooms.receive_outliers(&elsewhere.room_id, &texts, &elsewhere.keys).await;
-            for (id, answer) in chain.iter().zip(answers.unwrap()) {
-                let is_fair = matches!(answer, Incoming::Known | Incoming::Kept(None));
-                assert!(is_fair || elsewhere.room.events[id].rejected, "{id}: {answer:?}");
-                rejected += usize::from(!is_fair);
-            }
-        }
-        deliver_all(&world, &elsewhere, &elsewhere.room.order).await;
-        elsewhere.assert_state(&world, &format!("seed {seed}")).await;
-    }
-    assert!(rejected > 0, "{rejected}");
-}
