@@ -1,25 +1,29 @@
 //! What people do, and what becomes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use freehold_rooms::{
-    ActionError, CreateRoom, Entry, InitialState, MemberAction, NewEvent, Preset, Redaction,
-};
+use freehold_rooms::{CreateRoom, Entry, InitialState, MemberAction, NewEvent, Preset, Redaction};
 use freehold_store::Actor;
+use freehold_store::tables::receipts::ReceiptKind;
+use freehold_sync::NewReceipt;
 use freehold_testkit::Rng;
-use ruma_common::{EventId, OwnedRoomId, OwnedUserId, ServerName, UserId};
+use ruma_common::to_device::DeviceIdOrAllDevices;
+use ruma_common::{EventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
-use crate::deed::{Act, Deed};
+use crate::deed::{Act, Deed, Door};
 use crate::ledger::{Acknowledged, Mark};
 use crate::process::Process;
 use crate::world::World;
 
 /// How long somebody waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// For how long somebody types.
+const TYPING: Duration = Duration::from_secs(20);
 
 /// Everybody, with what they know of rooms.
 pub(crate) struct Crowd {
@@ -31,13 +35,21 @@ pub(crate) struct Crowd {
 struct Known {
     rooms: Vec<RoomKnown>,
     messages: u64,
+    /// Up to where users read at last, by room and user.
+    read: Reads,
 }
+
+/// Up to which event users read, by room and user.
+pub(crate) type Reads = BTreeMap<(String, String), String>;
+
+/// Why something was not done.
+type NotDone = Box<dyn Error + Send + Sync>;
 
 /// A room as people know it.
 #[derive(Clone, Debug)]
 pub(crate) struct RoomKnown {
     pub(crate) room_id: OwnedRoomId,
-    pub(crate) is_public: bool,
+    pub(crate) door: Door,
     /// Who joined, or was invited, as far as anybody heard.
     pub(crate) people: BTreeSet<OwnedUserId>,
     /// What was sent there and acknowledged, by whom.
@@ -45,7 +57,9 @@ pub(crate) struct RoomKnown {
 }
 
 /// The versions of rooms: the newest and some older ones, each with rules of its own.
-const VERSIONS: [&str; 5] = ["12", "11", "10", "6", "12"];
+const VERSIONS: [&str; 6] = ["12", "11", "10", "6", "2", "12"];
+/// The first version with restricted joins; the others that are used here come after it.
+const RESTRICTED_SINCE: u8 = 8;
 const VISIBILITIES: [&str; 4] = ["shared", "joined", "invited", "world_readable"];
 
 impl Crowd {
@@ -63,19 +77,22 @@ impl Crowd {
         let (version, is_public) = (*rng.pick(&VERSIONS).unwrap(), rng.chance(60));
         let visibility = *rng.pick(&VISIBILITIES).unwrap();
         let number = self.lock().rooms.len() as u64;
-        let preset = if is_public { Preset::PublicChat } else { Preset::PrivateChat };
-        let history = InitialState {
-            event_type: "m.room.history_visibility".to_owned(),
+        let door = self.door(version, is_public, rng);
+        let preset = if door == Door::Open { Preset::PublicChat } else { Preset::PrivateChat };
+        let initial = |event_type: &str, content: Value| InitialState {
+            event_type: event_type.to_owned(),
             state_key: String::new(),
-            content: raw(&json!({ "history_visibility": visibility })),
+            content: raw(&content),
         };
+        let history = initial("m.room.history_visibility", json!({ "history_visibility": visibility }));
+        let rule = initial("m.room.join_rules", door.rule());
         // Of rooms without a name the first members are told to whoever joins, who names the room after them.
         let name = number.is_multiple_of(2).then(|| format!("room {number}"));
         let create = CreateRoom {
             preset: Some(preset),
             room_version: Some(version.to_owned()),
             name,
-            initial_state: vec![history],
+            initial_state: vec![history, rule],
             ..CreateRoom::default()
         };
         let Some((process, actor)) = self.at_home(creator).await else { return };
@@ -83,12 +100,26 @@ impl Crowd {
             self.world.trace.note(format!("{creator} makes no room"));
             return;
         };
-        self.world
-            .trace
-            .note(format!("{creator} makes room {number}, version {version}, {visibility}: {room_id}"));
+        self.world.trace.note(format!(
+            "{creator} makes room {number}, version {version}, {visibility}, {door:?}: {room_id}"
+        ));
         self.world.ledger.concerned(number, creator.server_name().as_str());
         let people = BTreeSet::from([creator.to_owned()]);
-        self.lock().rooms.push(RoomKnown { room_id, is_public, people, sent: Vec::new() });
+        self.lock().rooms.push(RoomKnown { room_id, door, people, sent: Vec::new() });
+    }
+
+    /// Who is to get into a new room. Some let in whoever is in the first one.
+    fn door(&self, version: &str, is_public: bool, rng: &mut Rng) -> Door {
+        let first = self.lock().rooms.first().map(|room| room.room_id.clone());
+        match first {
+            Some(first)
+                if version.parse().is_ok_and(|version: u8| version >= RESTRICTED_SINCE) && rng.chance(50) =>
+            {
+                Door::Restricted(first)
+            }
+            _ if is_public => Door::Open,
+            _ => Door::Closed,
+        }
     }
 
     /// Somebody begins to do something; it is done when it is done.
@@ -101,7 +132,7 @@ impl Crowd {
     pub(crate) async fn perform(&self, deed: Deed) {
         let outcome = match tokio::time::timeout(PATIENCE, self.attempt(&deed)).await {
             Ok(Some(Ok(()))) => "done".to_owned(),
-            Ok(Some(Err(error))) => format!("not done: {error}{}", because(&error)),
+            Ok(Some(Err(error))) => format!("not done: {error}{}", because(&*error)),
             Ok(None) => "nobody knows".to_owned(),
             Err(_) => "no answer".to_owned(),
         };
@@ -109,7 +140,7 @@ impl Crowd {
     }
 
     /// `None` if the process does not run, or died over it.
-    async fn attempt(&self, deed: &Deed) -> Option<Result<(), ActionError>> {
+    async fn attempt(&self, deed: &Deed) -> Option<Result<(), NotDone>> {
         let (process, actor) = self.at_home(&deed.who).await?;
         let room = self.lock().rooms.get(deed.room)?.clone();
         process.life.during(self.act(&process, (&actor, &room), deed)).await
@@ -120,7 +151,7 @@ impl Crowd {
         process: &Process,
         (actor, room): (&Actor, &RoomKnown),
         deed: &Deed,
-    ) -> Result<(), ActionError> {
+    ) -> Result<(), NotDone> {
         let rooms = &process.rooms;
         let (room_id, number) = (&*room.room_id, deed.room);
         let someone = |target: &OwnedUserId| MemberAction { user_id: target.clone(), reason: None };
@@ -159,14 +190,17 @@ impl Crowd {
                 self.entered(number, target);
                 Ok(())
             }
-            Act::Leave => rooms.leave(actor, room_id, None).await,
-            Act::Kick { target } => rooms.kick(actor, room_id, someone(target)).await,
+            Act::Leave => Ok(rooms.leave(actor, room_id, None).await?),
+            Act::Kick { target } => Ok(rooms.kick(actor, room_id, someone(target)).await?),
             Act::Ban { target } => {
                 // A ban tells the server of who is banned.
                 self.concern(number, target);
-                rooms.ban(actor, room_id, someone(target)).await
+                Ok(rooms.ban(actor, room_id, someone(target)).await?)
             }
-            Act::Unban { target } => rooms.unban(actor, room_id, someone(target)).await,
+            Act::Unban { target } => Ok(rooms.unban(actor, room_id, someone(target)).await?),
+            Act::Whisper { target } => self.whisper(process, actor, target).await,
+            Act::Read { event_id } => self.read(process, (actor, room_id), event_id).await,
+            Act::Type => Ok(process.sync.set_typing(actor, room_id, Some(TYPING)).await?),
         }
     }
 
@@ -176,7 +210,7 @@ impl Crowd {
         (actor, deed): (&Actor, &Deed),
         (event_type, state_key, content): (&str, Option<&str>, Value),
         mark: Option<Mark>,
-    ) -> Result<(), ActionError> {
+    ) -> Result<(), NotDone> {
         let room_id = self.lock().rooms[deed.room].room_id.clone();
         let event = NewEvent {
             event_type: event_type.to_owned(),
@@ -189,6 +223,40 @@ impl Crowd {
         Ok(())
     }
 
+    /// Tells all devices of somebody something.
+    async fn whisper(&self, process: &Process, actor: &Actor, target: &OwnedUserId) -> Result<(), NotDone> {
+        let number = {
+            let mut known = self.lock();
+            known.messages += 1;
+            known.messages
+        };
+        let text = format!("whisper-{number}.");
+        self.world.ledger.whispers(actor.user_id.as_str(), target.as_str(), &text);
+        let content = json!({ "body": text }).to_string();
+        let devices = BTreeMap::from([(DeviceIdOrAllDevices::AllDevices, content)]);
+        let messages = BTreeMap::from([(target.clone(), devices)]);
+        process.encryption.send_to_device(actor, "m.whisper", (&*text).into(), &messages).await?;
+        if !process.life.is_over() {
+            self.world.ledger.whispered(&text);
+        }
+        Ok(())
+    }
+
+    /// A user reads up to an event, and does not hide it.
+    async fn read(
+        &self,
+        process: &Process,
+        (actor, room_id): (&Actor, &RoomId),
+        event_id: &str,
+    ) -> Result<(), NotDone> {
+        let read = EventId::parse(event_id)?;
+        let receipt = NewReceipt { event_id: read, kind: ReceiptKind::Read, thread: None };
+        process.sync.set_receipts(actor, room_id, vec![receipt]).await?;
+        let place = (room_id.to_string(), actor.user_id.to_string());
+        self.lock().read.insert(place, event_id.to_owned());
+        Ok(())
+    }
+
     fn acknowledge(&self, process: &Process, (deed, event_id): (&Deed, &str), mark: Option<Mark>) {
         // A dead process acknowledges nothing.
         if process.life.is_over() {
@@ -196,7 +264,11 @@ impl Crowd {
         }
         let mut known = self.lock();
         let room = &mut known.rooms[deed.room];
-        room.sent.push((event_id.to_owned(), deed.who.clone()));
+        // Nobody redacts redactions: before room version 11 they would not say any more what they redact, so that who comes to hear
+        // of them later cannot know, and in versions 1 and 2 cannot tell whether they were allowed.
+        if !matches!(deed.act, Act::Redact { .. }) {
+            room.sent.push((event_id.to_owned(), deed.who.clone()));
+        }
         self.world.ledger.acknowledged(Acknowledged {
             by: process.setting.place,
             room_id: room.room_id.to_string(),
@@ -207,12 +279,7 @@ impl Crowd {
     }
 
     /// The power levels of a room with another level for somebody, as the process sees them.
-    async fn levels(
-        &self,
-        process: &Process,
-        room_id: &ruma_common::RoomId,
-        (target, level): (&UserId, i64),
-    ) -> Value {
+    async fn levels(&self, process: &Process, room_id: &RoomId, (target, level): (&UserId, i64)) -> Value {
         let mut content = json!({ "users": {} });
         if let Ok(reader) = process.rooms.reader()
             && let Ok(Some(number)) = reader.room_number(room_id).await
@@ -225,20 +292,27 @@ impl Crowd {
         content
     }
 
-    /// Every honest process says something in every room that it is in: what is new is seen by everybody who is there.
-    pub(crate) async fn everybody_speaks(&self) {
+    /// Every honest process says something in every room that it is in, and its speaker reads up to there: what is new is
+    /// seen by everybody who is there. Gives who read what.
+    pub(crate) async fn everybody_speaks(&self) -> Reads {
+        self.lock().read.clear();
         let rooms = self.rooms().len();
         for place in self.world.honest() {
             for number in 0..rooms {
                 self.somebody_speaks(place, number).await;
             }
         }
+        self.lock().read.clone()
     }
 
     async fn somebody_speaks(&self, place: usize, number: usize) {
         for who in self.world.users(place) {
-            let deed = Deed { who, room: number, act: Act::Say };
+            let deed = Deed { who: who.clone(), room: number, act: Act::Say };
             if let Some(Ok(())) = self.attempt(&deed).await {
+                let sent = self.lock().rooms[number].sent.last().cloned();
+                let Some((event_id, _)) = sent.filter(|(_, sender)| *sender == who) else { return };
+                let deed = Deed { who, room: number, act: Act::Read { event_id } };
+                drop(self.attempt(&deed).await);
                 return;
             }
         }
@@ -271,7 +345,7 @@ impl Crowd {
     }
 }
 
-fn because(error: &dyn std::error::Error) -> String {
+fn because(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     let mut next = error.source();
     while let Some(source) = next {

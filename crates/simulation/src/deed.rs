@@ -3,7 +3,7 @@
 use std::fmt;
 
 use freehold_testkit::Rng;
-use ruma_common::OwnedUserId;
+use ruma_common::{OwnedRoomId, OwnedUserId};
 use serde_json::{Value, json};
 
 use crate::crowd::RoomKnown;
@@ -23,15 +23,73 @@ pub(crate) struct Deed {
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
     Say,
-    State { event_type: String, state_key: String, content: Value },
-    Power { target: OwnedUserId, level: i64 },
-    Redact { event_id: String },
-    Join { via: Vec<String> },
-    Invite { target: OwnedUserId },
+    State {
+        event_type: String,
+        state_key: String,
+        content: Value,
+    },
+    Power {
+        target: OwnedUserId,
+        level: i64,
+    },
+    Redact {
+        event_id: String,
+    },
+    Join {
+        via: Vec<String>,
+    },
+    Invite {
+        target: OwnedUserId,
+    },
     Leave,
-    Kick { target: OwnedUserId },
-    Ban { target: OwnedUserId },
-    Unban { target: OwnedUserId },
+    Kick {
+        target: OwnedUserId,
+    },
+    Ban {
+        target: OwnedUserId,
+    },
+    Unban {
+        target: OwnedUserId,
+    },
+    /// Tells a device of somebody something, in whatever room they may be.
+    Whisper {
+        target: OwnedUserId,
+    },
+    /// Reads up to an event.
+    Read {
+        event_id: String,
+    },
+    Type,
+}
+
+/// Who gets into a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Everybody.
+    Open,
+    /// Whoever is invited.
+    Closed,
+    /// Whoever is in another room, and whoever is invited.
+    Restricted(OwnedRoomId),
+}
+
+impl Door {
+    /// Whether it is of use for those who are not invited to try.
+    pub(crate) fn is_tried(&self) -> bool {
+        *self != Door::Closed
+    }
+
+    /// The join rule that lets in whom it should.
+    pub(crate) fn rule(&self) -> Value {
+        match self {
+            Door::Open => json!({ "join_rule": "public" }),
+            Door::Closed => json!({ "join_rule": "invite" }),
+            Door::Restricted(room_id) => {
+                let condition = json!({ "type": "m.room_membership", "room_id": room_id });
+                json!({ "join_rule": "restricted", "allow": [condition] })
+            }
+        }
+    }
 }
 
 impl Deed {
@@ -44,15 +102,18 @@ impl Deed {
         let anybody = rng.pick(everybody)?.clone();
         let target = if rng.chance(70) { rng.pick(&people)?.clone() } else { anybody.clone() };
         let (who, act) = match rng.below(100) {
-            0..45 => (insider, Act::Say),
+            0..37 => (insider, Act::Say),
+            37..41 => (insider, Act::Whisper { target }),
+            41..44 => read(rng, room, insider)?,
+            44 => (insider, Act::Type),
             45..53 => {
                 (insider, Act::state("m.room.topic", json!({ "topic": format!("{}", rng.below(1000)) })))
             }
             53..56 => (insider, Act::state("m.room.history_visibility", visibility(rng))),
-            56..58 => (insider, Act::state("m.room.join_rules", join_rule(rng, room.is_public))),
+            56..58 => (insider, Act::state("m.room.join_rules", join_rule(rng, &room.door))),
             58..64 => (insider, Act::Power { target, level: [0, 50, 100][rng.below(3)] }),
             64..70 => redaction(rng, room)?,
-            70..78 if room.is_public => (anybody, Act::join(rng, &people)),
+            70..78 if room.door.is_tried() => (anybody, Act::join(rng, &people)),
             70..78 => (insider, Act::Invite { target: anybody }),
             78..84 => (insider.clone(), Act::join(rng, &people)),
             84..89 => (insider, Act::Leave),
@@ -90,11 +151,18 @@ fn visibility(rng: &mut Rng) -> Value {
     json!({ "history_visibility": visibility })
 }
 
-fn join_rule(rng: &mut Rng, is_public: bool) -> Value {
-    // A private room stays private, so that it is known who has nothing to do with it.
-    let rules = if is_public { ["public", "invite", "public"] } else { ["invite", "knock", "invite"] };
-    let rule = rules[rng.below(3)];
-    json!({ "join_rule": rule })
+fn join_rule(rng: &mut Rng, door: &Door) -> Value {
+    match (rng.below(3), door) {
+        // A private room stays private, so that it is known who has nothing to do with it.
+        (0, Door::Closed) => json!({ "join_rule": "knock" }),
+        (0, _) => json!({ "join_rule": "invite" }),
+        _ => door.rule(),
+    }
+}
+
+fn read(rng: &mut Rng, room: &RoomKnown, who: OwnedUserId) -> Option<(OwnedUserId, Act)> {
+    let (event_id, _) = rng.pick(&room.sent)?.clone();
+    Some((who, Act::Read { event_id }))
 }
 
 fn redaction(rng: &mut Rng, room: &RoomKnown) -> Option<(OwnedUserId, Act)> {
@@ -118,6 +186,9 @@ impl fmt::Display for Deed {
             Act::Kick { target } => write!(f, "{who} kicks {target} from room {room}"),
             Act::Ban { target } => write!(f, "{who} bans {target} from room {room}"),
             Act::Unban { target } => write!(f, "{who} unbans {target} in room {room}"),
+            Act::Whisper { target } => write!(f, "{who} whispers to {target}"),
+            Act::Read { event_id } => write!(f, "{who} reads up to {event_id} in room {room}"),
+            Act::Type => write!(f, "{who} types in room {room}"),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use freehold_store::{
-    Batch, BoxFuture, CommitError, Engine, EngineError, EngineSnapshot, MemoryEngine, Position,
+    Batch, BoxFuture, Bytes, CommitError, Engine, EngineError, EngineSnapshot, MemoryEngine, Order, Position,
+    ScanRange, TableId,
 };
 use freehold_testkit::Rng;
 use tokio::sync::oneshot;
@@ -32,6 +33,8 @@ pub(crate) struct Counted {
     pub(crate) batches: u64,
     /// Bytes of keys and rows, those apart that are made of the position.
     pub(crate) bytes: u64,
+    /// Rows that were read, and places where there was none.
+    pub(crate) rows: u64,
 }
 
 /// The longest that a flush takes, in milliseconds.
@@ -80,7 +83,8 @@ impl Engine for Disk {
         if self.lock().is_dead {
             return Err(EngineError("the process is dead".to_owned()));
         }
-        self.durable.snapshot()
+        let state = self.state.clone();
+        Ok(Box::new(CountedSnapshot { durable: self.durable.snapshot()?, state }))
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Position, CommitError>> {
@@ -102,6 +106,47 @@ impl Engine for Disk {
                 // Nobody is told anything by a dead process.
                 Err(_) => std::future::pending().await,
             }
+        })
+    }
+}
+
+/// What was durable at one moment; it is counted what is read of it.
+struct CountedSnapshot {
+    durable: Box<dyn EngineSnapshot>,
+    state: Arc<Mutex<State>>,
+}
+
+impl CountedSnapshot {
+    fn count(&self, rows: usize) {
+        locked(&self.state).counted.rows += rows as u64;
+    }
+}
+
+impl EngineSnapshot for CountedSnapshot {
+    fn position(&self) -> Position {
+        self.durable.position()
+    }
+
+    fn get_many<'a>(
+        &'a self,
+        table: TableId,
+        keys: &'a [Bytes],
+    ) -> BoxFuture<'a, Result<Vec<Option<Bytes>>, EngineError>> {
+        self.count(keys.len());
+        self.durable.get_many(table, keys)
+    }
+
+    fn scan<'a>(
+        &'a self,
+        table: TableId,
+        range: ScanRange,
+        order: Order,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<(Bytes, Bytes)>, EngineError>> {
+        Box::pin(async move {
+            let rows = self.durable.scan(table, range, order, limit).await?;
+            self.count(rows.len() + 1);
+            Ok(rows)
         })
     }
 }

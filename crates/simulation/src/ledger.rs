@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::delivery::Whisper;
 use crate::wires::Place;
 
 /// The facts of one run. Clones are the same.
@@ -15,6 +16,8 @@ struct Facts {
     acknowledged: Vec<Acknowledged>,
     /// The servers that somebody invited to a room, or that wanted in, by the number of the room.
     concerned: BTreeMap<u64, BTreeSet<String>>,
+    /// Messages to devices, by their texts.
+    whispers: BTreeMap<String, Whisper>,
 }
 
 /// A mark that was in something that a process told a server.
@@ -89,6 +92,25 @@ impl Ledger {
     /// A server has something to do with a room from now on.
     pub(crate) fn concerned(&self, room: u64, server: &str) {
         self.lock().concerned.entry(room).or_default().insert(server.to_owned());
+    }
+
+    /// A message to a device is about to be sent.
+    pub(crate) fn whispers(&self, from: &str, to: &str, text: &str) {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let whisper = Whisper { from, to, text: text.to_owned(), is_acknowledged: false };
+        self.lock().whispers.insert(text.to_owned(), whisper);
+    }
+
+    /// The sending of a message to a device was answered.
+    pub(crate) fn whispered(&self, text: &str) {
+        if let Some(whisper) = self.lock().whispers.get_mut(text) {
+            whisper.is_acknowledged = true;
+        }
+    }
+
+    /// All messages to devices.
+    pub(crate) fn all_whispers(&self) -> Vec<Whisper> {
+        self.lock().whispers.values().cloned().collect()
     }
 
     /// Everything that was told.

@@ -9,8 +9,11 @@
 //!   every event alike;
 //! - **completeness**: they hold every event since they came in;
 //! - **durability**: what was acknowledged is held by all of them;
+//! - **delivery**: messages to devices come once, and none that nobody sent;
+//! - **hearing**: everybody in a room knows up to where the others read;
 //! - **secrecy**: nobody is told anything of a room with which they have nothing to do;
-//! - **frugality**: what an operator who lies costs the others is bounded by what he sends;
+//! - **frugality**: what an operator who lies costs the others (requests, bytes written, rows read) is bounded by what he sends;
+//! - **address**: nothing is answered that was signed for somebody else, or by somebody else;
 //! - **no panic**.
 //!
 //! The same seed gives the same run, to the last byte that is sent: time is the paused time of the runtime, and every random
@@ -24,10 +27,14 @@
 )]
 
 mod adversary;
+mod between;
 mod crowd;
 mod deed;
+mod delivery;
+mod devices;
 mod disk;
 mod entropy;
+mod hearing;
 mod hosted;
 mod laws;
 mod ledger;

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use freehold_rooms::{Reader, StoredEvent};
+use freehold_store::tables::receipts::{RECEIPTS, ReceiptKind};
 use freehold_store::tables::rooms::{EVENTS, Membership, Standing};
-use freehold_store::{EventNumber, Order};
+use freehold_store::{EventNumber, Order, RoomNumber};
 use ruma_common::{OwnedRoomId, UserId};
 
 use crate::process::Process;
@@ -31,6 +32,8 @@ pub(crate) struct RoomSeen {
     pub(crate) heads: BTreeSet<String>,
     /// The current state, by type and state key.
     pub(crate) state: BTreeMap<(String, String), String>,
+    /// Up to which event others are known to have read, by user.
+    pub(crate) read: BTreeMap<String, String>,
     /// The events of which the state before is known.
     pub(crate) events: BTreeMap<String, EventSeen>,
 }
@@ -105,9 +108,23 @@ async fn room_seen(process: &Process, room_id: &OwnedRoomId) -> Option<RoomSeen>
         joined: own.iter().cloned().chain(others.iter().map(user)).collect(),
         own,
         heads: heads.iter().map(ToString::to_string).collect(),
+        read: read(&reader, number).await,
         state: state.iter().map(|event| entry(event)).collect(),
         events: seen,
     })
+}
+
+async fn read(reader: &Reader, room: RoomNumber) -> BTreeMap<String, String> {
+    let snapshot = reader.snapshot();
+    let rows = snapshot.scan_prefix(&RECEIPTS, &(room,), Order::Ascending, usize::MAX).await.unwrap();
+    let mut read = BTreeMap::new();
+    for ((_, user, kind, thread), row) in rows {
+        if kind == ReceiptKind::Read && thread.is_none() {
+            let user_id = snapshot.id_of(user).await.unwrap();
+            read.insert(user_id.to_string(), row.event_id.to_string());
+        }
+    }
+    read
 }
 
 fn entry(event: &StoredEvent) -> ((String, String), String) {

@@ -42,7 +42,7 @@ impl Plan {
         Plan {
             tenants,
             hostile,
-            rooms: 1 + rng.below(2),
+            rooms: 1 + rng.below(3),
             deeds: 30 + rng.below(40),
             faults_percent: [5, 15, 30][rng.below(3)],
             weather,

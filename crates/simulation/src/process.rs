@@ -28,6 +28,8 @@ use hyper::body::Bytes;
 use ruma_common::{OwnedServerName, UserId};
 use tower::ServiceExt as _;
 
+use crate::between::ToldServers;
+use crate::devices::device_of;
 use crate::disk::Disk;
 use crate::entropy::Stream;
 use crate::hosted::Hosted;
@@ -59,6 +61,8 @@ pub(crate) struct Process {
     pub(crate) ingest: Ingest,
     pub(crate) client: Client,
     pub(crate) outbound: Outbound,
+    pub(crate) encryption: Encryption,
+    pub(crate) sync: SyncService,
     interner: Interner,
     router: Router,
 }
@@ -108,9 +112,18 @@ impl Process {
             randomness: randomness.clone(),
         });
         let outbound = outbound.await.unwrap();
-        let services =
-            services((&store, &interner), (&setting.hosted, &clock), (&rooms, &ingest), (&client, &keyring));
-        let router = api::router(services);
+        let told = Arc::new(ToldServers(outbound.clone()));
+        let news = news(told, &clock);
+        let sync = SyncService::new(store.clone(), rooms.clone(), news);
+        let limits = freehold_encryption::Limits::default();
+        let encryption = Encryption::new(store.clone(), identities, clock.clone(), limits);
+        let router = api::router(services(
+            (&store, &interner),
+            (&setting.hosted, &clock),
+            (&rooms, &ingest),
+            (&client, &keyring),
+            (&sync, &encryption),
+        ));
         let setting = setting.clone();
         let process = Arc::new(Process {
             setting,
@@ -121,6 +134,8 @@ impl Process {
             ingest,
             client,
             outbound,
+            encryption,
+            sync,
             interner,
             router,
         });
@@ -167,7 +182,7 @@ impl Process {
         if !batch.is_empty() {
             self.store.commit(batch).await.ok()?;
         }
-        Some(Actor { tenant, user_id: user_id.to_owned(), user, device: None })
+        Some(Actor { tenant, user_id: user_id.to_owned(), user, device: Some(device_of(user)) })
     }
 
     /// What its listener does with a request.
@@ -218,20 +233,26 @@ fn notary(server_name: OwnedServerName) -> Notary {
     Notary { server_name, keys: BTreeMap::new() }
 }
 
+/// What syncs tell of, and whom people here are heard by.
+fn news(servers: Arc<ToldServers>, clock: &Arc<dyn Clock>) -> freehold_sync::Outside {
+    freehold_sync::Outside {
+        accounts: Arc::new(NoNews),
+        devices: Arc::new(NoNews),
+        servers,
+        presence: Arc::new(freehold_sync::PresenceForAll),
+        clock: clock.clone(),
+    }
+}
+
+/// What answers other servers.
 fn services(
     (store, interner): (&Store, &Interner),
     (hosted, clock): (&Hosted, &Arc<dyn Clock>),
     (rooms, ingest): (&Rooms, &Ingest),
     (client, keyring): (&Client, &RemoteKeyring),
+    (sync, encryption): (&SyncService, &Encryption),
 ) -> api::Services {
     let hosted = Arc::new(hosted.clone());
-    let news = freehold_sync::Outside {
-        accounts: Arc::new(NoNews),
-        devices: Arc::new(NoNews),
-        servers: Arc::new(freehold_sync::NoOtherServers),
-        presence: Arc::new(freehold_sync::PresenceForAll),
-        clock: clock.clone(),
-    };
     api::Services {
         tenants: hosted.clone(),
         origin_keys: Arc::new(api::KeysOfOrigins {
@@ -244,13 +265,8 @@ fn services(
         rooms: rooms.clone(),
         ingest: Arc::new(ingest.clone()),
         transactions: api::Transactions::new(store.clone(), clock.clone()),
-        encryption: Encryption::new(
-            store.clone(),
-            hosted.clone(),
-            clock.clone(),
-            freehold_encryption::Limits::default(),
-        ),
-        sync: SyncService::new(store.clone(), rooms.clone(), news),
+        encryption: encryption.clone(),
+        sync: sync.clone(),
         media: Media::new(
             store.clone(),
             Arc::new(object_store::memory::InMemory::new()),

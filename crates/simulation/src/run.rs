@@ -9,8 +9,10 @@ use ruma_common::{OwnedRoomId, OwnedUserId};
 use tokio::runtime;
 
 use crate::adversary::{Adversary, Trick};
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, Reads};
 use crate::deed::Deed;
+use crate::delivery::delivery;
+use crate::hearing::hearing;
 use crate::laws::{self, Brought, Cost, Violation};
 use crate::observe::observe;
 use crate::plan::Plan;
@@ -107,6 +109,7 @@ async fn simulate(seed: u64, disks: Disks, show: Option<fn(&str)>) -> Outcome {
     let (mut violations, rounds) = settle(&world, &crowd).await;
     if let Some(adversary) = &adversary {
         violations.extend(siege(&world, adversary, rng.fork("siege")).await);
+        violations.extend(adversary.heard());
         violations.extend(settle(&world, &crowd).await.0);
     }
     let (happened, hash) = trace.hash();
@@ -129,7 +132,7 @@ async fn gather(world: &World, crowd: &Crowd, (plan, mut rng): (&Plan, Rng)) {
     }
     for who in people {
         for (number, room) in crowd.rooms().iter().enumerate() {
-            if room.is_public && rng.chance(50) {
+            if room.door.is_tried() && rng.chance(50) {
                 crowd.perform(Deed::join(&mut rng, (number, room), who.clone())).await;
             }
         }
@@ -207,7 +210,11 @@ async fn siege(world: &World, adversary: &Arc<Adversary>, mut rng: Rng) -> Vec<V
     };
     let after = costs(world);
     let paid = after.into_iter().zip(before).map(|((place, after), (_, before))| {
-        let cost = Cost { requests: after.requests - before.requests, bytes: after.bytes - before.bytes };
+        let cost = Cost {
+            requests: after.requests - before.requests,
+            bytes: after.bytes - before.bytes,
+            rows: after.rows - before.rows,
+        };
         world.trace.note(format!("p{place} pays {cost:?} for {brought:?}"));
         laws::frugality(place, brought, cost)
     });
@@ -217,8 +224,8 @@ async fn siege(world: &World, adversary: &Arc<Adversary>, mut rng: Rng) -> Vec<V
 /// What every honest process has sent and written so far.
 fn costs(world: &World) -> Vec<(Place, Cost)> {
     let cost = |place| {
-        let bytes = world.process(place).map_or(0, |process| process.disk.counted().bytes);
-        (place, Cost { requests: world.wires.sent_by(place), bytes })
+        let counted = world.process(place).map(|process| process.disk.counted()).unwrap_or_default();
+        (place, Cost { requests: world.wires.sent_by(place), bytes: counted.bytes, rows: counted.rows })
     };
     world.honest().map(cost).collect()
 }
@@ -229,9 +236,12 @@ async fn settle(world: &World, crowd: &Crowd) -> (Vec<Violation>, u64) {
     let rooms: Vec<OwnedRoomId> = crowd.rooms().into_iter().map(|room| room.room_id).collect();
     let mut violations = Vec::new();
     for round in 1..=ROUNDS {
-        crowd.everybody_speaks().await;
+        if round > 1 {
+            world.scroll_back(&rooms).await;
+        }
+        let read = crowd.everybody_speaks().await;
         pass(ROUND_MS).await;
-        violations = lasting(world, &rooms).await;
+        violations = lasting(world, &rooms, &read).await;
         let count = violations.len();
         world.trace.note(format!("round {round}: {count} laws do not hold"));
         if violations.is_empty() {
@@ -243,11 +253,13 @@ async fn settle(world: &World, crowd: &Crowd) -> (Vec<Violation>, u64) {
 }
 
 /// What holds once everybody has heard everything.
-async fn lasting(world: &World, rooms: &[OwnedRoomId]) -> Vec<Violation> {
+async fn lasting(world: &World, rooms: &[OwnedRoomId], read: &Reads) -> Vec<Violation> {
     let observed = observe(world, rooms).await;
     let mut violations = laws::agreement(&observed);
     violations.extend(laws::completeness(&observed));
     violations.extend(laws::durability(&observed, &world.ledger.all_acknowledged()));
+    violations.extend(hearing(&observed, read));
+    violations.extend(delivery(&world.ledger.all_whispers(), &world.messages().await));
     violations
 }
 

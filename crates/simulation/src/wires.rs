@@ -20,7 +20,7 @@ use crate::trace::{Trace, digest};
 pub(crate) type Place = usize;
 
 /// The port on which everybody serves.
-const PORT: u16 = 8448;
+pub(crate) const PORT: u16 = 8448;
 
 /// The network. Clones are the same.
 #[derive(Clone)]

@@ -1,12 +1,14 @@
 //! Processes on a network: they start, die, and start again with what was durable.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use freehold_federation::fake::RuntimeClock;
 use freehold_store::MemoryEngine;
 use freehold_testkit::Rng;
-use ruma_common::{OwnedUserId, ServerName, UserId};
+use ruma_common::{OwnedRoomId, OwnedUserId, ServerName, UserId};
 
+use crate::devices::Lying;
 use crate::hosted::Hosted;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
@@ -16,6 +18,9 @@ use crate::wires::{Place, Wires};
 
 /// Where all clocks begin, in milliseconds since the Unix epoch.
 const START_TS: i64 = 1_800_000_000_000;
+
+/// How many pages somebody looks back.
+const PAGES_BACK: usize = 4;
 
 /// The names of the users of every tenant.
 const PEOPLE: [&str; 2] = ["ann", "ben"];
@@ -86,6 +91,37 @@ impl World {
         self.names(place).iter().flat_map(name).collect()
     }
 
+    /// Somebody in each honest process looks at what was said before in every room, as far back as it goes: what could not be had
+    /// when it was said is had then.
+    pub(crate) async fn scroll_back(&self, rooms: &[OwnedRoomId]) {
+        for place in self.honest() {
+            let Some(process) = self.process(place) else { continue };
+            let tenants = process.setting.hosted.tenants();
+            for (room_id, tenant) in
+                rooms.iter().flat_map(|room_id| tenants.iter().map(move |of| (room_id, of)))
+            {
+                for _ in 0..PAGES_BACK {
+                    let page = process.life.during(process.ingest.backfill(tenant, room_id)).await;
+                    if !matches!(page, Some(Ok(1..))) {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What lies at the devices of honest users.
+    pub(crate) async fn messages(&self) -> BTreeMap<String, Vec<Lying>> {
+        let mut lying = BTreeMap::new();
+        for place in self.honest() {
+            let Some(process) = self.process(place) else { continue };
+            for user in self.users(place) {
+                lying.insert(user.to_string(), process.messages(&user).await);
+            }
+        }
+        lying
+    }
+
     /// A process, if it runs.
     pub(crate) fn process(&self, place: Place) -> Option<Arc<Process>> {
         self.lock().processes[place].clone()
@@ -101,6 +137,8 @@ impl World {
             (running.disks[place].clone(), running.rng.fork("start"))
         };
         let process = Process::start(&self.settings[place], &self.wires, (disk, rng)).await;
+        let users = self.users(place);
+        let _died = process.life.during(process.give_devices(&users)).await;
         self.lock().processes[place] = Some(process);
         self.trace.note(format!("p{place} starts"));
     }
