@@ -75,7 +75,8 @@ pub use policy::{Retention, RoomPolicy};
 pub use processors::Processors;
 pub use random::{Entropy, NoEntropy, SystemEntropy};
 pub use read::{
-    Between, ClientFormat, Reader, RoomFacts, RoomState, StateChange, StoredEvent, Unreadable, Viewer,
+    Between, ClientFormat, MembersElsewhere, Reader, RoomFacts, RoomState, StateChange, StoredEvent,
+    Unreadable, Viewer,
 };
 pub use receive::{Delivery, Incoming, Look, PastEvent};
 pub use redact::Redaction;

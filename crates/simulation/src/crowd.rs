@@ -16,6 +16,7 @@ use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use crate::deed::{Act, Deed, Door};
+use crate::devices::{Held, LookedUp};
 use crate::ledger::{Acknowledged, Mark};
 use crate::process::Process;
 use crate::world::World;
@@ -37,13 +38,18 @@ struct Known {
     messages: u64,
     /// Up to where users read at last, by room and user.
     read: Reads,
+    /// What the clients of users hold of the devices of others.
+    held: Holdings,
 }
+
+/// What the clients of users hold of the devices of others, by user and other.
+pub(crate) type Holdings = BTreeMap<(OwnedUserId, OwnedUserId), Held>;
 
 /// Up to which event users read, by room and user.
 pub(crate) type Reads = BTreeMap<(String, String), String>;
 
 /// Why something was not done.
-type NotDone = Box<dyn Error + Send + Sync>;
+pub(crate) type NotDone = Box<dyn Error + Send + Sync>;
 
 /// A room as people know it.
 #[derive(Clone, Debug)]
@@ -201,6 +207,12 @@ impl Crowd {
             Act::Whisper { target } => self.whisper(process, actor, target).await,
             Act::Read { event_id } => self.read(process, (actor, room_id), event_id).await,
             Act::Type => Ok(process.sync.set_typing(actor, room_id, Some(TYPING)).await?),
+            Act::Device { device_id, seed } => process.change_device(actor, (device_id, *seed)).await,
+            Act::LookUp { target } => {
+                let looked_up = process.look_up(actor, std::slice::from_ref(target)).await?;
+                self.hold(process, actor, looked_up);
+                Ok(())
+            }
         }
     }
 
@@ -255,6 +267,22 @@ impl Crowd {
         let place = (room_id.to_string(), actor.user_id.to_string());
         self.lock().read.insert(place, event_id.to_owned());
         Ok(())
+    }
+
+    /// A client holds what it was told, unless the process died over it.
+    pub(crate) fn hold(&self, process: &Process, actor: &Actor, LookedUp { at, lists }: LookedUp) {
+        if process.life.is_over() {
+            return;
+        }
+        let mut known = self.lock();
+        for (user, list) in lists {
+            known.held.insert((actor.user_id.clone(), user), Held { at, list });
+        }
+    }
+
+    /// What the clients of users hold of the devices of others.
+    pub(crate) fn held(&self) -> Holdings {
+        self.lock().held.clone()
     }
 
     fn acknowledge(&self, process: &Process, (deed, event_id): (&Deed, &str), mark: Option<Mark>) {
@@ -319,7 +347,7 @@ impl Crowd {
     }
 
     /// The process of a user, if it runs, and the user there.
-    async fn at_home(&self, user: &UserId) -> Option<(Arc<Process>, Actor)> {
+    pub(crate) async fn at_home(&self, user: &UserId) -> Option<(Arc<Process>, Actor)> {
         let place = self.world.place_of(user.server_name().as_str())?;
         let process = self.world.process(place)?;
         let actor = process.life.during(process.actor(user)).await??;

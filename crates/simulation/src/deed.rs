@@ -60,6 +60,16 @@ pub(crate) enum Act {
         event_id: String,
     },
     Type,
+    /// Comes with a new device under a name, or goes with the one that has it.
+    Device {
+        device_id: String,
+        /// From which its keys are made.
+        seed: u64,
+    },
+    /// Has the devices of somebody looked up, as clients do before they encrypt.
+    LookUp {
+        target: OwnedUserId,
+    },
 }
 
 /// Who gets into a room.
@@ -102,7 +112,9 @@ impl Deed {
         let anybody = rng.pick(everybody)?.clone();
         let target = if rng.chance(70) { rng.pick(&people)?.clone() } else { anybody.clone() };
         let (who, act) = match rng.below(100) {
-            0..37 => (insider, Act::Say),
+            0..29 => (insider, Act::Say),
+            29..33 => (insider, Act::device(rng)),
+            33..37 => (insider, Act::LookUp { target }),
             37..41 => (insider, Act::Whisper { target }),
             41..44 => read(rng, room, insider)?,
             44 => (insider, Act::Type),
@@ -135,6 +147,13 @@ impl Deed {
 impl Act {
     fn state(event_type: &str, content: Value) -> Self {
         Act::State { event_type: event_type.to_owned(), state_key: String::new(), content }
+    }
+
+    fn device(rng: &mut Rng) -> Self {
+        Act::Device {
+            device_id: ["ONE", "TWO", "THREE"][rng.below(3)].to_owned(),
+            seed: rng.next_u64() >> 16,
+        }
     }
 
     fn join(rng: &mut Rng, people: &[OwnedUserId]) -> Self {
@@ -189,6 +208,8 @@ impl fmt::Display for Deed {
             Act::Whisper { target } => write!(f, "{who} whispers to {target}"),
             Act::Read { event_id } => write!(f, "{who} reads up to {event_id} in room {room}"),
             Act::Type => write!(f, "{who} types in room {room}"),
+            Act::Device { device_id, .. } => write!(f, "{who} comes or goes with device {device_id}"),
+            Act::LookUp { target } => write!(f, "{who} looks up the devices of {target}"),
         }
     }
 }

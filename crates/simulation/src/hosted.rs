@@ -110,16 +110,6 @@ impl Tenants for Hosted {
     }
 }
 
-impl freehold_encryption::Servers for Hosted {
-    fn is_hosted(&self, server_name: &ServerName) -> bool {
-        self.find(server_name.as_str()).is_some()
-    }
-
-    fn reach(&self, _: &Tenant, server_name: &ServerName) -> Option<Tenant> {
-        self.find(server_name.as_str())
-    }
-}
-
 impl freehold_media::Policies for Hosted {
     fn policy<'a>(&'a self, _: &'a Tenant) -> BoxFuture<'a, freehold_media::MediaPolicy> {
         Box::pin(std::future::ready(freehold_media::MediaPolicy::default()))

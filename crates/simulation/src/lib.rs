@@ -10,6 +10,7 @@
 //! - **completeness**: they hold every event since they came in;
 //! - **durability**: what was acknowledged is held by all of them;
 //! - **delivery**: messages to devices come once, and none that nobody sent;
+//! - **tracking**: who shares a room with somebody has, or is told to fetch, the devices that somebody has;
 //! - **hearing**: everybody in a room knows up to where the others read;
 //! - **secrecy**: nobody is told anything of a room with which they have nothing to do;
 //! - **frugality**: what an operator who lies costs the others (requests, bytes written, rows read) is bounded by what he sends;
@@ -44,6 +45,7 @@ mod plan;
 mod process;
 mod run;
 mod trace;
+mod tracking;
 mod wires;
 mod world;
 

@@ -14,7 +14,7 @@ use freehold_federation::fake::{Handler, RuntimeClock, answer};
 use freehold_federation::http::{Request, Response};
 use freehold_federation::{
     AddressPolicy, Client, ClientFetching, ClientParts, Discovery, DiscoveryParts, Health, HealthParts,
-    Ingest, IngestParts, LateMembers, NoDevices, Outbound, OutboundParts, Randomness, Remote, RemoteKeyring,
+    Ingest, IngestParts, LateMembers, Outbound, OutboundParts, Randomness, Remote, RemoteKeyring,
     RemoteKeyringParts, Web,
 };
 use freehold_federation_api as api;
@@ -28,7 +28,7 @@ use hyper::body::Bytes;
 use ruma_common::{OwnedServerName, UserId};
 use tower::ServiceExt as _;
 
-use crate::between::ToldServers;
+use crate::between::{AllServers, DevicesHere, ToldServers};
 use crate::devices::device_of;
 use crate::disk::Disk;
 use crate::entropy::Stream;
@@ -101,13 +101,17 @@ impl Process {
             fetching: Arc::new(ClientFetching::new(client.clone(), keyring.clone())),
             clock: clock.clone(),
         });
+        let servers =
+            AllServers { hosted: setting.hosted.clone(), client: client.clone(), rooms: rooms.clone() };
+        let limits = freehold_encryption::Limits::default();
+        let encryption = Encryption::new(store.clone(), Arc::new(servers), clock.clone(), limits);
         let outbound = Outbound::open(OutboundParts {
             client: client.clone(),
             rooms: rooms.clone(),
             store: store.clone(),
             identities: identities.clone(),
-            tenants: identities.clone(),
-            devices: Arc::new(NoDevices),
+            tenants: identities,
+            devices: Arc::new(DevicesHere(encryption.clone())),
             clock: clock.clone(),
             randomness: randomness.clone(),
         });
@@ -115,8 +119,6 @@ impl Process {
         let told = Arc::new(ToldServers(outbound.clone()));
         let news = news(told, &clock);
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
-        let limits = freehold_encryption::Limits::default();
-        let encryption = Encryption::new(store.clone(), identities, clock.clone(), limits);
         let router = api::router(services(
             (&store, &interner),
             (&setting.hosted, &clock),

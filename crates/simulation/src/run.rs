@@ -18,6 +18,7 @@ use crate::observe::observe;
 use crate::plan::Plan;
 use crate::process::pass;
 use crate::trace::Trace;
+use crate::tracking::{look_around, tracking};
 use crate::wires::Place;
 use crate::world::World;
 
@@ -241,7 +242,7 @@ async fn settle(world: &World, crowd: &Crowd) -> (Vec<Violation>, u64) {
         }
         let read = crowd.everybody_speaks().await;
         pass(ROUND_MS).await;
-        violations = lasting(world, &rooms, &read).await;
+        violations = lasting(world, crowd, (&rooms, &read)).await;
         let count = violations.len();
         world.trace.note(format!("round {round}: {count} laws do not hold"));
         if violations.is_empty() {
@@ -253,13 +254,14 @@ async fn settle(world: &World, crowd: &Crowd) -> (Vec<Violation>, u64) {
 }
 
 /// What holds once everybody has heard everything.
-async fn lasting(world: &World, rooms: &[OwnedRoomId], read: &Reads) -> Vec<Violation> {
+async fn lasting(world: &World, crowd: &Crowd, (rooms, read): (&[OwnedRoomId], &Reads)) -> Vec<Violation> {
     let observed = observe(world, rooms).await;
     let mut violations = laws::agreement(&observed);
     violations.extend(laws::completeness(&observed));
     violations.extend(laws::durability(&observed, &world.ledger.all_acknowledged()));
     violations.extend(hearing(&observed, read));
     violations.extend(delivery(&world.ledger.all_whispers(), &world.messages().await));
+    violations.extend(tracking(&look_around(world, crowd, &observed).await));
     violations
 }
 

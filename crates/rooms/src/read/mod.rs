@@ -7,6 +7,7 @@ mod bundled;
 mod client_event;
 mod event;
 mod gaps;
+mod sharing;
 mod state;
 mod timeline;
 mod visibility;
@@ -27,6 +28,7 @@ use ruma_common::{OwnedRoomId, RoomId};
 
 pub use client_event::ClientFormat;
 pub use event::StoredEvent;
+pub use sharing::MembersElsewhere;
 pub(crate) use state::ENTRY_BYTES;
 pub use state::{RoomState, StateChange};
 pub use timeline::Between;

@@ -4,13 +4,10 @@ use std::time::Duration;
 
 use freehold_encryption::{ForeignMembers, NotAnswered, Servers};
 use freehold_federation::{Client, Request};
-use freehold_rooms::{Reader, Rooms, StoredEvent, Unreadable};
-use freehold_store::tables::rooms::Membership;
-use freehold_store::{
-    BoxFuture, Position, ReadError, RoomNumber, Snapshot, Tenant, TenantNumber, TimelineIndex, UserNumber,
-};
+use freehold_rooms::{Rooms, Unreadable};
+use freehold_store::{BoxFuture, Position, ReadError, RoomNumber, Snapshot, Tenant, UserNumber};
 use freehold_tenancy::Tenancy;
-use ruma_common::{OwnedUserId, ServerName, UserId};
+use ruma_common::{ServerName, UserId};
 
 /// Tenants as servers to each other, within the policies of both; and the servers elsewhere.
 pub(crate) struct TenantsAsServers {
@@ -70,7 +67,7 @@ impl Servers for TenantsAsServers {
     ) -> BoxFuture<'a, Result<bool, ReadError>> {
         Box::pin(async move {
             let reader = self.rooms.reader_at(snapshot.clone());
-            read(self.shares_room((&reader, user), other, since).await)
+            read(reader.shares_room(user, other, since).await)
         })
     }
 
@@ -82,14 +79,8 @@ impl Servers for TenantsAsServers {
     ) -> BoxFuture<'a, Result<ForeignMembers, ReadError>> {
         Box::pin(async move {
             let reader = self.rooms.reader_at(snapshot.clone());
-            let mut members = read(match after {
-                None => members(&reader, room).await,
-                Some(after) => members_changed(&reader, room, after).await,
-            })?;
-            let is_foreign = |user: &OwnedUserId| self.tenancy.by_server_name(user.server_name()).is_none();
-            members.joined.retain(is_foreign);
-            members.left.retain(is_foreign);
-            Ok(members)
+            let members = read(reader.members_elsewhere(room, after).await)?;
+            Ok(ForeignMembers { joined: members.joined, left: members.left })
         })
     }
 }
@@ -103,48 +94,6 @@ impl TenantsAsServers {
         })?;
         String::from_utf8(answer.body.to_vec()).map_err(|_| NotAnswered)
     }
-
-    async fn shares_room(
-        &self,
-        (reader, user): (&Reader, UserNumber),
-        other: &UserId,
-        since: Option<Position>,
-    ) -> Result<bool, Unreadable> {
-        for (room, row) in reader.memberships(user).await? {
-            if row.membership != Membership::Join {
-                continue;
-            }
-            let member = reader.current_state(room).await?.get("m.room.member", other.as_str()).await?;
-            let Some(member) = member.filter(|event| is_joined(event)) else { continue };
-            let is_told = match since {
-                None => true,
-                Some(since) => {
-                    came(&member) <= since && self.is_in_since(reader, (room, row.tenant), since).await?
-                }
-            };
-            if is_told {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Whether a tenant is in a room since a position or longer.
-    async fn is_in_since(
-        &self,
-        reader: &Reader,
-        (room, tenant): (RoomNumber, TenantNumber),
-        since: Position,
-    ) -> Result<bool, Unreadable> {
-        let Some(found) = self.tenancy.by_number(tenant) else { return Ok(false) };
-        let row = reader.server_in(room, found.tenant.server_name()).await?;
-        Ok(row.is_some_and(|row| row.since <= since))
-    }
-}
-
-/// When a member event came; the beginning, if it came with the room.
-fn came(event: &StoredEvent) -> Position {
-    event.row.timeline.and_then(TimelineIndex::position).unwrap_or_default()
 }
 
 /// A damaged room is nobody's: everything else goes on.
@@ -157,46 +106,6 @@ fn read<T: Default>(result: Result<T, Unreadable>) -> Result<T, ReadError> {
         }
         Ok(value) => Ok(value),
     }
-}
-
-async fn members(reader: &Reader, room: RoomNumber) -> Result<ForeignMembers, Unreadable> {
-    let members = reader.current_state(room).await?.members().await?;
-    let joined = members.iter().filter(|event| is_joined(event)).filter_map(|event| member(event));
-    Ok(ForeignMembers { joined: joined.collect(), left: Vec::new() })
-}
-
-async fn members_changed(
-    reader: &Reader,
-    room: RoomNumber,
-    after: Position,
-) -> Result<ForeignMembers, Unreadable> {
-    let changes = reader.state_changes(room, (after, reader.position())).await?;
-    let mut members = ForeignMembers::default();
-    for change in changes.into_iter().filter(|change| change.event_type == "m.room.member") {
-        let Ok(user_id) = UserId::parse(&change.state_key) else { continue };
-        let was_joined = match change.old {
-            Some(event) => is_joined(&*reader.event(event).await?),
-            None => false,
-        };
-        let is_joined = match change.new {
-            Some(event) => is_joined(&*reader.event(event).await?),
-            None => false,
-        };
-        match (was_joined, is_joined) {
-            (false, true) => members.joined.push(user_id),
-            (true, false) => members.left.push(user_id),
-            _ => {}
-        }
-    }
-    Ok(members)
-}
-
-fn is_joined(event: &StoredEvent) -> bool {
-    event.row.membership == Some(Membership::Join)
-}
-
-fn member(event: &StoredEvent) -> Option<OwnedUserId> {
-    UserId::parse(event.pdu.state_key()?).ok()
 }
 
 /// An identifier in a path.
