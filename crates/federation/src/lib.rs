@@ -33,6 +33,7 @@ mod health;
 mod ingest;
 mod keys;
 mod late_members;
+mod late_state;
 pub mod limits;
 mod media;
 mod outbound;

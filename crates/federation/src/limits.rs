@@ -256,6 +256,8 @@ pub const LATE_MEMBERS_WAIT_MIN_MS: i64 = 5_000;
 pub const LATE_MEMBERS_WAIT_MAX_MS: i64 = 30 * MINUTE_MS;
 /// How often what was held of a room is taken before what lacks something is given up that nobody gives.
 pub const HELD_ROUNDS_MAX: u32 = 4;
+/// How often it is looked whether it is time to ask again for the keys of those who signed what rooms lack.
+pub const LATE_STATE_ROUND_MS: u64 = 30_000;
 /// In how many rooms others are asked for what was missed.
 pub const CATCH_UP_ROOMS_MAX: usize = 10_000;
 /// How many servers of a room are asked what was missed.

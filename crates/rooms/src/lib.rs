@@ -70,7 +70,7 @@ pub use outside::{
     AnswerBody, Identities, MakeMembership, Members, NoProfiles, NoRemoteServers, NobodyAsked, OwnStep,
     Profiles, RemoteServers, ResolvedAlias, SendInvite, SendMembership, SigningError, Template, Unanswered,
 };
-pub use partial::{HeldEvent, Hold, PartialRoom, Unverified};
+pub use partial::{HeldEvent, Hold, LackingRoom, LateState, PartialRoom, Unverified};
 pub use policy::{Retention, RoomPolicy};
 pub use processors::Processors;
 pub use random::{Entropy, NoEntropy, SystemEntropy};

@@ -63,6 +63,28 @@ pub(crate) const READ_BYTES: usize = 1 << 20;
 /// How many events of an answer are verified at a time, and taken in one change.
 pub(crate) const TAKEN_AT_ONCE: usize = 1_000;
 
+/// How many events of the state of a room are kept, which nobody can verify yet, to be verified when the keys can be had; of more
+/// the others are left out.
+pub(crate) const LACKING_EVENTS_MAX: usize = 2_000;
+
+/// How many bytes they have together.
+pub(crate) const LACKING_BYTES_MAX: usize = 4 << 20;
+
+/// After how many milliseconds their keys are asked for again; it doubles each time.
+pub(crate) const LACKING_WAIT_MIN_MS: i64 = 60 * 1_000;
+
+/// The longest such wait, in milliseconds.
+pub(crate) const LACKING_WAIT_MAX_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// How long nobody is asked again for the sake of somebody who speaks, in milliseconds.
+pub(crate) const LACKING_PAUSE_MS: i64 = 10 * 1_000;
+
+/// How often they are asked for before what they signed is given up: after some three weeks.
+pub(crate) const LACKING_TRIES_MAX: u32 = 30;
+
+/// How many events before which the state is made whole, when some of it comes late: the newest.
+pub(crate) const RESTATED_MAX: usize = 5_000;
+
 /// How many servers an answer names at most.
 pub(crate) const ANSWER_SERVERS_MAX: usize = 100_000;
 

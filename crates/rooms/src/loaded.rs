@@ -7,8 +7,8 @@ use freehold_event::{Pdu, ReferenceLimits, RoomVersion};
 use freehold_room::{Event, Needs, Room, Shelf, Standing, Stop, StoredRoom};
 use freehold_state_map::NodeId;
 use freehold_store::tables::rooms::{
-    self, CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LOCAL_MEMBERS, Membership,
-    PARTIAL_ROOMS, ROOMS, STATE_NODES,
+    self, CURRENT_STATE, CurrentStateRow, EVENT_JSON, EVENTS, EventRow, LACKING_ROOMS, LOCAL_MEMBERS,
+    Membership, PARTIAL_ROOMS, ROOMS, STATE_NODES,
 };
 use freehold_store::{
     BoxFuture, EventNumber, Order, ReadError, RoomNumber, Snapshot, TenantNumber, UserNumber,
@@ -30,6 +30,8 @@ pub(crate) struct Loaded {
     pub(crate) foreign_servers: u64,
     /// Whether only a few members are known.
     pub(crate) is_partial: bool,
+    /// Whether part of the state could not be verified yet.
+    pub(crate) is_lacking: bool,
 }
 
 /// The users of tenants in a room: who is woken by what happens there.
@@ -68,7 +70,8 @@ impl Loaded {
         let locals = Locals::load(snapshot, number).await?;
         let foreign_servers = foreign_servers(rooms, snapshot, number).await?;
         let is_partial = snapshot.get(&PARTIAL_ROOMS, &number).await?.is_some();
-        Ok(Some(Loaded { machine, shelf, row, locals, foreign_servers, is_partial }))
+        let is_lacking = snapshot.get(&LACKING_ROOMS, &number).await?.is_some();
+        Ok(Some(Loaded { machine, shelf, row, locals, foreign_servers, is_partial, is_lacking }))
     }
 
     /// How many bytes it takes in memory, roughly and at most: as if all of the state had been read.

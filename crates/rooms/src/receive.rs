@@ -27,6 +27,8 @@ pub enum Incoming {
     Dropped(Dropped),
     /// The state that a server gave does not allow it; nothing is kept, because the server may have lied.
     Unsettled(Refusal),
+    /// It is not allowed by what is known of the state, of which part could not be verified yet; nothing is kept.
+    Lacking,
     /// What a server gave as the state before it is no state of the room; nothing is kept.
     BadState(GivenError),
     /// It came as history and precedes nothing that is here.

@@ -62,6 +62,8 @@ pub(crate) struct Work {
     pub(crate) foreign_servers: u64,
     /// Whether only a few members are known.
     pub(crate) is_partial: bool,
+    /// Whether part of the state could not be verified yet.
+    pub(crate) is_lacking: bool,
     pub(crate) batch: Batch,
     pub(crate) staged: Vec<Receipt>,
     /// What the staged events bring beside themselves.
@@ -119,6 +121,7 @@ impl Work {
             locals: loaded.locals.clone(),
             foreign_servers: loaded.foreign_servers,
             is_partial: loaded.is_partial,
+            is_lacking: loaded.is_lacking,
             batch: Batch::new(),
             staged: Vec::new(),
             beside: Beside::default(),
@@ -214,6 +217,7 @@ impl Work {
             locals: Locals::default(),
             foreign_servers: 0,
             is_partial: false,
+            is_lacking: false,
             batch,
             staged: Vec::new(),
             beside: Beside::default(),
@@ -431,6 +435,7 @@ impl Work {
             locals: self.locals,
             foreign_servers: self.foreign_servers,
             is_partial: self.is_partial,
+            is_lacking: self.is_lacking,
             row,
             is_redaction,
             when_durable: self.when_durable,
@@ -451,6 +456,7 @@ struct Written {
     locals: Locals,
     foreign_servers: u64,
     is_partial: bool,
+    is_lacking: bool,
     row: RowAt,
     is_redaction: bool,
     when_durable: Option<WhenDurable>,
@@ -472,8 +478,8 @@ impl Written {
             self.shelf = Shelf::new();
         }
         let row = (self.row)(*position);
-        let Written { machine, shelf, locals, foreign_servers, is_partial, .. } = self;
-        let mut loaded = Loaded { machine, shelf, row, locals, foreign_servers, is_partial };
+        let Written { machine, shelf, locals, foreign_servers, is_partial, is_lacking, .. } = self;
+        let mut loaded = Loaded { machine, shelf, row, locals, foreign_servers, is_partial, is_lacking };
         loaded.trim();
         let bytes = loaded.bytes();
         *self.guard = Some(loaded);

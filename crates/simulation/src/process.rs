@@ -165,7 +165,8 @@ impl Process {
             let catching_up = this.ingest.catch_up();
             let late_members = LateMembers::new(this.ingest.clone(), randomness);
             let late_members = late_members.run_until(std::future::pending());
-            this.life.during(async { tokio::join!(running, catching_up, late_members) }).await;
+            let late_state = this.ingest.take_late_state_until(std::future::pending());
+            this.life.during(async { tokio::join!(running, catching_up, late_members, late_state) }).await;
         });
     }
 

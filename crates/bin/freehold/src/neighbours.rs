@@ -50,7 +50,9 @@ pub(crate) async fn run(outbound: Outbound, ingest: Ingest, stop: Stop) {
         }
     };
     let late_members = LateMembers::new(ingest.clone(), Arc::new(SystemRandomness));
-    tokio::join!(outbound.run_until(stop.asked()), late_members.run_until(stop.asked()), catch_up);
+    let late_members = late_members.run_until(stop.asked());
+    let late_state = ingest.take_late_state_until(stop.asked());
+    tokio::join!(outbound.run_until(stop.asked()), late_members, late_state, catch_up);
 }
 
 /// The tenants that are in service, by their numbers.

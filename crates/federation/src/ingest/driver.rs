@@ -77,6 +77,9 @@ pub enum TakeError {
     /// It is no event of the room that could be received.
     #[error(transparent)]
     Dropped(#[from] Dropped),
+    /// It is not allowed by what is known of the state, of which part could not be verified yet.
+    #[error("part of the state of the room could not be verified yet")]
+    Lacking,
     /// What it follows, or what authorises it, could not be had.
     #[error("what the event refers to cannot be had")]
     Missing(#[source] NoAnswer),
@@ -199,7 +202,10 @@ impl Inner {
         let pieces: Vec<&Piece> = fresh.iter().map(|(_, piece)| piece).collect();
         let done = match self.held_back(visit, &pieces).await {
             Ok(Some(held)) => held,
-            Ok(None) => self.take_new(visit, &pieces).await,
+            Ok(None) => {
+                self.take_late_state(visit).await;
+                self.take_new(visit, &pieces).await
+            }
             Err(error) => all_failed(error, pieces.len()),
         };
         for ((place, _), done) in fresh.iter().zip(done) {
@@ -208,6 +214,19 @@ impl Inner {
             }
         }
         taken
+    }
+
+    /// What the room lacks of a server that speaks now can mostly be verified now, and its events be judged by it.
+    async fn take_late_state(&self, visit: &Visit<'_>) {
+        let rooms = &self.parts.rooms;
+        let Ok(reader) = rooms.reader() else { return };
+        if !matches!(reader.lacks_state_of(&visit.room, visit.origin).await, Ok(true)) {
+            return;
+        }
+        drop(reader);
+        if let Err(error) = rooms.take_late_state(&visit.room.room_id).await {
+            tracing::warn!(room_id = %visit.room.room_id, %error, "what a room lacks was not looked at again");
+        }
     }
 
     /// Events of a room that the tenant is not in: those that take back an invite, or refuse a knock, are for its users all
@@ -438,6 +457,7 @@ pub(super) fn taken(incoming: Incoming) -> Result<Taken, TakeError> {
         Incoming::Kept(Some(refused)) => Ok(Taken::Refused(refused)),
         Incoming::Dropped(dropped) => Err(TakeError::Dropped(dropped)),
         Incoming::Unsettled(refusal) => Err(TakeError::Unsettled(refusal)),
+        Incoming::Lacking => Err(TakeError::Lacking),
         Incoming::BadState(error) => Err(TakeError::BadState(error)),
         Incoming::Fetch(_) => Err(TakeError::Waiting),
     }

@@ -88,6 +88,9 @@ impl Work {
             Ok(Received::Receipt(receipt)) => *receipt,
             other => return not_kept(other),
         };
+        if self.is_lacking && receipt.refused.is_some() && !matches!(arrival, Arrival::Outlier) {
+            return Ok(Incoming::Lacking);
+        }
         if let Some(outlier) = row {
             self.beside.settled.push(EventNumber(receipt.event.number));
             // What was taken from it stays taken.

@@ -15,5 +15,6 @@ mod together;
 
 pub(crate) use check::{Checked, Known};
 pub(crate) use foreign::{Arrival, NamedBy};
+pub(crate) use given::Given;
 pub(crate) use ready::Ready;
 pub(crate) use together::Arrivals;

@@ -15,7 +15,7 @@ use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
 use super::states::States;
 use crate::error::ActionError;
 use crate::receive::Incoming;
-use crate::remote::{BadAnswer, NotTaken};
+use crate::remote::{BadAnswer, Lacking, NotTaken};
 use crate::rooms::Rooms;
 use crate::send::tried;
 use crate::work::Work;
@@ -36,14 +36,14 @@ pub(crate) struct Completion {
 pub enum Unverified {
     /// The room stays partial: the keys may be told later. What was verified is not verified again.
     Waits,
-    /// They are left out.
+    /// They are left out until their keys can be had.
     LeftOut,
 }
 
 /// An event since the join, with the state before it.
-struct Since {
-    event: Arc<Event>,
-    state_before: NodeId,
+pub(super) struct Since {
+    pub(super) event: Arc<Event>,
+    pub(super) state_before: NodeId,
 }
 
 impl Rooms {
@@ -75,10 +75,10 @@ impl Rooms {
             let room = (room_id, partial.room.version);
             let (mut heard, keys) = self.hear(&tenant, room, &mut *body).await?;
             let state = self.take_told(room, &mut heard, keys).await?;
-            if heard.unverified > 0 && unverified == Unverified::Waits {
-                return Err(BadAnswer::Unverified(heard.unverified).into());
+            if !heard.lacking.is_empty() && unverified == Unverified::Waits {
+                return Err(BadAnswer::Unverified(heard.lacking.len()).into());
             }
-            tried!(self.try_complete(room_id, &state))
+            tried!(self.try_complete(room_id, &state, &heard.lacking))
         };
         taken.await.map_err(|error| match error {
             NotTaken::Answer(source) => ActionError::BadAnswer { server: at.to_owned(), source },
@@ -86,10 +86,17 @@ impl Rooms {
         })
     }
 
-    async fn try_complete(&self, room_id: &RoomId, state: &[OwnedEventId]) -> Result<(), NotTaken> {
+    async fn try_complete(
+        &self,
+        room_id: &RoomId,
+        state: &[OwnedEventId],
+        lacking: &[Lacking],
+    ) -> Result<(), NotTaken> {
         let mut work = Work::begin(self, room_id).await?;
         let Some(row) = work.snapshot.get(&PARTIAL_ROOMS, &work.number).await? else { return Ok(()) };
         work.becomes_whole(&row, state).await?;
+        work.forget_lacking().await?;
+        work.lacks(row.join, lacking);
         Ok(work.commit().await?)
     }
 }
@@ -108,7 +115,7 @@ impl Work {
         self.restate(&since, &mut states).await?;
         self.restate_history(&mut states).await?;
         let changes = self.change_current(&mut states).await?;
-        self.tell_servers_not_named(row, &since, &changes).await?;
+        self.tell_servers_not_named(&row.servers, &since, &changes).await?;
         let joined = self.come_in_anew().await?;
         self.beside.completion = Some(Completion { join, changes, joined });
         self.end_partial(row);
@@ -131,14 +138,14 @@ impl Work {
         }
         let changes = self.computed(|_, shelf| Ok(told.diff(&whole, &shelf.nodes())?)).await?;
         let is_member = |change: &Change| {
-            change.old.is_none()
-                && change.new.is_some_and(|entry| self.beside.members.contains_key(&entry.event))
+            let is_known = |event: u64| self.is_lacking || self.beside.members.contains_key(&event);
+            change.old.is_none() && change.new.is_some_and(|entry| is_known(entry.event))
         };
         if changes.iter().all(is_member) { Ok(whole) } else { Err(BadAnswer::OtherState.into()) }
     }
 
     /// With all members known the join must still be allowed.
-    async fn check_join(&mut self, join: &Arc<Event>, whole: &StateMap) -> Result<(), NotTaken> {
+    pub(super) async fn check_join(&mut self, join: &Arc<Event>, whole: &StateMap) -> Result<(), NotTaken> {
         let create = self.machine.create();
         let verdict = self.computed(|_, shelf| rechecked(join, create, Some(whole), shelf)).await?;
         Ok(verdict.map_err(|refusal| BadAnswer::Refused(Box::new(refusal)))?)
@@ -167,7 +174,7 @@ impl Work {
     }
 
     /// The states before the events since the join become whole.
-    async fn restate(&mut self, since: &[Since], states: &mut States) -> Result<(), ActionError> {
+    pub(super) async fn restate(&mut self, since: &[Since], states: &mut States) -> Result<(), ActionError> {
         for Since { event, state_before } in since {
             let number = EventNumber(event.number);
             let row = self.snapshot.get(&EVENTS, &number).await?;
@@ -195,7 +202,7 @@ impl Work {
     }
 
     /// The current state becomes whole; gives how it changes.
-    async fn change_current(&mut self, states: &mut States) -> Result<Vec<Change>, ActionError> {
+    pub(super) async fn change_current(&mut self, states: &mut States) -> Result<Vec<Change>, ActionError> {
         let before = self.machine.state().clone();
         let root = self.moved(before.root_id(), states).await?;
         let root = root.ok_or_else(|| ActionError::damaged("a state without what was before it"))?;
@@ -213,9 +220,9 @@ impl Work {
     }
 
     /// Servers that the one that helped did not name have not been sent what was said since the join.
-    async fn tell_servers_not_named(
+    pub(super) async fn tell_servers_not_named(
         &mut self,
-        row: &PartialRoomRow,
+        named: &[OwnedServerName],
         since: &[Since],
         changes: &[Change],
     ) -> Result<(), ActionError> {
@@ -223,9 +230,8 @@ impl Work {
         let members = changes.iter().filter_map(|change| self.beside.members.get(&change.new?.event));
         let joined = members.filter(|member| member.membership == Some(Membership::Join));
         let servers = joined.filter_map(|member| Some(member.user_id.as_ref()?.server_name().to_owned()));
-        let unnamed: BTreeSet<OwnedServerName> = servers
-            .filter(|server| !row.servers.contains(server) && identities.tenant(server).is_none())
-            .collect();
+        let unnamed: BTreeSet<OwnedServerName> =
+            servers.filter(|server| !named.contains(server) && identities.tenant(server).is_none()).collect();
         if unnamed.is_empty() {
             return Ok(());
         }

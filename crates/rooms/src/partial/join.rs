@@ -12,7 +12,7 @@ use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
 
 use crate::error::ActionError;
 use crate::outside::Members;
-use crate::remote::Heard;
+use crate::remote::{Heard, Lacking};
 use crate::rooms::Rooms;
 use crate::work::{Wanted, Work};
 
@@ -23,6 +23,8 @@ pub(crate) struct Said {
     /// Whether members are left out.
     omits: bool,
     servers: Vec<OwnedServerName>,
+    /// What of it could not be verified yet.
+    pub(crate) lacking: Vec<Lacking>,
 }
 
 impl Said {
@@ -30,7 +32,7 @@ impl Said {
     pub(crate) fn by(resident: &ServerName, heard: &mut Heard) -> Self {
         let mut servers = std::mem::take(&mut heard.servers);
         servers.push(resident.to_owned());
-        Said { resident: resident.to_owned(), omits: heard.members_omitted, servers }
+        Said { resident: resident.to_owned(), omits: heard.members_omitted, servers, lacking: Vec::new() }
     }
 }
 

@@ -15,6 +15,10 @@
 //! | what people read | who serves them waits for [`Rooms::whole`] |
 //! | to whom events go | to the servers that the one that helped named |
 //!
+//! Of some members, or of other parts of the state, nobody may be able to tell the keys with which they are signed, at a join of any
+//! kind. They are kept and verified when the keys can be had ([`Rooms::take_late_state`]); meanwhile the room can be used, and
+//! no event is refused for ever for what may be lacking.
+//!
 //! [`Rooms::complete`] ends it: the state before the join comes whole, and so do all states after it. It may differ from what
 //! was told at the join in nothing but members that are new. So nothing that was sent meanwhile would have been judged otherwise.
 
@@ -22,6 +26,7 @@ mod complete;
 mod held;
 mod join;
 mod now;
+mod lacking;
 mod states;
 
 use std::collections::BTreeSet;
@@ -36,6 +41,7 @@ pub use self::complete::Unverified;
 pub use self::held::{HeldEvent, Hold};
 pub(crate) use self::join::Said;
 pub(crate) use self::now::PartialNow;
+pub use self::lacking::{LackingRoom, LateState};
 use crate::error::ActionError;
 use crate::loaded::parse;
 use crate::read::{Reader, RoomFacts, Unreadable};

@@ -20,10 +20,18 @@ pub(crate) struct Heard {
     pub(crate) event: Option<Vec<u8>>,
     /// Whether members are left out.
     pub(crate) members_omitted: bool,
-    /// How many events could not be verified because nobody told the keys of those who signed them.
-    pub(crate) unverified: usize,
+    /// Events that could not be verified because nobody told the keys of those who signed them, and those that they authorise.
+    pub(crate) lacking: Vec<Lacking>,
     /// The servers that are said to be in the room.
     pub(crate) servers: Vec<OwnedServerName>,
+}
+
+/// An event that may hold once keys can be had.
+#[derive(Clone, Debug)]
+pub(crate) struct Lacking {
+    pub(crate) event_id: OwnedEventId,
+    pub(crate) json: String,
+    pub(crate) is_of_state: bool,
 }
 
 impl Heard {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use freehold_event::{HashedPdu, RoomVersion};
+use freehold_event::{HashedPdu, Pdu, RoomVersion};
 use freehold_room::{CreateError, Room};
 use freehold_signing::{SignatureError, SignedPdu, verify_event};
 use freehold_store::BoxFuture;
@@ -12,7 +12,7 @@ use freehold_store::tables::rooms::{EVENTS, ROOMS, Standing};
 use ruma_common::{EventId, OwnedEventId, RoomId};
 
 use super::BadAnswer;
-use super::heard::Heard;
+use super::heard::{Heard, Lacking};
 use super::keys::Keys;
 use crate::error::ActionError;
 use crate::ingest::Arrival;
@@ -66,21 +66,63 @@ impl Rooms {
         keys: Keys,
     ) -> Result<Vec<OwnedEventId>, NotTaken> {
         let create = create_of(heard, version)?;
-        let mut held = self.take_known(room_id, heard).await?;
-        let mut order = heard.by_authority();
-        // In some room versions no event names it.
-        order.sort_by_key(|event_id| *event_id != create);
-        let mut verifying = Verifying::new(self, (order, std::mem::take(&mut heard.events)), keys);
-        while let Some(signed) = verifying.next().await? {
-            self.begin_with_create(room_id, &signed, &create).await?;
-            held.extend(tried!(self.try_take(room_id, &signed))?);
-        }
-        heard.unverified = verifying.unverified;
+        let held = self.take_all(room_id, heard, (keys, Some(&create))).await?;
         if !held.contains(&create) {
             return Err(BadAnswer::NoCreate.into());
         }
-        heard.state.retain(|event_id| held.contains(event_id));
         Ok(std::mem::take(&mut heard.state))
+    }
+
+    /// Takes events of a room that is known, of which some could not be verified before. Gives those of the state that hold now.
+    ///
+    /// # Errors
+    /// [`NotTaken`].
+    pub(crate) async fn take_late(
+        &self,
+        room_id: &RoomId,
+        heard: &mut Heard,
+        keys: Keys,
+    ) -> Result<Vec<OwnedEventId>, NotTaken> {
+        self.take_all(room_id, heard, (keys, None)).await?;
+        Ok(std::mem::take(&mut heard.state))
+    }
+
+    /// Takes events, each after those that authorise it, and first the one that begins the room. Gives those that hold; of the state
+    /// only they are left.
+    async fn take_all(
+        &self,
+        room_id: &RoomId,
+        heard: &mut Heard,
+        (keys, create): (Keys, Option<&EventId>),
+    ) -> Result<BTreeSet<OwnedEventId>, NotTaken> {
+        let mut held = self.take_known(room_id, heard).await?;
+        let mut order = heard.by_authority();
+        // In some room versions no event names it.
+        order.sort_by_key(|event_id| Some(&**event_id) != create);
+        let mut verifying = Verifying::new(self, (order, std::mem::take(&mut heard.events)), keys);
+        let mut waiting = Vec::new();
+        while let Some(signed) = verifying.next().await? {
+            if let Some(create) = create {
+                if verifying.unverified.iter().any(|(event_id, _)| event_id == create) {
+                    return Err(BadAnswer::Unverified(verifying.unverified.len()).into());
+                }
+                self.begin_with_create(room_id, &signed, create).await?;
+            }
+            let (taken, others) = tried!(self.try_take(room_id, &signed))?;
+            held.extend(taken);
+            waiting.extend(others);
+        }
+        let mut lacking = verifying.unverified;
+        if !lacking.is_empty() {
+            lacking.extend(waiting);
+        }
+        let of_state: BTreeSet<&OwnedEventId> = heard.state.iter().collect();
+        heard.lacking = lacking
+            .into_iter()
+            .map(|(event_id, json)| Lacking { is_of_state: of_state.contains(&event_id), event_id, json })
+            .collect();
+        heard.state.retain(|event_id| held.contains(event_id));
+        Ok(held)
     }
 
     /// Takes the events out of an answer that are known already: they are not looked at again. Gives those that hold.
@@ -133,30 +175,31 @@ impl Rooms {
         }
     }
 
-    /// Takes some events, which come after all that authorise them; gives those that hold.
+    /// Takes some events, which come after all that authorise them; gives those that hold, and those that are authorised by something
+    /// that is not here.
     async fn try_take(
         &self,
         room_id: &RoomId,
         signed: &[SignedPdu],
-    ) -> Result<Vec<OwnedEventId>, ActionError> {
-        let mut held = Vec::with_capacity(signed.len());
+    ) -> Result<(Vec<OwnedEventId>, Vec<Text>), ActionError> {
+        let (mut held, mut waiting) = (Vec::with_capacity(signed.len()), Vec::new());
         if signed.is_empty() {
-            return Ok(held);
+            return Ok((held, waiting));
         }
         let mut work = Work::begin(self, room_id).await?;
         work.prepare(signed).await?;
         for event in signed {
             // What names an event that does not hold does not hold either.
-            if let Incoming::Known | Incoming::Kept(None) =
-                work.receive_foreign(event.clone(), Arrival::Outlier).await?
-            {
-                held.push(event.pdu().event_id().to_owned());
+            match work.receive_foreign(event.clone(), Arrival::Outlier).await? {
+                Incoming::Known | Incoming::Kept(None) => held.push(event.pdu().event_id().to_owned()),
+                Incoming::Fetch(_) => waiting.push(text_of(event.pdu())),
+                _ => {}
             }
         }
         if !work.staged.is_empty() {
             work.commit().await?;
         }
-        Ok(held)
+        Ok((held, waiting))
     }
 }
 
@@ -167,8 +210,15 @@ struct Verifying<'a> {
     order: std::vec::IntoIter<OwnedEventId>,
     keys: Arc<Keys>,
     under_way: VecDeque<BoxFuture<'static, Result<Verified, ActionError>>>,
-    /// Of how many events no key was had with which they could be verified.
-    unverified: usize,
+    /// Those for which no key was had with which they could be verified.
+    unverified: Vec<Text>,
+}
+
+/// An event, by id and as canonical JSON.
+type Text = (OwnedEventId, String);
+
+fn text_of(pdu: &Pdu) -> Text {
+    (pdu.event_id().to_owned(), pdu.canonical_json().to_owned())
 }
 
 impl<'a> Verifying<'a> {
@@ -178,7 +228,7 @@ impl<'a> Verifying<'a> {
         keys: Keys,
     ) -> Self {
         let (order, keys, under_way) = (order.into_iter(), Arc::new(keys), VecDeque::new());
-        Verifying { rooms, events, order, keys, under_way, unverified: 0 }
+        Verifying { rooms, events, order, keys, under_way, unverified: Vec::new() }
     }
 
     /// The next events that are signed by all who must; `None` at the end.
@@ -187,7 +237,7 @@ impl<'a> Verifying<'a> {
         match self.under_way.pop_front() {
             Some(verified) => {
                 let Verified { signed, unverified } = verified.await?;
-                self.unverified += unverified;
+                self.unverified.extend(unverified);
                 Ok(Some(signed))
             }
             None => Ok(None),
@@ -205,9 +255,10 @@ impl<'a> Verifying<'a> {
         self.under_way.push_back(self.rooms.have_done(move || {
             let mut verified = Verified::default();
             for event in events {
+                let text = text_of(event.pdu());
                 match verify_event(event, &*keys, now_ts) {
                     Ok(signed) => verified.signed.push(signed),
-                    Err(SignatureError::NoUsableKey { .. }) => verified.unverified += 1,
+                    Err(SignatureError::NoUsableKey { .. }) => verified.unverified.push(text),
                     Err(_) => {}
                 }
             }
@@ -222,8 +273,8 @@ impl<'a> Verifying<'a> {
 struct Verified {
     /// Those that are signed by all who must.
     signed: Vec<SignedPdu>,
-    /// How many may be, by keys that are not known.
-    unverified: usize,
+    /// Those that may be, by keys that are not known.
+    unverified: Vec<Text>,
 }
 
 /// The create event of an answer, of the version that is expected.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use freehold_signing::SignedPdu;
-use freehold_store::Actor;
+use freehold_store::{Actor, EventNumber};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 
 use super::BadAnswer;
@@ -76,11 +76,12 @@ impl Rooms {
                 return Err(BadAnswer::Form("members are left out, which was not asked for").into());
             }
             let joined = self.completed(actor, event, heard.event.as_deref()).await?;
-            let said = Said::by(&offer.server, &mut heard);
+            let mut said = Said::by(&offer.server, &mut heard);
             let mut state = self.take_told(room, &mut heard, keys).await?;
             if heard.members_omitted {
                 state = self.with_cited_members(joined.pdu(), state).await?;
             }
+            said.lacking = std::mem::take(&mut heard.lacking);
             tried!(self.try_begin_with(own.room_id, &joined, (&state, &said)))
         };
         taken.await.map_err(|error| match error {
@@ -102,11 +103,13 @@ impl Rooms {
             // Nobody here was in the room: what was current is of the past.
             work.machine = work.machine.parted();
             partial_before = work.part_partial().await?;
+            work.forget_lacking().await?;
         }
         match work.receive_foreign(joined.clone(), Arrival::New(Some(state))).await? {
             Incoming::Kept(None) => {
                 if let Some(join) = work.staged.last().map(|receipt| Arc::clone(&receipt.event)) {
                     work.becomes_partial(&join, said, partial_before);
+                    work.lacks(EventNumber(join.number), &said.lacking);
                 }
                 Ok(work.commit().await?)
             }
@@ -119,7 +122,11 @@ impl Rooms {
             Incoming::Unsettled(refusal) => Err(BadAnswer::Refused(Box::new(refusal)).into()),
             Incoming::BadState(error) => Err(BadAnswer::State(error).into()),
             Incoming::Dropped(dropped) => Err(BadAnswer::Refused(Box::new(dropped)).into()),
-            Incoming::Fetch(_) | Incoming::Unasked => {
+            // Not even what authorises it could be verified.
+            Incoming::Fetch(_) if !said.lacking.is_empty() => {
+                Err(BadAnswer::Unverified(said.lacking.len()).into())
+            }
+            Incoming::Lacking | Incoming::Fetch(_) | Incoming::Unasked => {
                 Err(BadAnswer::Form("what authorises the join is not told").into())
             }
         }

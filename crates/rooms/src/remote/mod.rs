@@ -34,7 +34,7 @@ mod third_party;
 pub use accept::{Accepted, SentMembership};
 pub use answer::JoinAnswer;
 pub use error::{BadAnswer, NotServed};
-pub(crate) use heard::Heard;
+pub(crate) use heard::{Heard, Lacking};
 pub(crate) use import::NotTaken;
 pub(crate) use profiles::{RemoteProfiles, remote_profiles};
 pub use take_invite::SentInvite;

@@ -159,6 +159,13 @@ impl World {
         Rooms::new(self.store.clone(), Interner::new(&self.store), self.outside(), settings)
     }
 
+    /// The same as of somebody who joins rooms with all of their members, at a time.
+    pub(crate) fn entire_at(&self, now_ts: i64) -> Rooms {
+        let settings = RoomsSettings { omits_members: false, ..RoomsSettings::default() };
+        let outside = Outside { clock: Arc::new(now_ts), ..self.outside() };
+        Rooms::new(self.store.clone(), Interner::new(&self.store), outside, settings)
+    }
+
     fn open(
         store: &Store,
         interner: &Interner,

@@ -122,6 +122,11 @@ fn of_rooms() -> Vec<Referring> {
         }),
         Referring::new(&rooms::HELD_EVENTS, |(room, ..), _, claims| claims.to(&rooms::HELD, room)),
         Referring::new(&rooms::HELD, |room, _, claims| claims.to(&rooms::ROOMS, room)),
+        Referring::new(&rooms::LACKING_ROOMS, |room, row, claims| {
+            claims.to(&rooms::ROOMS, room);
+            claims.to(&rooms::EVENTS, &row.join);
+        }),
+        Referring::new(&rooms::LACKING_EVENTS, |(room, _), _, claims| claims.to(&rooms::LACKING_ROOMS, room)),
         Referring::new(&rooms::FORGOTTEN, |event, (), claims| claims.to(&rooms::EVENTS, event)),
     ]
 }

@@ -41,6 +41,8 @@ pub const ALL: &[AnyTable] = &[
     rooms::PARTIAL_ROOMS.any(),
     rooms::HELD_EVENTS.any(),
     rooms::HELD.any(),
+    rooms::LACKING_ROOMS.any(),
+    rooms::LACKING_EVENTS.any(),
     rooms::MEMBER_CHANGES.any(),
     rooms::TENANT_ROOMS.any(),
     rooms::PENDING.any(),

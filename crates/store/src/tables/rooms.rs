@@ -9,6 +9,28 @@ use crate::number::{
 };
 use crate::table::{Table, TableId};
 
+/// A room of which part of the state before a join could not be verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LackingRoomRow {
+    /// The join.
+    pub join: EventNumber,
+    /// How often it was time to ask for the keys again, in vain.
+    pub tries: u32,
+    /// When they were asked for last, in milliseconds since the Unix epoch.
+    pub tried_ts: i64,
+    /// When they are asked for again, in milliseconds since the Unix epoch.
+    pub retry_ts: i64,
+}
+
+/// An event that could not be verified, or is authorised by one that could not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LackingEventRow {
+    /// The event in federation format, as another server told it.
+    pub json: String,
+    /// Whether it is said to be of the state before the join, and not only to authorise something of it.
+    pub is_of_state: bool,
+}
+
 /// What never changes in a room.
 pub const ROOMS: Table<RoomNumber, RoomRow> = Table::new(TableId(10), "rooms");
 /// What an event is to the server, without its text.
@@ -71,6 +93,11 @@ pub const HELD_EVENTS: Table<(RoomNumber, i64, OwnedEventId), HeldEventRow> =
     Table::new(TableId(31), "held_events");
 /// How much is held of a room.
 pub const HELD: Table<RoomNumber, HeldRow> = Table::new(TableId(32), "held");
+/// Rooms that were joined when not everything of their state could be verified: nobody told the keys of some who had signed it.
+pub const LACKING_ROOMS: Table<RoomNumber, LackingRoomRow> = Table::new(TableId(35), "lacking_rooms");
+/// What they lack.
+pub const LACKING_EVENTS: Table<(RoomNumber, OwnedEventId), LackingEventRow> =
+    Table::new(TableId(36), "lacking_events");
 
 /// The users of tenants in a room by when their membership last changed: one row for each row of [`LOCAL_MEMBERS`] whose
 /// membership the room's own events gave.
