@@ -50,5 +50,5 @@ pub use limits::{Limits, LimitsSettings, Rate};
 pub use outside::{Ingest, Notary, OriginKeys, Taken, Tenants, Unserved};
 pub use over_federation::KeysOfOrigins;
 pub use router::{endpoints, router};
-pub use send::{NOT_ALLOWED, Transactions};
+pub use send::{NOT_ALLOWED, NotForgotten, RememberedCursor, Transactions};
 pub use services::Services;

@@ -34,6 +34,11 @@ pub(crate) const BOUND_INVITES_MAX: usize = 20;
 pub(crate) const TRANSACTION_ID_BYTES_MAX: usize = 255;
 /// How many transactions of a server a tenant remembers. A server has one under way at a time.
 pub(crate) const TRANSACTIONS_REMEMBERED: usize = 100;
+/// For how long it remembers them, in milliseconds. A server sends a transaction again until it is answered, if it is up: what comes
+/// again after this time are events that are known, and messages that clients know by their ids.
+pub(crate) const TRANSACTIONS_REMEMBERED_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// How many remembered transactions are looked at with one step.
+pub(crate) const TRANSACTIONS_PAGE: usize = 256;
 /// How long a transaction is worked on before the server is told to send it again.
 pub(crate) const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(120);
 /// Receipts of one EDU.

@@ -52,7 +52,7 @@ pub(crate) struct Parts {
     pub(crate) memory: Memory,
     limits: Limits,
     federation_limits: federation_api::Limits,
-    transactions: federation_api::Transactions,
+    pub(crate) transactions: federation_api::Transactions,
     spaces: Spaces,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use freehold_accounts::Accounts;
 use freehold_encryption::{Encryption, TransactionCursor};
+use freehold_federation_api::{RememberedCursor, Transactions};
 use freehold_rooms::{MessageGarbage, Rooms, SentCursor};
 use freehold_store::Clock;
 
@@ -51,6 +52,8 @@ struct Upkeep {
     clock: std::sync::Arc<dyn Clock>,
     sent: SentCursor,
     transactions: TransactionCursor,
+    taken: Transactions,
+    remembered: RememberedCursor,
     messages: MessageGarbage,
     /// When files are erased again, if there is anything to erase, in milliseconds since the Unix epoch.
     erasing_due_ts: i64,
@@ -68,6 +71,8 @@ impl Upkeep {
             clock: parts.clock.clone(),
             sent: SentCursor::default(),
             transactions: TransactionCursor::default(),
+            taken: parts.transactions.clone(),
+            remembered: RememberedCursor::default(),
             messages: parts.rooms.message_garbage(),
             erasing_due_ts: now_ts,
             states_due_ts: now_ts + DAY_MS,
@@ -78,6 +83,7 @@ impl Upkeep {
     async fn round(&mut self) {
         self.sent().await;
         self.transactions().await;
+        self.taken().await;
         self.waiting_redactions().await;
         self.messages().await;
         self.erase().await;
@@ -107,6 +113,17 @@ impl Upkeep {
                 Ok(Some(next)) => self.transactions = next,
                 Ok(None) => return,
                 Err(error) => return warn("transaction ids of to-device messages", Err(error)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn taken(&mut self) {
+        for _ in 0..STEPS {
+            match self.taken.forget_old(std::mem::take(&mut self.remembered)).await {
+                Ok(Some(next)) => self.remembered = next,
+                Ok(None) => return,
+                Err(error) => return warn("transactions of other servers", Err(error)),
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -30,7 +30,7 @@ use crate::input::{Path, from_json};
 use crate::limits::{EDUS_MAX, PDUS_MAX, TRANSACTION_ID_BYTES_MAX, TRANSACTION_TIME_MAX};
 use crate::services::Services;
 
-pub use transactions::Transactions;
+pub use transactions::{NotForgotten, RememberedCursor, Transactions};
 
 pub use pdus::NOT_ALLOWED;
 

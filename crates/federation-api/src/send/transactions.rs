@@ -9,7 +9,7 @@ use ruma_common::OwnedServerName;
 
 use super::recent::RecentEvents;
 use crate::asker::Asker;
-use crate::limits::TRANSACTIONS_REMEMBERED;
+use crate::limits::{TRANSACTIONS_PAGE, TRANSACTIONS_REMEMBERED, TRANSACTIONS_REMEMBERED_MS};
 
 /// The transactions that tenants took, and those they take now. A clone is another handle on the same.
 #[derive(Clone)]
@@ -21,6 +21,21 @@ pub struct Transactions {
 }
 
 type UnderWay = BTreeMap<(TenantNumber, OwnedServerName), Arc<tokio::sync::Mutex<()>>>;
+
+/// How far a round over all remembered transactions has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RememberedCursor(Option<(TenantNumber, OwnedServerName, i64, String)>);
+
+/// Why old transactions were not forgotten. A fault here.
+#[derive(Debug, thiserror::Error)]
+pub enum NotForgotten {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Commit(CommitError),
+}
 
 /// The turn of a server at a tenant.
 pub(super) struct Turn {
@@ -71,6 +86,39 @@ impl Transactions {
             batch.delete(&TRANSACTION_AGES, &age);
         }
         self.store.commit(batch).await.map(drop)
+    }
+
+    /// Forgets some of the transactions that were taken long ago: of servers that never come again, nobody else would. Gives where the
+    /// next step goes on; `None` at the end of the round.
+    ///
+    /// # Errors
+    /// [`NotForgotten`].
+    pub async fn forget_old(&self, from: RememberedCursor) -> Result<Option<RememberedCursor>, NotForgotten> {
+        let snapshot = self.store.snapshot()?;
+        let page = snapshot.scan_after(&TRANSACTION_AGES, from.0.as_ref(), TRANSACTIONS_PAGE).await?;
+        let Some((last, ())) = page.last() else { return Ok(None) };
+        let next = RememberedCursor(Some(last.clone()));
+        let before_ts = self.clock.now_ts().saturating_sub(TRANSACTIONS_REMEMBERED_MS);
+        let mut batch = Batch::new();
+        for (age, ()) in page.into_iter().filter(|((.., ts, _), ())| *ts < before_ts) {
+            let (tenant, origin, ts, id) = &age;
+            let place = (*tenant, origin.clone(), id.clone());
+            // One that was taken again since is remembered by another age.
+            let row = snapshot.get(&TRANSACTIONS, &place).await?;
+            if row.as_ref().is_some_and(|row| row.ts == *ts) {
+                batch.expect_unchanged(&TRANSACTIONS, &place, row.as_ref());
+                batch.delete(&TRANSACTIONS, &place);
+            }
+            batch.delete(&TRANSACTION_AGES, &age);
+        }
+        if !batch.is_empty() {
+            match self.store.commit(batch).await {
+                // One of them was taken anew just now: they come again in the next round.
+                Ok(_) | Err(CommitError::Conflict { .. }) => {}
+                Err(error) => return Err(NotForgotten::Commit(error)),
+            }
+        }
+        Ok(Some(next))
     }
 
     /// The oldest transactions of a server, as far as they are more than are remembered. What cannot be read is left for

@@ -1,5 +1,8 @@
 //! What other servers send.
 
+use std::sync::Arc;
+
+use freehold_federation_api::{RememberedCursor, Transactions};
 use freehold_rooms::NewEvent;
 use freehold_store::Batch;
 use freehold_store::tables::accounts::{DEVICE_NUMBERS, DEVICES, DeviceRow};
@@ -11,7 +14,7 @@ use ruma_common::{EventId, RoomId};
 use serde_json::{Value, json};
 
 use crate::foreign::{Said, edu, forged, join, joined, made, message, put, room, sent};
-use crate::server::{BOBS, DENIED, REMOTE, Server};
+use crate::server::{BOBS, DENIED, NOW_TS, REMOTE, Server};
 
 const ALICE: &str = "@alice:alice.example";
 const ROBIN: &str = "@robin:remote.example";
@@ -66,6 +69,42 @@ async fn only_the_last_transactions_are_remembered() {
     let snapshot = server.ground.store.snapshot().unwrap();
     let kept = snapshot.scan_prefix(&rows, &(), Order::Ascending, usize::MAX).await.unwrap();
     assert!((1..=100).contains(&kept.len()), "{}", kept.len());
+}
+
+#[tokio::test]
+async fn transactions_of_servers_that_never_come_again_are_forgotten_after_a_week() {
+    const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+    let server = Server::start();
+    let strangers = 300;
+    for number in 0..strangers {
+        let body = json!({ "pdus": [], "edus": [] });
+        let origin = ["other.example", REMOTE][number % 2];
+        server.send(put(origin, &number.to_string(), &body)).await.ok();
+    }
+    let kept = async || {
+        let snapshot = server.ground.store.snapshot().unwrap();
+        let (rows, ages) = (
+            freehold_store::tables::federation::TRANSACTIONS,
+            freehold_store::tables::federation::TRANSACTION_AGES,
+        );
+        let rows = snapshot.scan_prefix(&rows, &(), Order::Ascending, usize::MAX).await.unwrap();
+        let ages = snapshot.scan_prefix(&ages, &(), Order::Ascending, usize::MAX).await.unwrap();
+        assert_eq!(rows.len(), ages.len());
+        rows.len()
+    };
+    let round = async |now_ts: i64| {
+        let transactions = Transactions::new(server.ground.store.clone(), Arc::new(now_ts));
+        let mut next = Some(RememberedCursor::default());
+        while let Some(from) = next {
+            next = transactions.forget_old(from).await.unwrap();
+        }
+    };
+    let before = kept().await;
+    assert!(before > 0);
+    round(NOW_TS + WEEK_MS).await;
+    assert_eq!(kept().await, before);
+    round(NOW_TS + WEEK_MS + 1).await;
+    assert_eq!(kept().await, 0);
 }
 
 /// The id of an event does not cover its signatures, so one without any is told by them only while it is not known.
