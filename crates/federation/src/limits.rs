@@ -216,6 +216,11 @@ pub const GAP_EVENTS_MAX: usize = 200;
 pub const GIVEN_STATES_MAX: usize = 4;
 /// How many events a state and its auth chain may have.
 pub const STATE_EVENTS_MAX: usize = 500_000;
+/// How many events a given state and its auth chain may bring that are not here, beside as many as the state of the room has here:
+/// whoever gives one makes us keep no more than a few times what we have.
+pub const GIVEN_NEW_EVENTS_MAX: usize = 5_000;
+/// How many whole states are in memory at a time, of all rooms together; who wants another one waits.
+pub const WHOLE_STATES_AT_ONCE: usize = 2;
 /// How many bytes a whole state may have.
 pub const WHOLE_STATE_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How many events are fetched one by one.

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::fetching::{Asking, Fetching, NoAnswer};
 use super::flight::{Flight, Flights, Found, Kin, NoSearch, Occasion, Piece};
 use super::vain::Vain;
+use super::state::WholeStates;
 use crate::limits::{FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, POLICY_TIME_MS, TAKEN_MAX};
 
 /// Takes the events that other servers bring. A clone is another handle on the same.
@@ -41,6 +42,7 @@ pub(super) struct Inner {
     pub(super) parts: IngestParts,
     pub(super) flights: Flights,
     pub(super) vain: Vain,
+    pub(super) whole_states: WholeStates,
 }
 
 /// What became of an event that is here now.
@@ -137,7 +139,8 @@ pub type TakenEvents = Vec<(Option<OwnedEventId>, Result<Taken, TakeError>)>;
 impl Ingest {
     /// A driver of rooms.
     pub fn new(parts: IngestParts) -> Self {
-        Ingest(Arc::new(Inner { parts, flights: Flights::default(), vain: Vain::default() }))
+        let (flights, vain, whole_states) = <(Flights, Vain, WholeStates)>::default();
+        Ingest(Arc::new(Inner { parts, flights, vain, whole_states }))
     }
 
     /// The rooms into which events go.

@@ -80,6 +80,25 @@ async fn liars_and_the_silent_keep_nobody_from_the_truth() {
     }
 }
 
+/// Each event of theirs would otherwise have us fetch, verify and keep half a million.
+#[tokio::test(start_paused = true)]
+async fn a_state_with_many_more_events_than_the_room_has_here_is_not_asked_for() {
+    let ours = Ours::in_room(3, RoomVersion::V11, 4).await;
+    for server in ["s0.example", "s1.example"] {
+        ours.others.behave(server, Manner::Swells);
+    }
+    let last = vec![last(&ours)];
+    let taken = ours.take("s0.example", &last).await;
+    assert!(matches!(taken[0].1, Err(TakeError::Missing(_))), "{taken:?}");
+    assert!(ours.others.asked("state_ids") > 0);
+    assert_eq!((ours.others.asked("state"), ours.others.asked("event")), (0, 0));
+    // Another server may say how it is.
+    ours.others.behave("s1.example", Manner::Forgetful);
+    let taken = ours.take("s1.example", &last).await;
+    assert!(matches!(taken[0].1, Ok(Taken::Accepted | Taken::Refused(_))), "{taken:?}");
+    ours.assert_state("after a state that swelled").await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_whose_search_was_in_vain_waits_and_others_do_not() {
     let ours = Ours::in_room(3, RoomVersion::V11, 4).await;

@@ -120,6 +120,8 @@ pub(crate) enum Manner {
     Behind,
     /// It gives auth chains of more events than are fetched in one search, most of which are known.
     Verbose,
+    /// It has no events between, and gives states with very many events that nobody ever heard of.
+    Swells,
     /// It gives events of another room, events that were not asked for, forgeries, and states that never were.
     Lies,
 }
@@ -190,7 +192,7 @@ impl Fetching for Others {
     ) -> BoxFuture<'a, Result<Vec<String>, NoAnswer>> {
         Box::pin(async move {
             match self.manner(asking, "missing_events").await? {
-                Manner::Forgetful => Ok(Vec::new()),
+                Manner::Forgetful | Manner::Swells => Ok(Vec::new()),
                 Manner::Lies => Ok(self.lies()),
                 _ => {
                     let limit = query.limit;
@@ -248,7 +250,12 @@ impl Fetching for Others {
             }
             let state = self.truth.state_after(&self.truth.room.events[event_id.as_str()].prev_events);
             let chain = self.truth.chain(state.values().cloned());
-            Ok(StateIds { pdu_ids: parsed(state.values()), auth_chain_ids: parsed(&chain) })
+            let mut pdu_ids = parsed(state.values());
+            if manner == Manner::Swells {
+                let unheard_of = (0..10_000).map(|number| format!("${number:0>43}"));
+                pdu_ids.extend(parsed(&unheard_of.collect::<Vec<_>>()));
+            }
+            Ok(StateIds { pdu_ids, auth_chain_ids: parsed(&chain) })
         })
     }
 
