@@ -77,7 +77,7 @@ impl Encryption {
         for _ in 0..ATTEMPTS {
             let snapshot = self.snapshot()?;
             let mut batch = Batch::new();
-            if !self.begin_message(&snapshot, tenant, received, &mut batch).await? {
+            if came_before(&snapshot, tenant, received).await? {
                 return Ok(());
             }
             let mut recipients = BTreeSet::new();
@@ -90,7 +90,12 @@ impl Encryption {
                     batch.wake(user);
                 }
             }
+            // Nothing is kept of what nobody gets: anybody could send it without end.
+            if recipients.is_empty() {
+                return Ok(());
+            }
             self.check_recipients(recipients.len())?;
+            self.note_message(&snapshot, tenant, received, &mut batch).await?;
             if self.deliver(&snapshot, &recipients, batch).await? {
                 return Ok(());
             }
@@ -98,19 +103,16 @@ impl Encryption {
         Err(Failure::Busy(ATTEMPTS).into())
     }
 
-    /// Adds the note that a message came; `false` if it did already.
-    async fn begin_message(
+    /// Adds the note that a message came.
+    async fn note_message(
         &self,
         snapshot: &Snapshot,
         tenant: &Tenant,
         received: &ReceivedToDevice,
         batch: &mut Batch,
-    ) -> Result<bool, ReadError> {
+    ) -> Result<(), ReadError> {
         let (tenant, origin) = (tenant.number(), received.origin.clone());
         let place = (tenant, origin.clone(), received.message_id.clone());
-        if snapshot.get(&TO_DEVICE_RECEIVED, &place).await?.is_some() {
-            return Ok(false);
-        }
         let now = self.0.clock.now_ts();
         batch.expect_absent(&TO_DEVICE_RECEIVED, &place);
         batch.put(&TO_DEVICE_RECEIVED, &place, &now);
@@ -124,6 +126,16 @@ impl Encryption {
             batch.delete(&TO_DEVICE_RECEIVED_AGES, &age);
             batch.delete(&TO_DEVICE_RECEIVED, &(age.0, age.1, age.3));
         }
-        Ok(true)
+        Ok(())
     }
+}
+
+/// Whether a message was delivered already.
+async fn came_before(
+    snapshot: &Snapshot,
+    tenant: &Tenant,
+    received: &ReceivedToDevice,
+) -> Result<bool, ReadError> {
+    let place = (tenant.number(), received.origin.clone(), received.message_id.clone());
+    Ok(snapshot.get(&TO_DEVICE_RECEIVED, &place).await?.is_some())
 }

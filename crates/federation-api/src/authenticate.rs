@@ -1,25 +1,25 @@
 //! Request authentication
 //! (<https://spec.matrix.org/v1.19/server-server-api/#request-authentication>): before any handler.
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, StatusCode, header, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use freehold_signing::{Request as SignedRequest, RequestError, XMatrix, verify_request};
 use ruma_common::api::error::ErrorCode;
-use tokio::time::timeout;
 
 use crate::asker::Asker;
+use crate::bodies::{BodyRefused, Share};
 use crate::connection::Connection;
 use crate::error::ApiError;
-use crate::limits::{BODY_BYTES_MAX, BODY_TIME_MAX, LimitKey, TRANSACTION_BYTES_MAX};
+use crate::limits::{BODY_BYTES_MAX, LimitKey, TRANSACTION_BYTES_MAX, network};
 use crate::services::Services;
 
 /// Lets a request pass that its origin signed for this tenant.
 pub(crate) async fn signed(State(services): State<Services>, request: Request, next: Next) -> Response {
     match authenticated(&services, request).await {
-        Ok(request) => next.run(request).await,
+        Ok((request, _held)) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -27,33 +27,36 @@ pub(crate) async fn signed(State(services): State<Services>, request: Request, n
 /// Lets a request pass that everybody may send, unless its network sent too many.
 pub(crate) async fn counted(State(services): State<Services>, request: Request, next: Next) -> Response {
     match count_and_read(&services, request).await {
-        Ok(request) => next.run(request).await,
+        Ok((request, _held)) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn count_and_read(services: &Services, request: Request) -> Result<Request, ApiError> {
+/// A request with its body, and what that counts for until it is answered.
+type HeldRequest = (Request, Share);
+
+async fn count_and_read(services: &Services, request: Request) -> Result<HeldRequest, ApiError> {
     let (parts, body) = request.into_parts();
     let connection = connection(&parts)?;
     services.limits.take(address_key(&connection), services.clock.now_ts()).map_err(ApiError::limited)?;
-    let body = read(&parts, body).await?;
-    Ok(Request::from_parts(parts, Body::from(body)))
+    let (body, held) = read(services, &connection, &parts, body).await?;
+    Ok((Request::from_parts(parts, Body::from(body)), held))
 }
 
-async fn authenticated(services: &Services, request: Request) -> Result<Request, ApiError> {
+async fn authenticated(services: &Services, request: Request) -> Result<HeldRequest, ApiError> {
     let (mut parts, body) = request.into_parts();
     let connection = connection(&parts)?;
     let address = address_key(&connection);
     // Who failed too often is not even looked at; whoever else comes from there waits with them.
     services.limits.look(&address, services.clock.now_ts()).map_err(ApiError::limited)?;
     let proved = prove(services, &connection, &parts, body).await;
-    let (asker, body) = proved.inspect_err(|_| {
+    let (asker, body, held) = proved.inspect_err(|_| {
         // The bucket may be empty by now; the request is refused all the same.
         let _ = services.limits.take(address, services.clock.now_ts());
     })?;
     admit(services, &asker)?;
     parts.extensions.insert(asker);
-    Ok(Request::from_parts(parts, Body::from(body)))
+    Ok((Request::from_parts(parts, Body::from(body)), held))
 }
 
 /// Who asks, and the body that they signed.
@@ -62,7 +65,7 @@ async fn prove(
     connection: &Connection,
     parts: &request::Parts,
     body: Body,
-) -> Result<(Asker, Bytes), ApiError> {
+) -> Result<(Asker, Bytes, Share), ApiError> {
     let tenant = &connection.tenant;
     let credentials = credentials(&parts.headers)?;
     // Before anything is read or fetched: a request for somebody else, and one that claims to come from ourselves.
@@ -72,7 +75,7 @@ async fn prove(
     if credentials.origin == tenant.server_name() {
         return Err(ApiError::unauthorized("a server does not ask itself"));
     }
-    let body = read(parts, body).await?;
+    let (body, held) = read(services, connection, parts, body).await?;
     let target = target(parts);
     let request = SignedRequest {
         method: parts.method.as_str(),
@@ -83,7 +86,7 @@ async fn prove(
     let keys = services.origin_keys.keys(tenant, &credentials.origin, &credentials.key).await;
     verify_request(&request, &credentials, &&*keys, services.clock.now_ts())
         .map_err(|error| refused(&error))?;
-    Ok((Asker { tenant: tenant.clone(), origin: credentials.origin }, body))
+    Ok((Asker { tenant: tenant.clone(), origin: credentials.origin }, body, held))
 }
 
 /// Whether the tenant wants to hear a server that proved who it is. Only then, so that nobody can ask for lists of
@@ -126,7 +129,12 @@ fn target(parts: &request::Parts) -> String {
     uri.path_and_query().map_or_else(|| uri.path().to_owned(), |target| target.as_str().to_owned())
 }
 
-async fn read(parts: &request::Parts, body: Body) -> Result<Bytes, ApiError> {
+async fn read(
+    services: &Services,
+    connection: &Connection,
+    parts: &request::Parts,
+    body: Body,
+) -> Result<(Bytes, Share), ApiError> {
     let most = match parts.uri.path().starts_with("/_matrix/federation/v1/send/") {
         true => TRANSACTION_BYTES_MAX,
         false => BODY_BYTES_MAX,
@@ -141,10 +149,17 @@ async fn read(parts: &request::Parts, body: Body) -> Result<Bytes, ApiError> {
         let message = "the request body did not come in time";
         ApiError::new(StatusCode::REQUEST_TIMEOUT, ErrorCode::Unknown, message)
     };
-    // The reader stops at the limit, or the other side stops sending.
-    let read = timeout(BODY_TIME_MAX, to_bytes(body, most)).await.map_err(|_| slow())?;
-    read.map_err(|_| too_large())
+    let taken = services.limits.bodies().take(connection.address.map(network), body, most).await;
+    taken.map_err(|refused| match refused {
+        BodyRefused::TooLarge => too_large(),
+        BodyRefused::Slow => slow(),
+        BodyRefused::BrokeOff => ApiError::invalid("the request body broke off"),
+        BodyRefused::NoMemory => ApiError::limited(NO_MEMORY_WAIT_MS),
+    })
 }
+
+/// When to come again who found too many bodies held.
+const NO_MEMORY_WAIT_MS: u64 = 1_000;
 
 fn refused(error: &RequestError) -> ApiError {
     ApiError::unauthorized(error)

@@ -117,7 +117,8 @@ async fn public_rooms_filtered(
 async fn page(rooms: &Rooms, tenant: &Tenant, wanted: Wanted) -> Result<Page, ApiError> {
     let bad = || ApiError::invalid("`since`: not a token of this server");
     let start: usize = wanted.since.map_or(Ok(0), |since| since.parse().map_err(|_| bad()))?;
-    let limit = wanted.limit.unwrap_or(LIMIT_MAX).min(LIMIT_MAX);
+    // "Defaults to 0 (no limit)"
+    let limit = wanted.limit.filter(|limit| *limit > 0).map_or(LIMIT_MAX, |limit| limit.min(LIMIT_MAX));
     let filter = wanted.filter.map_or_else(DirectoryFilter::default, |filter| DirectoryFilter {
         search_term: filter.generic_search_term,
         room_types: filter.room_types.unwrap_or_default(),

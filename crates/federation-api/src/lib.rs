@@ -22,6 +22,7 @@
 
 mod asker;
 mod authenticate;
+mod bodies;
 mod connection;
 mod devices;
 mod directory;

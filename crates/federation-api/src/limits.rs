@@ -8,11 +8,19 @@ use std::time::Duration;
 use freehold_store::TenantNumber;
 use ruma_common::OwnedServerName;
 
+use crate::bodies::Bodies;
+
 /// Bytes of the body of a transaction: 50 events of 65,536 bytes each, 100 EDUs of as many, and what is around them.
 /// The specification bounds neither EDUs nor bodies; Synapse takes 200 times 65,536 bytes.
 pub(crate) const TRANSACTION_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Bytes of any other body: the largest is an invite with the state that comes with it.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of all bodies that are held at the same time; of this, large ones leave a quarter to small ones.
+pub(crate) const BODIES_BYTES_MAX: usize = 96 * 1024 * 1024;
+/// Bytes of those that come from one network: two of the largest.
+pub(crate) const ADDRESS_BODIES_BYTES_MAX: usize = 2 * TRANSACTION_BYTES_MAX + BODY_BYTES_MAX;
+/// Bytes of a body that counts as small: more than one event has.
+pub(crate) const SMALL_BODY_BYTES: usize = 128 * 1024;
 /// How long the other side may take to send its body.
 pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -90,13 +98,16 @@ pub(crate) enum LimitKey {
 }
 
 impl LimitKey {
-    /// One host has as many IPv6 addresses as it likes within its /64.
     pub(crate) fn of_address(tenant: TenantNumber, address: Option<IpAddr>) -> Self {
-        let network = address.map(|address| match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        });
-        LimitKey::Address(tenant, network)
+        LimitKey::Address(tenant, address.map(network))
+    }
+}
+
+/// One host has as many IPv6 addresses as it likes within its /64.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
     }
 }
 
@@ -110,12 +121,18 @@ const KEYS_MAX: usize = 100_000;
 pub struct Limits {
     settings: LimitsSettings,
     full_at_us: Arc<Mutex<HashMap<LimitKey, i64>>>,
+    bodies: Bodies,
 }
 
 impl Limits {
     /// Counts by these rates.
     pub fn new(settings: LimitsSettings) -> Self {
-        Limits { settings, full_at_us: Arc::default() }
+        Limits { settings, full_at_us: Arc::default(), bodies: Bodies::default() }
+    }
+
+    /// How much memory the bodies of requests take.
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.bodies
     }
 
     /// Takes one request; or says in how many milliseconds there is one to take.

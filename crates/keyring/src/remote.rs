@@ -5,6 +5,7 @@ mod known;
 mod machine;
 mod notary;
 mod policy;
+mod queue;
 mod server_keys;
 mod walk;
 

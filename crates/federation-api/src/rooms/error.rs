@@ -82,8 +82,12 @@ pub(super) fn refused(error: NotServed) -> ApiError {
             let error = ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::IncompatibleRoomVersion, error);
             return error.with("room_version", version);
         }
+        NotServed::UnknownVersion(version) => {
+            let version = version.clone();
+            let error = ApiError::new(StatusCode::BAD_REQUEST, ErrorCode::IncompatibleRoomVersion, error);
+            return error.with("room_version", version);
+        }
         NotServed::Partial => return partial(error),
-        NotServed::UnknownVersion(_) => (StatusCode::BAD_REQUEST, ErrorCode::IncompatibleRoomVersion),
         NotServed::ShutOut(_) | NotServed::Forbidden(_) | NotServed::MayNot(_) | NotServed::NoCondition => {
             (StatusCode::FORBIDDEN, ErrorCode::Forbidden)
         }

@@ -81,7 +81,7 @@ async fn a_directory_has_the_rooms_of_its_tenant_in_parts() {
     assert_eq!(page["chunk"][0]["room_id"], json!(room_id));
     assert_eq!(page["chunk"][0]["name"], "Tea party");
     assert_eq!(page["total_room_count_estimate"], 1);
-    assert_eq!(server.send(get("publicRooms?limit=0")).await.ok()["next_batch"], "0");
+    assert_eq!(server.send(get("publicRooms?limit=0")).await.ok(), page, "zero is no limit");
     assert_eq!(server.send(get("publicRooms?since=x")).await.error(), (400, "M_INVALID_PARAM"));
     assert_eq!(server.send(get("publicRooms").to(BOBS)).await.ok()["chunk"], json!([]));
     for (term, found) in [("PARTY", 1), ("coffee", 0)] {
@@ -90,6 +90,23 @@ async fn a_directory_has_the_rooms_of_its_tenant_in_parts() {
         let page = server.send(ask.json(&filter)).await.ok();
         assert_eq!(page["chunk"].as_array().unwrap().len(), found, "{term}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_an_invite_of_somebody_whom_there_is_not() {
+    let server = Server::start();
+    account(&server, ALICE).await;
+    let invite = |invitee: &str, version: &str| {
+        let path = "/_matrix/federation/v2/invite/!somewhere:remote.example/$event";
+        let event = json!({ "room_id": "!somewhere:remote.example", "state_key": invitee });
+        Ask::new("PUT", path).by(REMOTE).json(&json!({ "room_version": version, "event": event }))
+    };
+    let nobody = server.send(invite("@nobody:alice.example", "11")).await;
+    assert_eq!(nobody.error(), (403, "M_FORBIDDEN"));
+    assert_eq!(server.send(invite(ALICE, "11")).await.error(), (400, "M_INVALID_PARAM"), "no event");
+    let unknown = server.send(invite(ALICE, "unheard-of")).await;
+    assert_eq!(unknown.error(), (400, "M_INCOMPATIBLE_ROOM_VERSION"));
+    assert_eq!(unknown.json["room_version"], "unheard-of");
 }
 
 #[tokio::test]

@@ -346,6 +346,27 @@ async fn messages_for_devices_come_once_from_their_sender_to_users_of_the_tenant
     assert_eq!(messages(&server, alices).await, 2, "message ids are each server's own");
     server.send(edu(DENIED, "7", to_device("@x:denied.example", "a"))).await;
     assert_eq!(messages(&server, alices).await, 2, "from a denied server");
+    // What nobody here gets leaves nothing behind.
+    let noted = async || {
+        let rows = freehold_store::tables::encryption::TO_DEVICE_RECEIVED;
+        let snapshot = server.ground.store.snapshot().unwrap();
+        snapshot.scan_prefix(&rows, &(), Order::Ascending, usize::MAX).await.unwrap().len()
+    };
+    let before = noted().await;
+    for (number, messages) in [
+        json!({}),
+        json!({ "@nobody:alice.example": { "*": {} } }),
+        json!({ "@bob:bob.example": { "*": {} } }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let message_id = format!("for nobody {number}");
+        let content =
+            json!({ "sender": ROBIN, "type": "m.test", "message_id": message_id, "messages": messages });
+        server.send(edu(REMOTE, &message_id, ("m.direct_to_device", content))).await.ok();
+    }
+    assert_eq!(noted().await, before);
 }
 
 #[tokio::test]

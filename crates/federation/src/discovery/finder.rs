@@ -43,7 +43,13 @@ struct Inner {
     delegations: Cache<OwnedServerName, WellKnownError>,
     targets: Cache<Arc<Target>, DiscoveryError>,
     /// Who is being looked for; everybody else who looks for the same waits.
-    searches: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    searches: Mutex<BTreeMap<OwnedServerName, Sought>>,
+}
+
+#[derive(Default)]
+struct Sought {
+    seekers: usize,
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// How one plan was carried out.
@@ -92,12 +98,7 @@ impl Discovery {
                 self.renew(server_name);
                 Ok(target)
             }
-            Remembered::Nothing => {
-                let search = self.0.search(server_name);
-                let found = self.search(&search, server_name).await;
-                self.0.end_search(server_name, search);
-                found
-            }
+            Remembered::Nothing => self.search(server_name).await,
         }
     }
 
@@ -111,6 +112,11 @@ impl Discovery {
         &self.0.parts.web
     }
 
+    /// How many servers are being looked for.
+    pub fn searches(&self) -> usize {
+        self.0.searches.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Carries out the plan for a server, without remembering where it is.
     pub(crate) async fn walk(&self, server_name: &ServerName, memory: Memory) -> Walk {
         self.0.walk(server_name, memory).await
@@ -120,48 +126,68 @@ impl Discovery {
         self.0.targets.get(server_name.as_str(), self.0.parts.clock.now_ts())
     }
 
-    async fn search(
-        &self,
-        search: &tokio::sync::Mutex<()>,
-        server_name: &ServerName,
-    ) -> Result<Arc<Target>, DiscoveryError> {
-        let _turn = search.lock().await;
+    /// Looks for a server, or waits for who does. Somebody who gives up waiting does not end the search: what comes of it is
+    /// remembered for the next one, also that there is nothing.
+    async fn search(&self, server_name: &ServerName) -> Result<Arc<Target>, DiscoveryError> {
+        let search = Search::of(&self.0, server_name);
+        let turn = search.turn().lock_owned().await;
         match self.remembered(server_name) {
-            Remembered::Fresh(target) | Remembered::Stale(target) => Ok(target),
-            Remembered::Failed(error) => Err(error),
-            Remembered::Nothing => self.0.find_anew(server_name).await,
+            Remembered::Fresh(target) | Remembered::Stale(target) => return Ok(target),
+            Remembered::Failed(error) => return Err(error),
+            Remembered::Nothing => {}
         }
+        let found = tokio::spawn(async move {
+            let found = search.0.find_anew(&search.1).await;
+            drop(turn);
+            found
+        });
+        let gone = |_| DiscoveryError::NoAddress { host: server_name.host().to_owned() };
+        found.await.map_err(gone)?
     }
 
     /// Looks for a server in the background, unless somebody does already.
     fn renew(&self, server_name: &ServerName) {
-        let (this, server_name) = (self.clone(), server_name.to_owned());
-        let search = self.0.search(&server_name);
+        let search = Search::of(&self.0, server_name);
         tokio::spawn(async move {
-            if let Ok(_turn) = search.try_lock()
-                && let Err(error) = this.0.find_anew(&server_name).await
+            if let Ok(_turn) = search.turn().try_lock_owned()
+                && let Err(error) = search.0.find_anew(&search.1).await
             {
-                tracing::debug!(%server_name, %error, "a server is not found any more");
+                tracing::debug!(server_name = %search.1, %error, "a server is not found any more");
             }
-            this.0.end_search(&server_name, search);
         });
     }
 }
 
-impl Inner {
-    fn search(&self, server_name: &ServerName) -> Arc<tokio::sync::Mutex<()>> {
-        let mut searches = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
-        searches.entry(server_name.to_string()).or_default().clone()
+/// One of those who look for a server; the last one leaves nothing behind, also one that gives up.
+struct Search(Arc<Inner>, OwnedServerName);
+
+impl Search {
+    fn of(inner: &Arc<Inner>, server_name: &ServerName) -> Self {
+        let mut searches = inner.searches.lock().unwrap_or_else(PoisonError::into_inner);
+        searches.entry(server_name.to_owned()).or_default().seekers += 1;
+        Search(Arc::clone(inner), server_name.to_owned())
     }
 
-    fn end_search(&self, server_name: &ServerName, search: Arc<tokio::sync::Mutex<()>>) {
-        let mut searches = self.searches.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(search);
-        if searches.get(server_name.as_str()).is_some_and(|search| Arc::strong_count(search) == 1) {
-            searches.remove(server_name.as_str());
+    /// Who has it looks; the others wait.
+    fn turn(&self) -> Arc<tokio::sync::Mutex<()>> {
+        let mut searches = self.0.searches.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&searches.entry(self.1.clone()).or_default().turn)
+    }
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        let mut searches = self.0.searches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sought) = searches.get_mut(&self.1) {
+            sought.seekers -= 1;
+            if sought.seekers == 0 {
+                searches.remove(&self.1);
+            }
         }
     }
+}
 
+impl Inner {
     async fn find_anew(&self, server_name: &ServerName) -> Result<Arc<Target>, DiscoveryError> {
         let walk = self.walk(server_name, Memory::Used).await;
         let now_ts = self.parts.clock.now_ts();

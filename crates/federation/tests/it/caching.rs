@@ -69,6 +69,21 @@ async fn past_its_time_a_place_is_used_at_once_and_looked_for_in_the_background(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gives_up_looking_leaves_the_search_to_end_and_its_end_is_remembered() {
+    let world = World::new().await;
+    world.network.latency(std::time::Duration::from_secs(3));
+    let nowhere = server("nowhere.example");
+    let given_up =
+        tokio::time::timeout(std::time::Duration::from_secs(1), world.discovery.find(&nowhere)).await;
+    assert!(given_up.is_err(), "somebody gave up");
+    pass(60_000).await;
+    world.network.looked_up();
+    assert!(world.discovery.find(&nowhere).await.is_err());
+    assert_eq!(world.network.looked_up(), [""; 0], "that there is nothing is known by now");
+    assert_eq!(world.discovery.searches(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_server_that_died_does_not_end_federation_with_those_who_were_found() {
     let world = delegating(&[]).await;
     assert!(fetches(&world).await);

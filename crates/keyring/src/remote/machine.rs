@@ -9,6 +9,7 @@ use super::{
     batch::NotaryState,
     known::{Finding, KnownServer},
     policy::{FetchPolicy, Notary},
+    queue::DirectQueue,
 };
 
 /// The keys of other servers: a cache, and the plan of how to fill it.
@@ -31,7 +32,7 @@ pub struct RemoteKeys {
     /// INVARIANT: the sum of `bytes` over all servers.
     pub(super) bytes: usize,
     pub(super) in_flight: BTreeMap<FetchId, InFlight>,
-    pub(super) direct_queue: VecDeque<OwnedServerName>,
+    pub(super) direct_queue: DirectQueue,
     pub(super) actions: VecDeque<Action>,
     counter: u64,
     prepared: PreparedKeys,
@@ -266,7 +267,7 @@ impl RemoteKeys {
             by_use: BTreeMap::new(),
             bytes: 0,
             in_flight: BTreeMap::new(),
-            direct_queue: VecDeque::new(),
+            direct_queue: DirectQueue::default(),
             actions: VecDeque::new(),
             counter: 0,
         }

@@ -10,6 +10,9 @@ use ruma_common::OwnedServerName;
 pub struct FetchPolicy {
     /// How many servers are remembered in memory; those used longest ago leave for the store.
     pub servers_max: usize,
+    /// How many servers of which no key is known may wait to be asked: their names may be invented, and who invents them must not
+    /// take the places of everybody else.
+    pub strangers_max: usize,
     /// How many bytes the remembered documents and keys may have together.
     pub bytes_max: usize,
     /// How many keys may have a table of 33 KB, by which they verify faster: those used most
@@ -59,6 +62,7 @@ impl Default for FetchPolicy {
     fn default() -> Self {
         Self {
             servers_max: 10_000,
+            strangers_max: 2_500,
             bytes_max: 32 * 1024 * 1024,
             prepared_max: 128,
             in_flight_max: 64,

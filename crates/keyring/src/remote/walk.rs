@@ -78,17 +78,28 @@ impl RemoteKeys {
         }
         entry.course = Course::ServerFirst;
         if now_ts >= entry.direct_retry_ts {
-            entry.stage = Stage::Direct;
-            self.direct_queue.push_back(server.to_owned());
+            self.queue_direct(server);
         } else {
             self.ask_notary(server, 0, now_ts);
+        }
+    }
+
+    /// Has a server asked itself. A stranger too many is forgotten again: it holds no place, and is asked when it is named next.
+    fn queue_direct(&mut self, server: &ServerName) {
+        let Some(entry) = self.servers.get_mut(server) else { return };
+        entry.stage = Stage::Direct;
+        if !entry.known.keys.is_empty() {
+            return self.direct_queue.push_known(server.to_owned());
+        }
+        if !self.direct_queue.push_stranger(server.to_owned(), self.policy.strangers_max) {
+            self.remove(server, Outcome::Missing);
         }
     }
 
     /// Lets as many requests start as may.
     pub(super) fn start_requests(&mut self, now_ts: i64) {
         while self.in_flight.len() < self.policy.in_flight_max
-            && let Some(server) = self.direct_queue.pop_front()
+            && let Some(server) = self.direct_queue.pop()
         {
             // Forgotten, perhaps, since it was queued.
             let asks = self.servers.get(&server).is_some_and(|entry| entry.stage == Stage::Direct);
@@ -127,9 +138,7 @@ impl RemoteKeys {
             }
             Course::NotariesFirst if !entry.waiting.is_empty() && now_ts >= entry.direct_retry_ts => {
                 entry.course = Course::ServerLast;
-                entry.stage = Stage::Direct;
-                self.direct_queue.push_back(server.to_owned());
-                return;
+                return self.queue_direct(server);
             }
             Course::NotariesFirst | Course::ServerLast => return self.end_walk(server, now_ts),
         }

@@ -90,7 +90,7 @@ impl Rooms {
 
     async fn try_accept(&self, tenant: &Tenant, sent: SentMembership<'_>) -> Result<Accepted, NotServed> {
         let mut work = Work::begin_for(self, tenant, sent.room_id).await?;
-        work.check_admitted(sent.origin, sent.step)?;
+        work.check_admitted(sent.origin)?;
         let pdu = freehold_room::parse(sent.event, work.machine.version(), sent.room_id)?;
         check_kind(&pdu, &sent)?;
         let accepted = |event| Accepted { rooms: self.clone(), tenant: tenant.clone(), event };

@@ -13,6 +13,7 @@ use super::accept::text;
 use super::pending::{Becomes, Standing, stripped_for};
 use crate::rooms::Rooms;
 use crate::send::tried;
+use crate::work::Work;
 
 /// An invite that another server sends.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,7 @@ impl Rooms {
             .ok_or_else(|| NotServed::UnknownVersion(sent.room_version.to_owned()))?;
         let pdu = freehold_room::parse(sent.event, version, sent.room_id)?;
         let invitee = check_invite(&pdu, tenant, &sent)?;
+        Work::check_admitted_if_known(self, (tenant, sent.room_id), sent.origin).await?;
         let mut told: Vec<Pdu> = Vec::new();
         if version.rules().authorization.room_create_event_id_as_room_id {
             told.extend(room_events(&sent, version)?);

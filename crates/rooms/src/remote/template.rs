@@ -52,7 +52,7 @@ impl Rooms {
         if asked.versions.is_some_and(|known| !known.iter().any(|id| id == version.id())) {
             return Err(NotServed::IncompatibleVersion { room_version: version.id() });
         }
-        work.check_admitted(asked.origin, asked.step)?;
+        work.check_admitted(asked.origin)?;
         let mut content: Object<'static> = [("membership", asked.step.membership())].into_iter().collect();
         if asked.step == OwnStep::Join
             && let Some(authoriser) = work.authoriser_for(tenant, asked.user_id).await?
@@ -84,12 +84,23 @@ impl Work {
         }
     }
 
-    /// Who is shut out may still leave.
-    pub(crate) fn check_admitted(&self, server: &ServerName, step: OwnStep) -> Result<(), NotServed> {
-        if self.machine.admits(server) || step == OwnStep::Leave {
-            return Ok(());
+    /// "When a remote server makes a request, it MUST be verified to be allowed by the server ACLs", also to leave
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#server-access-control-lists-acls>).
+    pub(crate) fn check_admitted(&self, server: &ServerName) -> Result<(), NotServed> {
+        if self.machine.admits(server) { Ok(()) } else { Err(NotServed::ShutOut(server.to_owned())) }
+    }
+
+    /// The same for a room in which the tenant may be; of one in which it is not, no list is known here.
+    pub(crate) async fn check_admitted_if_known(
+        rooms: &Rooms,
+        (tenant, room_id): (&Tenant, &RoomId),
+        server: &ServerName,
+    ) -> Result<(), NotServed> {
+        match Work::begin(rooms, room_id).await {
+            Ok(work) if work.locals.has_joined(tenant.number()) => work.check_admitted(server),
+            Ok(_) | Err(ActionError::UnknownRoom(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        Err(NotServed::ShutOut(server.to_owned()))
     }
 
     /// The user of a tenant who authorises the join of a user of another server, if the join needs one.

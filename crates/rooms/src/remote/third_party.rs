@@ -9,7 +9,6 @@ use serde_json::json;
 use super::NotServed;
 use super::accept::text;
 use crate::error::ActionError;
-use crate::outside::OwnStep;
 use crate::rooms::Rooms;
 use crate::send::tried;
 use crate::work::{Wanted, Work};
@@ -40,7 +39,7 @@ impl Rooms {
         let invitee = user("state_key").filter(|invitee| invitee.server_name() == origin);
         let invitee = invitee.ok_or(NotServed::Invalid("the invited user is not one of yours"))?;
         let mut work = Work::begin_for(self, tenant, room_id).await?;
-        work.check_admitted(origin, OwnStep::Join)?;
+        work.check_admitted(origin)?;
         let (signed, given) = redeemed(body, work.machine.version())?;
         let issued = work.issued_for(&signed).await?;
         drop(work);

@@ -157,6 +157,32 @@ async fn join_rules_of_rooms_elsewhere_hold() {
     assert!(matches!(refused, Err(ActionError::Refused { .. })), "{refused:?}");
 }
 
+/// "MUST be protected by ACLs": `make_leave`, `send_leave` and `invite`, too.
+#[tokio::test]
+async fn who_is_shut_out_is_given_no_template_to_leave_and_invites_nobody() {
+    let network = Network::new();
+    let one = network.world(&["one.example"]).await;
+    let (two, three) = (network.world(&["two.example"]).await, network.world(&["three.example"]).await);
+    let (alice, bob, carol) = (one.actor(ALICE).await, two.actor(BOB).await, three.actor(CAROL).await);
+    let room = one.public_room(&alice, "12").await;
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    three.rooms.join(&carol, entry(&room, &["one.example"])).await.unwrap();
+    network.deliver(&one, &two).await;
+    let acl = json!({ "allow": ["*"], "deny": ["two.example"] });
+    one.put(&alice, &room, ("m.room.server_acl", ""), acl).await.unwrap();
+    // The list has not come to Bob's server.
+    let about = |user_id: &str| freehold_rooms::MemberAction {
+        user_id: ruma_common::UserId::parse(user_id).unwrap(),
+        reason: None,
+    };
+    one.actor("@dora:one.example").await;
+    let invited = two.rooms.invite(&bob, &room, about("@dora:one.example")).await;
+    let is_shut_out =
+        matches!(&invited, Err(ActionError::Refused { answer: Unanswered::Refused { status: 403, .. }, .. }));
+    assert!(is_shut_out, "{invited:?}");
+    assert_eq!(one.membership(&room, "@dora:one.example").await, None);
+}
+
 /// Restricted rooms: the server of the user who authorises signs, and no other does.
 #[tokio::test]
 async fn a_restricted_room_elsewhere_is_joined_with_the_signature_of_a_member_who_may_invite() {
