@@ -1,7 +1,7 @@
 //! Giving an account up (<https://spec.matrix.org/v1.19/client-server-api/#account-deactivation>).
 
 use freehold_store::tables::accounts::{
-    ACCOUNTS, AccountRow, DeactivatedRow, MemberJob, PROFILES, PUSH_RULES,
+    ACCOUNTS, AccountRow, DeactivatedRow, ERASED, MemberJob, PROFILES, PUSH_RULES,
 };
 use freehold_store::{Tenant, UserNumber};
 use ruma_common::UserId;
@@ -25,7 +25,7 @@ pub enum Erase {
 
 impl Accounts {
     /// Gives an account up, for ever: nobody can log in, all sessions end, and the user leaves all rooms, in the
-    /// background. The name is never free again.
+    /// background, where what was kept beside goes, too. The name is never free again.
     ///
     /// # Errors
     /// [`ServerFailure`].
@@ -73,6 +73,7 @@ impl Accounts {
             batch.delete(&PUSH_RULES, &user);
             if erase == Erase::Yes {
                 batch.delete(&PROFILES, &user);
+                batch.at_position(move |position, writes| writes.put(&ERASED, &user, &position));
             }
             Self::ask_for_member_job(user, MemberJob::Leave, batch);
             if let Some((tenant, act)) = &note {
@@ -80,18 +81,12 @@ impl Accounts {
             }
             if attempts.commit(self.store(), removal.batch).await?.is_some() {
                 self.0.sessions.forget(&removal.tokens);
+                if erase == Erase::Yes {
+                    self.0.given.member_events.erased(user).await?;
+                }
                 self.0.member_jobs.notify_one();
                 return self.remove_late_tokens(removal.devices).await;
             }
         }
-    }
-
-    /// Whether a user of a tenant asked that what they said be shown to nobody new.
-    ///
-    /// # Errors
-    /// [`ServerFailure`].
-    pub async fn is_erased(&self, user: UserNumber) -> Result<bool, ServerFailure> {
-        let row = self.store().snapshot()?.get(&ACCOUNTS, &user).await?;
-        Ok(row.and_then(|row| row.deactivated).is_some_and(|deactivated| deactivated.erase))
     }
 }

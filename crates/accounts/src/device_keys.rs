@@ -2,6 +2,7 @@
 
 use freehold_store::{Batch, BoxFuture, DeviceNumber, Snapshot, UserNumber};
 
+use crate::deactivate::Erase;
 use crate::failure::ServerFailure;
 
 /// Keeps the keys and messages of devices, and the cross-signing keys of users.
@@ -23,6 +24,12 @@ pub trait DeviceKeys: Send + Sync {
         device: DeviceGone<'a>,
         batch: &'a mut Batch,
     ) -> BoxFuture<'a, Result<(), ServerFailure>>;
+
+    /// Removes the key backups of a user whose account was given up; with erasure also the keys by which others know the
+    /// user. To do it again changes nothing. Who keeps no such things has nothing to do.
+    fn forget_user(&self, _: UserNumber, _: Erase) -> BoxFuture<'_, Result<(), ServerFailure>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// A device that ceases to be.

@@ -22,6 +22,7 @@ mod credentials;
 mod deactivate;
 mod device;
 mod device_keys;
+mod erase;
 mod failed_logins;
 mod failure;
 mod filters;

@@ -1,6 +1,6 @@
 //! The member events of a user, which rooms keep.
 
-use freehold_store::{Actor, BoxFuture, RoomNumber};
+use freehold_store::{Actor, BoxFuture, RoomNumber, UserNumber};
 
 use crate::failure::ServerFailure;
 
@@ -23,6 +23,12 @@ pub trait MemberEvents: Send + Sync {
 
     /// The actor leaves a room, takes back a knock or declines an invite. Does nothing if there is none of it.
     fn leave<'a>(&'a self, actor: &'a Actor, room: RoomNumber) -> BoxFuture<'a, Result<(), ServerFailure>>;
+
+    /// From now on shows what a user said to nobody new: the table `erased` holds the user. Who shows nothing has nothing
+    /// to do.
+    fn erased(&self, _: UserNumber) -> BoxFuture<'_, Result<(), ServerFailure>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Nobody is in any room.

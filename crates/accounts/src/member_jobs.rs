@@ -92,6 +92,9 @@ impl Accounts {
         let user_id = snapshot.id_of(user).await?;
         let tenant = Tenant::new(account.tenant, user_id.server_name().to_owned());
         let actor = Actor { tenant, user_id, user, device: None };
+        if row.job == MemberJob::Leave && row.done.is_none() {
+            self.remove_data(user).await?;
+        }
         let member_events = &self.0.given.member_events;
         let rooms = member_events.rooms(&actor, row.done).await?;
         let turn: Vec<RoomNumber> = rooms.iter().copied().take(ROOMS_PER_TURN).collect();

@@ -49,6 +49,7 @@ mod service;
 mod signatures;
 mod to_device;
 mod upload;
+mod user_gone;
 mod watching;
 
 pub use backup::{
@@ -69,3 +70,4 @@ pub use service::Encryption;
 pub use signatures::{SignatureFailure, SignatureFailures, SignedKeys};
 pub use to_device::{Messages, SendToDeviceError, ToDeviceMessage, ToDevicePage};
 pub use upload::{KeyOfDevice, KeysUpload, UploadError};
+pub use user_gone::Identity;

@@ -23,6 +23,7 @@ pub mod check;
 mod content;
 mod create;
 mod directory;
+mod erased;
 mod error;
 mod for_servers;
 mod garbage;

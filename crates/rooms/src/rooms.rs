@@ -10,6 +10,7 @@ use freehold_store::tables::rooms::TENANT_ROOMS;
 use freehold_store::{Clock, Interner, Places, ReadError, RoomNumber, Snapshot, Store, Tenant};
 use ruma_common::{OwnedRoomId, RoomId, ServerName};
 
+use crate::erased::Erased;
 use crate::garbage::NodeWrites;
 use crate::ingest::Arrivals;
 use crate::labour::Labour;
@@ -92,6 +93,8 @@ pub(crate) struct Inner {
     pub(crate) arrivals: Arrivals,
     pub(crate) newcomers: Newcomers,
     pub(crate) partial: PartialNow,
+    /// Users whose events are shown to nobody new.
+    pub(crate) erased: Erased,
     /// Who does work for processors, if somebody was named.
     pub(crate) labour: OnceLock<Arc<dyn Labour>>,
     cells: Mutex<Cells>,
@@ -136,6 +139,7 @@ impl Rooms {
             arrivals: Arrivals::default(),
             newcomers: Newcomers::default(),
             partial: PartialNow::default(),
+            erased: Erased::default(),
             labour: OnceLock::new(),
             cells: Mutex::default(),
             turns: Mutex::default(),

@@ -4,7 +4,7 @@ use freehold_accounts::{
     DeviceRequest, Doer, Erase, LoginError, NewSession, OtherSessions, Password, Proof, Refresh,
 };
 use freehold_store::Tenant;
-use freehold_store::tables::accounts::{ACCOUNTS, PasswordRow};
+use freehold_store::tables::accounts::{ACCOUNTS, ERASED, PasswordRow};
 
 use crate::world::{PASSWORD, World, alices, bobs};
 
@@ -120,7 +120,8 @@ async fn an_account_that_was_given_up_is_over_for_ever() {
     assert!(world.accounts.log_in(&tenant, Proof::Token(login_token), device).await.is_err());
     assert!(world.accounts.check_username(&tenant, "alice").await.is_err(), "nobody gets the name");
     assert!(world.accounts.profile(&somebody.actor.user_id).await.is_err());
-    assert!(world.accounts.is_erased(somebody.actor.user).await.unwrap());
+    let erased = world.store.snapshot().unwrap().get(&ERASED, &somebody.actor.user).await.unwrap();
+    assert!(erased.is_some(), "what the user said is shown to nobody new");
 }
 
 #[tokio::test]

@@ -163,6 +163,15 @@ impl Encryption {
         }
     }
 
+    /// Removes all backups of a user who is gone.
+    pub(crate) async fn remove_backups(&self, user: UserNumber) -> Result<(), Failure> {
+        for (number, _) in versions(&self.snapshot()?, user).await? {
+            // No row says any more which number comes next: there is no next.
+            self.purge(user, number, 0).await?;
+        }
+        Ok(())
+    }
+
     fn check_backup(&self, backup: &Backup) -> Result<(), BackupError> {
         let (bytes, most) = (backup.auth_data.len(), self.0.limits.backup.auth_data_bytes);
         if bytes > most {

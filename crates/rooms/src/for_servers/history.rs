@@ -128,11 +128,14 @@ impl ServerView {
 
     /// Events in federation format, redacted where the server may not see them.
     async fn shown(&self, events: &[Arc<StoredEvent>]) -> Result<Vec<String>, Unreadable> {
-        let visible = self.visible(events).await?;
-        let shown = events.iter().zip(visible).filter_map(|(event, visible)| match visible {
-            true => Some(text(&event.pdu)),
-            false => self.is_in.then(|| text(&event.pdu.redacted())),
-        });
-        Ok(shown.collect())
+        let mut shown = Vec::with_capacity(events.len());
+        for (event, visible) in events.iter().zip(self.visible(events).await?) {
+            match visible {
+                true => shown.push(self.text_for(event).await?),
+                false if self.is_in => shown.push(text(&event.pdu.redacted())),
+                false => {}
+            }
+        }
+        Ok(shown)
     }
 }

@@ -203,7 +203,7 @@ impl ServerView {
             }
         };
         match is_shown {
-            true => Ok(text(&event.pdu)),
+            true => Ok(self.text_for(&event).await?),
             false => Err(NotShown::Hidden(event_id.to_owned())),
         }
     }

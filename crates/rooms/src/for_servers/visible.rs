@@ -9,7 +9,7 @@ use freehold_store::tables::rooms::Membership;
 use freehold_store::{RoomNumber, StateKeyNumber};
 use ruma_common::ServerName;
 
-use super::ServerView;
+use super::{ServerView, text};
 use crate::read::{HistoryVisibility, Reader, RoomState, StoredEvent, Unreadable};
 
 /// What decides, at one moment.
@@ -100,6 +100,18 @@ impl ServerView {
             }
         }
         Ok(false)
+    }
+
+    /// An event that the server may see: whole, or what a redaction leaves of it, if its sender asked that it be shown to
+    /// nobody new and the server had nobody in the room then. Parts of states are whole always: what follows from them is to be
+    /// the same everywhere.
+    pub(super) async fn text_for(&self, event: &Arc<StoredEvent>) -> Result<String, Unreadable> {
+        if event.row.state_key.is_some() || self.reader.erasure_of(event).await?.is_none() {
+            return Ok(text(&event.pdu));
+        }
+        let state = self.reader.state_before(event).await?;
+        let was_in = self.any_lets_see(self.users().await?, &state, HistoryVisibility::Joined).await?;
+        Ok(if was_in { text(&event.pdu) } else { text(&event.pdu.redacted()) })
     }
 
     /// The member keys of the server's users.

@@ -45,6 +45,7 @@ impl Reader {
         event: &Arc<StoredEvent>,
         format: ClientFormat,
     ) -> Result<Box<RawValue>, Unreadable> {
+        let event = &self.seen(viewer, event).await?;
         let mut unsigned = self.unsigned((viewer, device), event).await?;
         unsigned.relations = self.bundled((viewer, device), event, format).await?;
         let text = text_of(&event.pdu, format, Some(&unsigned));
@@ -58,6 +59,7 @@ impl Reader {
         event: &Arc<StoredEvent>,
         format: ClientFormat,
     ) -> Result<String, Unreadable> {
+        let event = &self.seen(viewer, event).await?;
         let unsigned = self.unsigned((viewer, device), event).await?;
         Ok(text_of(&event.pdu, format, Some(&unsigned)))
     }
@@ -80,7 +82,7 @@ impl Reader {
         if let Some(key) = event.row.state_key
             && let Some(previous) = self.state_before(event).await?.number_at(key).await?
         {
-            let previous = self.event(previous).await?;
+            let previous = self.seen(viewer, &self.event(previous).await?).await?;
             unsigned.prev_content = Some(previous.pdu.content().to_owned());
             unsigned.prev_sender = Some(previous.pdu.sender().to_string());
             unsigned.replaces_state = Some(previous.pdu.event_id().to_string());

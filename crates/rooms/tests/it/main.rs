@@ -13,6 +13,7 @@ mod deep;
 mod delivered;
 mod elsewhere;
 mod entering;
+mod erased;
 mod for_servers;
 mod forgetting;
 mod garbage;

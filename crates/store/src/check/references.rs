@@ -256,6 +256,7 @@ fn of_accounts() -> Vec<Referring> {
         Referring::new(&accounts::ACCOUNT_DATA_CHANGES, |(user, _, room, event_type), (), claims| {
             claims.to(&accounts::ACCOUNT_DATA, &(*user, *room, event_type.clone()));
         }),
+        Referring::new(&accounts::ERASED, |user, _, claims| claims.to(&accounts::ACCOUNTS, user)),
         Referring::new(&accounts::FILTERS, |(user, _), _, claims| claims.to(&identity::USER_IDS, user)),
         Referring::new(&accounts::PUSH_RULES, |user, _, claims| claims.to(&identity::USER_IDS, user)),
         Referring::new(&accounts::PROFILES, |user, _, claims| claims.to(&identity::USER_IDS, user)),

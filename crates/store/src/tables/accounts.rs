@@ -55,6 +55,9 @@ pub const PUSH_RULES: Table<UserNumber, PushRulesRow> = Table::new(TableId(77), 
 pub const ACCEPTED_TERMS: Table<(UserNumber, String), AcceptedTermsRow> =
     Table::new(TableId(78), "accepted_terms");
 
+/// When users asked, as they gave their accounts up, that what they said be shown to nobody new.
+pub const ERASED: Table<UserNumber, Position> = Table::new(TableId(80), "erased");
+
 /// The account of a user of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountRow {

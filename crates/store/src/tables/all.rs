@@ -72,6 +72,7 @@ pub const ALL: &[AnyTable] = &[
     accounts::FILTERS.any(),
     accounts::PUSH_RULES.any(),
     accounts::ACCEPTED_TERMS.any(),
+    accounts::ERASED.any(),
     accounts::INVITATIONS.any(),
     encryption::DEVICE_KEYS.any(),
     encryption::CROSS_SIGNING_KEYS.any(),

@@ -3,7 +3,7 @@
 use freehold_accounts::{MemberEvents, ServerFailure};
 use freehold_rooms::{ActionError, NewEvent, Profiles as _, Reader, Rooms};
 use freehold_store::tables::rooms::Membership;
-use freehold_store::{Actor, BoxFuture, RoomNumber, Store};
+use freehold_store::{Actor, BoxFuture, RoomNumber, Store, UserNumber};
 use ruma_common::OwnedRoomId;
 use serde_json::value::to_raw_value;
 use serde_json::{Map, Value, json};
@@ -60,6 +60,10 @@ impl MemberEvents for MemberEventsInRooms {
             let Some(room_id) = room_id(&self.reader()?, room).await? else { return Ok(()) };
             settled(self.rooms.leave(actor, &room_id, None).await)
         })
+    }
+
+    fn erased(&self, user: UserNumber) -> BoxFuture<'_, Result<(), ServerFailure>> {
+        Box::pin(async move { self.rooms.note_erased(user).await.map_err(failed) })
     }
 }
 
