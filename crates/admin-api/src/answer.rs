@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::entry::{self, InvitationFacts, RegistrationToken};
+use crate::files::{FileReport, WithheldLine, write_withheld};
 use crate::fsck::CheckReport;
 use crate::people::{UserDetails, UserSummary};
 use crate::records::Records;
@@ -112,6 +113,25 @@ pub enum Answer {
         accounts_made: usize,
         /// How many were there and have another password.
         passwords_changed: usize,
+    },
+    /// A file.
+    File {
+        /// The file.
+        file: FileReport,
+    },
+    /// Bytes that are withheld.
+    Withheld {
+        /// In the order of their hashes.
+        withheld: Vec<WithheldLine>,
+    },
+    /// Bytes are withheld from all, or no longer.
+    Blocked {
+        /// The SHA-256 of the bytes.
+        sha256: String,
+        /// Whether they are.
+        blocked: bool,
+        /// Whether that is new.
+        changed: bool,
     },
     /// Messages were forgotten.
     Forgotten {
@@ -247,6 +267,13 @@ impl fmt::Display for Answer {
             }
             Answer::Imported { accounts_made, passwords_changed } => {
                 write!(f, "{accounts_made} accounts made, {passwords_changed} passwords changed")
+            }
+            Answer::File { file } => file.fmt(f),
+            Answer::Withheld { withheld } => write_withheld(f, withheld),
+            Answer::Blocked { sha256, blocked, changed } => {
+                let (word, again) =
+                    (if *blocked { "blocked" } else { "not blocked" }, if *changed { "" } else { " as before" });
+                write!(f, "{sha256} is {word}{again}")
             }
             Answer::Forgotten { messages_forgotten, files_erased } => {
                 let files = if *files_erased { "no file" } else { "files" };

@@ -217,6 +217,60 @@ pub enum Command {
         #[serde(default)]
         pepper: Option<Secret>,
     },
+    /// Shows a file of a tenant, or one of another server that the tenant keeps.
+    #[serde(rename = "media/show")]
+    MediaShow {
+        /// The tenant.
+        server_name: String,
+        /// The file's `mxc://` URI.
+        uri: String,
+    },
+    /// Deletes a file of a tenant, or what the tenant keeps of one of another server.
+    #[serde(rename = "media/delete")]
+    MediaDelete {
+        /// The tenant.
+        server_name: String,
+        /// The file's `mxc://` URI.
+        uri: String,
+    },
+    /// Withholds a file from a tenant's people and from whoever asks the tenant.
+    #[serde(rename = "media/quarantine")]
+    MediaQuarantine {
+        /// The tenant.
+        server_name: String,
+        /// The file's `mxc://` URI.
+        uri: String,
+    },
+    /// Takes a file out of quarantine.
+    #[serde(rename = "media/release")]
+    MediaRelease {
+        /// The tenant.
+        server_name: String,
+        /// The file's `mxc://` URI, or the SHA-256 of its bytes.
+        file: String,
+    },
+    /// Lists what is withheld.
+    #[serde(rename = "media/quarantined")]
+    MediaQuarantined {
+        /// The tenant; without one, what is withheld from all.
+        #[serde(default)]
+        server_name: Option<String>,
+        /// How many at most.
+        #[serde(default = "page")]
+        limit: usize,
+    },
+    /// Withholds bytes from all.
+    #[serde(rename = "media/block")]
+    MediaBlock {
+        /// The SHA-256 of the bytes, as hexadecimal digits.
+        sha256: String,
+    },
+    /// Takes a block back.
+    #[serde(rename = "media/unblock")]
+    MediaUnblock {
+        /// The SHA-256 of the bytes, as hexadecimal digits.
+        sha256: String,
+    },
     /// Shows what administrators did, to a tenant or to the whole process.
     #[serde(rename = "audit")]
     Audit {
@@ -327,7 +381,11 @@ impl Command {
             | Command::InvitationList { server_name }
             | Command::InvitationRemove { server_name, .. }
             | Command::UserList { server_name, .. }
-            | Command::UserImport { server_name, .. } => Some(server_name),
+            | Command::UserImport { server_name, .. }
+            | Command::MediaShow { server_name, .. }
+            | Command::MediaDelete { server_name, .. }
+            | Command::MediaQuarantine { server_name, .. }
+            | Command::MediaRelease { server_name, .. } => Some(server_name),
             Command::UserShow { user_id }
             | Command::UserAdd { user_id, .. }
             | Command::UserResetPassword { user_id, .. }
@@ -336,7 +394,9 @@ impl Command {
             | Command::UserLock { user_id }
             | Command::UserUnlock { user_id }
             | Command::UserDeactivate { user_id, .. } => server_of(user_id),
-            Command::Audit { server_name, .. } => server_name.as_deref(),
+            Command::Audit { server_name, .. } | Command::MediaQuarantined { server_name, .. } => {
+                server_name.as_deref()
+            }
             // What decides whether a tenant is hosted at all is the operator's alone.
             Command::TenantAdd { .. }
             | Command::TenantList { .. }
@@ -347,6 +407,8 @@ impl Command {
             | Command::TokenAdd { .. }
             | Command::TokenList {}
             | Command::TokenRemove { .. }
+            | Command::MediaBlock { .. }
+            | Command::MediaUnblock { .. }
             | Command::Doctor { .. }
             | Command::RoomShow { .. }
             | Command::RoomRepair { .. }

@@ -16,6 +16,7 @@ use crate::answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 use crate::authority::Authority;
 use crate::command::Command;
 use crate::entry;
+use crate::files::Files;
 use crate::fsck::{self, Extent};
 use crate::people;
 use crate::records::Records;
@@ -99,6 +100,16 @@ impl Desk {
             | Command::UserDeactivate { .. }
             | Command::UserImport { .. }) => {
                 people::perform((&self.tenancy, &self.accounts), command, authority).await
+            }
+            command @ (Command::MediaShow { .. }
+            | Command::MediaDelete { .. }
+            | Command::MediaQuarantine { .. }
+            | Command::MediaRelease { .. }
+            | Command::MediaQuarantined { .. }
+            | Command::MediaBlock { .. }
+            | Command::MediaUnblock { .. }) => {
+                let (store, media, tenancy) = (&self.store, &self.media, &self.tenancy);
+                Files { store, media, tenancy, authority }.perform(command).await
             }
             other => self.perform_for_all(other, authority).await,
         }

@@ -99,9 +99,16 @@ impl Media {
 
     /// A file, wherever it is.
     pub(crate) async fn find(&self, wanted: Wanted<'_>) -> Result<Kept, DownloadError> {
-        match self.owner(wanted).await {
-            Some(owner) => self.find_of(&owner, wanted).await,
-            None => self.find_elsewhere(wanted).await,
+        let owner = self.owner(wanted).await;
+        let found = match &owner {
+            Some(owner) => self.find_of(owner, wanted).await?,
+            None => self.find_elsewhere(wanted).await?,
+        };
+        // As if it were not there.
+        let tenants = [owner.as_ref().unwrap_or(wanted.tenant).number(), wanted.tenant.number()];
+        match self.is_withheld(tenants, &found.file.blob).await? {
+            true => Err(DownloadError::Unknown),
+            false => Ok(found),
         }
     }
 

@@ -102,6 +102,10 @@ impl Media {
             UploadError::Failure(failure) => failure.into(),
             other => FetchError::NotReached { reason: other.to_string() },
         })?;
+        if self.is_withheld([tenant.number(); 2], &arrived.hash).await? {
+            self.0.blobs.drop_arrived(&arrived).await;
+            return Err(FetchError::Unknown);
+        }
         Ok(self.keep_of_others(tenant, place, (&arrived, fetched.names)).await?)
     }
 

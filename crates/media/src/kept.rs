@@ -11,6 +11,7 @@ use ruma_common::OwnedServerName;
 use crate::blobs::{Arrived, thumbnails_of_others};
 use crate::failure::Failure;
 use crate::flights::Place;
+use crate::quarantine::Note;
 use crate::service::{ATTEMPTS, Media};
 use crate::upload::{FileNames, add_reference};
 
@@ -20,7 +21,7 @@ pub(crate) struct Kept {
     pub(crate) thumbnails: Path,
 }
 
-type Key = (TenantNumber, OwnedServerName, String);
+pub(crate) type Key = (TenantNumber, OwnedServerName, String);
 
 fn key_of((tenant, server_name, media_id): &Place) -> Key {
     (*tenant, server_name.clone(), media_id.as_str().to_owned())
@@ -147,16 +148,16 @@ impl Media {
             let oldest =
                 snapshot.scan_prefix(&OTHERS_MEDIA_USED, &tenant.number(), Order::Ascending, 1).await?;
             let Some(((tenant, _, server_name, media_id), ())) = oldest.into_iter().next() else { break };
-            self.forget(&(tenant, server_name, media_id)).await?;
+            self.forget(&(tenant, server_name, media_id), &|_| {}).await?;
         }
         Ok(())
     }
 
-    /// Forgets a file of another server. Its bytes go with it unless others have them.
-    async fn forget(&self, key: &Key) -> Result<(), Failure> {
+    /// Forgets a file of another server; whether it was here. Its bytes go with it unless others have them.
+    pub(crate) async fn forget(&self, key: &Key, note: Note<'_>) -> Result<bool, Failure> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.0.store.snapshot()?;
-            let Some(row) = snapshot.get(&OTHERS_MEDIA, key).await? else { return Ok(()) };
+            let Some(row) = snapshot.get(&OTHERS_MEDIA, key).await? else { return Ok(false) };
             let _lock = self.0.blobs.lock(&row.file.blob).await;
             let mut batch = Batch::new();
             batch.expect_unchanged(&OTHERS_MEDIA, key, Some(&row));
@@ -168,11 +169,13 @@ impl Media {
                 bytes: held.bytes.saturating_sub(row.file.bytes),
             };
             change_sum(&snapshot, key.0, sum, &mut batch).await?;
+            note(&mut batch);
             if self.commit(batch).await? {
                 if let Ok(media_id) = crate::media_id::MediaId::parse(&key.2) {
                     self.0.blobs.remove_below(&thumbnails_of_others(key.0, &key.1, &media_id)).await?;
                 }
-                return self.remove_unless_kept(&row.file.blob).await;
+                self.remove_unless_kept(&row.file.blob).await?;
+                return Ok(true);
             }
         }
         Err(Failure::Busy(ATTEMPTS))

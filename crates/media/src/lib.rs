@@ -18,6 +18,12 @@
 //! up to a bound of its own, and fetches what its neighbours have fetched already, so that nobody learns from how fast a file
 //! comes what others look at. What was not asked for the longest goes first.
 //!
+//! # Files that are withheld
+//!
+//! A tenant withholds bytes from its people and from whoever asks it for them ([`Media::quarantine`]), the operator from all.
+//! They answer as if they were not there, and are not taken in anew. Neighbours who have the same bytes learn nothing of what
+//! a tenant decides.
+//!
 //! # What it does not do
 //!
 //! It knows no HTTP. Which tenants reach each other and what they may keep is asked of [`Policies`], and files of other
@@ -38,6 +44,7 @@ mod media_id;
 mod origins;
 mod picture;
 mod policies;
+mod quarantine;
 mod quota;
 mod remove;
 mod reserve;
@@ -55,6 +62,7 @@ pub use media_id::{InvalidMediaId, MediaId};
 pub use origins::{FetchError, Fetched, Form, Origins, Outside, WantedElsewhere};
 pub use picture::PictureLimits;
 pub use policies::{MediaPolicy, Policies};
+pub use quarantine::{FileDetails, Note};
 pub use quota::OverQuota;
 pub use reserve::{Reservation, ReserveError};
 pub use service::{Media, MediaSettings};

@@ -2,11 +2,13 @@
 
 use freehold_store::tables::media::{MEDIA, MediaContent, PENDING_MEDIA};
 use freehold_store::{Batch, Tenant};
+use ruma_common::ServerName;
 
 use crate::blobs::thumbnails_of;
 use crate::failure::Failure;
 use crate::kept::drop_reference;
 use crate::media_id::MediaId;
+use crate::quarantine::Note;
 use crate::quota;
 use crate::service::{ATTEMPTS, Media};
 
@@ -16,6 +18,32 @@ impl Media {
     /// # Errors
     /// [`Failure`]. What is left of it then is swept away later.
     pub async fn delete(&self, tenant: &Tenant, media_id: &MediaId) -> Result<bool, Failure> {
+        self.delete_own(tenant, media_id, &|_| {}).await
+    }
+
+    /// The same, or what a tenant keeps of a file of another server, for an administrator.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn delete_file(
+        &self,
+        tenant: &Tenant,
+        (server_name, media_id): (&ServerName, &MediaId),
+        note: Note<'_>,
+    ) -> Result<bool, Failure> {
+        if tenant.server_name() == server_name {
+            return self.delete_own(tenant, media_id, note).await;
+        }
+        let key = (tenant.number(), server_name.to_owned(), media_id.as_str().to_owned());
+        self.forget(&key, note).await
+    }
+
+    async fn delete_own(
+        &self,
+        tenant: &Tenant,
+        media_id: &MediaId,
+        note: Note<'_>,
+    ) -> Result<bool, Failure> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.0.store.snapshot()?;
             let Some(row) = self.row(&snapshot, tenant, media_id).await? else { return Ok(false) };
@@ -23,6 +51,7 @@ impl Media {
             let mut batch = Batch::new();
             batch.expect_unchanged(&MEDIA, &key, Some(&row));
             batch.delete(&MEDIA, &key);
+            note(&mut batch);
             let stored = match row.content {
                 MediaContent::Pending { expires_ts } => {
                     batch.delete(&PENDING_MEDIA, &(key.0, row.uploader, expires_ts, key.1));

@@ -75,6 +75,10 @@ impl Media {
         let most = self.file_bytes_max(&actor.tenant).await;
         let arrived = self.0.blobs.take_in(body, most).await?;
         let _lock = self.0.blobs.lock(&arrived.hash).await;
+        if self.is_withheld([actor.tenant.number(); 2], &arrived.hash).await? {
+            self.0.blobs.drop_arrived(&arrived).await;
+            return Err(UploadError::Quarantined);
+        }
         if let Err(error) = self.0.blobs.keep(&arrived).await {
             self.0.blobs.drop_arrived(&arrived).await;
             return Err(error.into());
@@ -196,6 +200,9 @@ pub enum UploadError {
         /// Most bytes of a file.
         most: u64,
     },
+    /// The tenant, or the operator, withholds such a file.
+    #[error("this file is not taken here")]
+    Quarantined,
     /// There is no room for the file.
     #[error(transparent)]
     OverQuota(#[from] OverQuota),

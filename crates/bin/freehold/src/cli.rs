@@ -9,6 +9,7 @@ use freehold_admin_api::{Answer, Command, Refusal, WantedToken};
 use serde_json::json;
 
 use crate::config::{Config, ConfigError, reference};
+use crate::files::MediaTopic;
 use crate::people::UserTopic;
 use crate::tenants::{OneTenant, TenantTopic};
 
@@ -56,6 +57,9 @@ pub(crate) enum Topic {
     /// Users of tenants: their accounts and passwords
     #[command(subcommand)]
     User(UserTopic),
+    /// Files: seen, deleted, withheld
+    #[command(subcommand)]
+    Media(MediaTopic),
     /// What administrators did
     Audit {
         /// The tenant; without one, what concerned the whole process
@@ -285,6 +289,7 @@ impl Topic {
             }
             Topic::Tenant(topic) => topic.command(),
             Topic::User(topic) => topic.command(),
+            Topic::Media(topic) => Ok(topic.command()),
             Topic::Audit { server_name, limit } => Ok(Command::Audit { server_name, limit }),
             Topic::RegistrationToken(topic) => Ok(topic.command()),
             Topic::Invitation(topic) => Ok(topic.command()),

@@ -17,7 +17,10 @@ impl From<Failure> for ApiError {
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
         let errcode = match &error {
-            UploadError::Closed | UploadError::OverQuota(_) | UploadError::NotTheirs => ErrorCode::Forbidden,
+            UploadError::Closed
+            | UploadError::OverQuota(_)
+            | UploadError::Quarantined
+            | UploadError::NotTheirs => ErrorCode::Forbidden,
             UploadError::TooLarge { .. } => ErrorCode::TooLarge,
             UploadError::UnknownMedia => ErrorCode::NotFound,
             UploadError::AlreadyThere => ErrorCode::CannotOverwriteMedia,

@@ -9,6 +9,7 @@ mod check;
 mod downloads;
 mod elsewhere;
 mod ownership;
+mod quarantine;
 mod thumbnails;
 mod uploads;
 mod world;

@@ -115,6 +115,7 @@ pub const ALL: &[AnyTable] = &[
     media::OTHERS_MEDIA.any(),
     media::OTHERS_MEDIA_USED.any(),
     media::OTHERS_MEDIA_SUM.any(),
+    media::QUARANTINED.any(),
 ];
 
 #[cfg(test)]

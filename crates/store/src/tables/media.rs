@@ -30,6 +30,16 @@ pub const OTHERS_MEDIA_USED: Table<(TenantNumber, i64, OwnedServerName, String),
     Table::new(TableId(145), "others_media_used");
 /// How much a tenant keeps of other servers.
 pub const OTHERS_MEDIA_SUM: Table<TenantNumber, MediaUseRow> = Table::new(TableId(146), "others_media_sum");
+/// Bytes that a tenant withholds, or that are withheld from all (`None`).
+pub const QUARANTINED: Table<(Option<TenantNumber>, BlobHash), QuarantinedRow> =
+    Table::new(TableId(147), "quarantined");
+
+/// Bytes that are withheld.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantinedRow {
+    /// Since when, in milliseconds since the Unix epoch.
+    pub ts: i64,
+}
 
 /// A media id of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
