@@ -46,6 +46,17 @@ pub enum Answer {
         /// How many there are in all.
         total: usize,
     },
+    /// A signing key takes over.
+    KeyRotated {
+        /// The tenant.
+        server_name: String,
+        /// The id of the key.
+        key_id: String,
+        /// From when it signs, in milliseconds since the Unix epoch.
+        signs_from_ts: i64,
+        /// Until when those before it are valid, in milliseconds since the Unix epoch.
+        others_until_ts: i64,
+    },
     /// A policy.
     Policy {
         /// The tenant's name.
@@ -239,6 +250,12 @@ impl fmt::Display for Answer {
             Answer::Check(report) => report.fmt(f),
             Answer::Tenant(tenant) => tenant.fmt(f),
             Answer::Tenants { tenants, total } => write_tenants(f, tenants, *total),
+            Answer::KeyRotated { server_name, key_id, signs_from_ts, others_until_ts } => write!(
+                f,
+                "{key_id} signs for {server_name} from {}; keys before it are valid until {} and stay published as old",
+                time(*signs_from_ts),
+                time(*others_until_ts),
+            ),
             Answer::Policy { policy, .. } => write!(f, "{policy:#}"),
             Answer::Audit { acts } if acts.is_empty() => f.write_str("nothing yet"),
             Answer::Audit { acts } => lines(f, acts, |f, act| {

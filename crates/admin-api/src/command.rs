@@ -79,6 +79,30 @@ pub enum Command {
         /// Its name.
         server_name: String,
     },
+    /// Changes where a tenant is reached, or how to reach its owner.
+    #[serde(rename = "tenant/set")]
+    TenantSet {
+        /// Its name.
+        server_name: String,
+        /// Where it is to be reached, the first published; without any, as before.
+        #[serde(default)]
+        hostnames: Vec<String>,
+        /// Whether the hostnames that it has lead to it no longer.
+        #[serde(default)]
+        drop_old: bool,
+        /// How to reach the owner; an empty text takes it back.
+        #[serde(default)]
+        owner: Option<String>,
+    },
+    /// Makes a new signing key for a tenant, which takes over from those that it has.
+    #[serde(rename = "tenant/rotate-key")]
+    TenantRotateKey {
+        /// Its name.
+        server_name: String,
+        /// Whether at once, for a key that has got out.
+        #[serde(default)]
+        at_once: bool,
+    },
     /// Shows a tenant's policy, or changes it first.
     #[serde(rename = "tenant/policy")]
     TenantPolicy {
@@ -373,6 +397,7 @@ impl Command {
             Command::TenantShow { server_name }
             | Command::TenantRecords { server_name }
             | Command::TenantCheck { server_name }
+            | Command::TenantRotateKey { server_name, .. }
             | Command::TenantPolicy { server_name, .. }
             | Command::RegistrationTokenAdd { server_name, .. }
             | Command::RegistrationTokenList { server_name }
@@ -400,6 +425,7 @@ impl Command {
             // What decides whether a tenant is hosted at all is the operator's alone.
             Command::TenantAdd { .. }
             | Command::TenantList { .. }
+            | Command::TenantSet { .. }
             | Command::TenantVouch { .. }
             | Command::TenantSuspend { .. }
             | Command::TenantResume { .. }

@@ -8,7 +8,9 @@ use freehold_federation::{Doctor, Ingest, TakeError};
 use freehold_media::Media;
 use freehold_rooms::{ActionError, Rooms};
 use freehold_store::{Batch, BoxFuture, Clock, Store, Tenant, TenantNumber};
-use freehold_tenancy::{Act, Change, NewTenant, Outside, Tenancy, TenantState};
+use freehold_tenancy::{
+    Act, Change, Control, Haste, NewFacts, NewKey, NewTenant, OldHostnames, Outside, Tenancy, TenantState,
+};
 use ruma_common::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
 use serde_json::{Value, json};
 
@@ -135,6 +137,14 @@ impl Desk {
                 let server_name = parse(&server_name)?;
                 let report = self.tenancy.prove(&server_name, &*self.outside, &authority.by()).await?;
                 Ok(Answer::Report(report))
+            }
+            Command::TenantSet { server_name, hostnames, drop_old, owner } => {
+                let old_hostnames = if drop_old { OldHostnames::Dropped } else { OldHostnames::Kept };
+                let new = NewFacts { hostnames, old_hostnames, owner };
+                self.settle(&server_name, new, authority).await
+            }
+            Command::TenantRotateKey { server_name, at_once } => {
+                self.rotate_key(server_name, at_once, authority).await
             }
             Command::TenantVouch { server_name } => self.change(&server_name, Change::Vouch, authority).await,
             Command::TenantSuspend { server_name } => {
@@ -291,6 +301,35 @@ impl Desk {
     ) -> Result<Answer, Refusal> {
         let facts = self.tenancy.change(&parse(server_name)?, change, &authority.by()).await?;
         Ok(Answer::Tenant(facts.into()))
+    }
+
+    /// What its domain publishes may not name a new hostname yet: control is looked at again.
+    async fn settle(
+        &self,
+        server_name: &str,
+        new: NewFacts,
+        authority: &Authority,
+    ) -> Result<Answer, Refusal> {
+        let (server_name, by) = (parse(server_name)?, authority.by());
+        let moves = !new.hostnames.is_empty();
+        let facts = self.tenancy.settle(&server_name, new, &by).await?;
+        if !moves || facts.row.control != Control::Proved {
+            return Ok(Answer::Tenant(facts.into()));
+        }
+        self.tenancy.prove(&server_name, &*self.outside, &by).await?;
+        Ok(Answer::Tenant(self.tenancy.facts(&server_name).await?.into()))
+    }
+
+    async fn rotate_key(
+        &self,
+        server_name: String,
+        at_once: bool,
+        authority: &Authority,
+    ) -> Result<Answer, Refusal> {
+        let haste = if at_once { Haste::AtOnce } else { Haste::InTime };
+        let key = self.tenancy.rotate_key(&parse(&server_name)?, haste, &authority.by()).await?;
+        let NewKey { key_id, signs_from_ts, others_until_ts } = key;
+        Ok(Answer::KeyRotated { server_name, key_id, signs_from_ts, others_until_ts })
     }
 
     async fn policy(

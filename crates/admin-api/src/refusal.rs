@@ -5,7 +5,7 @@ use std::fmt;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use freehold_tenancy::{AddError, PolicyError, ProofError, StateError, TenancyError};
+use freehold_tenancy::{AddError, PolicyError, ProofError, SettleError, StateError, TenancyError};
 use serde::{Deserialize, Serialize};
 
 /// Why a command was not carried out: what answers over HTTP hold, and what the command line prints.
@@ -103,6 +103,19 @@ impl From<AddError> for Refusal {
             | AddError::Unprovable => Refusal::invalid(error),
             AddError::Policy(error) => error.into(),
             AddError::Generator | AddError::Keys(_) | AddError::Commit(_) => Refusal::internal(error),
+        }
+    }
+}
+
+impl From<SettleError> for Refusal {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::HostnameTaken { .. } => Refusal::new("M_IN_USE", error),
+            SettleError::Hostname(_) | SettleError::TooManyHostnames { .. } | SettleError::Departed => {
+                Refusal::invalid(error)
+            }
+            SettleError::Keys(_) => Refusal::internal(error),
+            SettleError::Tenancy(error) => error.into(),
         }
     }
 }

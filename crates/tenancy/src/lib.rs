@@ -29,6 +29,7 @@ mod operator_token;
 mod policy;
 mod proof;
 mod published;
+mod settle;
 mod state;
 mod tenancy;
 
@@ -44,5 +45,6 @@ pub use policy::{
 };
 pub use proof::{CHALLENGE_LABEL, Finding, Outside, ProofError, Report, Unseen, Verdict, examine};
 pub use published::{client_well_known, server_well_known, support_well_known};
+pub use settle::{HOSTNAMES_MAX, Haste, NewFacts, NewKey, OldHostnames, SettleError};
 pub use state::{Change, StateError};
 pub use tenancy::{Found, OpenTenancyError, Tenancy, TenancyError, TenancySettings, TenantFacts};

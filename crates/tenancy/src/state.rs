@@ -100,8 +100,18 @@ impl Tenancy {
         after: &TenantRow,
         act: &Act<'_>,
     ) -> Result<(), CommitError> {
+        self.replace_row(tenant, (before, after), act, Batch::new()).await
+    }
+
+    /// The same, with what else is to be durable together with it.
+    pub(crate) async fn replace_row(
+        &self,
+        tenant: &Tenant,
+        (before, after): (&TenantRow, &TenantRow),
+        act: &Act<'_>,
+        mut batch: Batch,
+    ) -> Result<(), CommitError> {
         let number = tenant.number();
-        let mut batch = Batch::new();
         batch.expect_unchanged(&TENANTS, &number, Some(before));
         batch.put(&TENANTS, &number, after);
         audit::record(&mut batch, Some(number), act, self.now_ts());

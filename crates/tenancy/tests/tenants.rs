@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use freehold_store::{BoxFuture, Clock, MemoryEngine, Store, TenantNumber};
 use freehold_tenancy::{
-    AddError, BaseDomain, By, Change, Control, NewTenant, Outside, PolicyError, RegistrationMode, Tenancy,
-    TenancySettings, TenantState, Unseen, open_keys,
+    AddError, BaseDomain, By, Change, Control, Haste, NewFacts, NewTenant, OldHostnames, Outside, PolicyError,
+    RegistrationMode, SettleError, Tenancy, TenancySettings, TenantState, Unseen, open_keys,
 };
 use ruma_common::{OwnedServerName, ServerName, server_name};
 use serde_json::json;
@@ -336,4 +336,78 @@ async fn operator_tokens_are_known_until_they_are_taken_back() {
     assert!(!format!("{token:?}").contains(token.reveal()));
     assert_eq!(world.tenancy.remove_operator_tokens("console", &By::Operator).await.unwrap(), 1);
     assert!(!world.tenancy.is_operator_token(token.reveal()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_new_hostname_is_published_and_the_old_one_goes_on_until_it_is_dropped() {
+    let world = World::new().await;
+    let name = server_name!("example.org");
+    world.add("example.org", &["old.example.net"]).await;
+    world.add("example.com", &["other.example.net"]).await;
+    let set = async |hostnames: &[&str], old_hostnames: OldHostnames| {
+        let hostnames = hostnames.iter().map(|name| (*name).to_owned()).collect();
+        let new = NewFacts { hostnames, old_hostnames, owner: None };
+        world.tenancy.settle(name, new, &By::Operator).await.map(|facts| facts.row.hostnames)
+    };
+    let leads_to = |tenancy: &Tenancy, host: &str| {
+        tenancy.by_host(host).map(|found| found.tenant.server_name().to_string())
+    };
+    assert_eq!(set(&["new.example.net"], OldHostnames::Kept).await.unwrap(), ["new.example.net", "old.example.net"]);
+    for host in ["new.example.net", "old.example.net", "example.org"] {
+        assert_eq!(leads_to(&world.tenancy, host).as_deref(), Some("example.org"), "{host}");
+    }
+    for taken in ["other.example.net", "example.com"] {
+        let refused = set(&[taken], OldHostnames::Kept).await;
+        assert!(matches!(refused, Err(SettleError::HostnameTaken { .. })), "{taken}: {refused:?}");
+    }
+    assert!(matches!(set(&["not a host"], OldHostnames::Kept).await, Err(SettleError::Hostname(_))));
+    let many: Vec<String> = (0..8).map(|n| format!("h{n}.example.net")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(matches!(set(&many, OldHostnames::Kept).await, Err(SettleError::TooManyHostnames { count: 10 })));
+
+    assert_eq!(set(&["new.example.net"], OldHostnames::Dropped).await.unwrap(), ["new.example.net"]);
+    let again = open(&world.store, &world.folder, &world.clock).await;
+    for tenancy in [&world.tenancy, &again] {
+        assert_eq!(leads_to(tenancy, "old.example.net"), None);
+        assert_eq!(leads_to(tenancy, "new.example.net").as_deref(), Some("example.org"));
+        assert_eq!(leads_to(tenancy, "other.example.net").as_deref(), Some("example.com"));
+    }
+    world.add("example.net", &["old.example.net"]).await;
+    assert_eq!(leads_to(&world.tenancy, "old.example.net").as_deref(), Some("example.net"));
+}
+
+#[tokio::test]
+async fn an_owner_is_changed_and_taken_back_and_the_log_says_so() {
+    let world = World::new().await;
+    let name = server_name!("example.org");
+    world.add("example.org", &["m.example.net"]).await;
+    for (given, expected) in [("admin@example.org", Some("admin@example.org")), ("", None)] {
+        let new = NewFacts { owner: Some(given.to_owned()), ..NewFacts::default() };
+        let facts = world.tenancy.settle(name, new, &By::Operator).await.unwrap();
+        assert_eq!(facts.row.owner.as_deref(), expected);
+        assert_eq!(facts.row.hostnames, ["m.example.net"]);
+    }
+    let number = world.tenancy.facts(name).await.unwrap().tenant.number();
+    let acts = world.tenancy.audit(Some(number), 9).await.unwrap();
+    let acts: Vec<&str> = acts.iter().map(|row| row.act.as_str()).collect();
+    assert_eq!(acts, ["tenant set", "tenant set", "tenant add"]);
+}
+
+#[tokio::test]
+async fn a_key_is_published_before_it_signs_and_the_one_before_it_for_ever() {
+    let world = World::new().await;
+    let name = server_name!("example.org");
+    world.add("example.org", &["m.example.net"]).await;
+    let signing = || world.tenancy.keys().signer(name, world.clock.now_ts()).unwrap().key_id().to_string();
+    let first = signing();
+    let new = world.tenancy.rotate_key(name, Haste::InTime, &By::Operator).await.unwrap();
+    assert_eq!(signing(), first, "not before others could have it");
+    world.clock.0.store(new.signs_from_ts, Ordering::SeqCst);
+    assert_eq!(signing(), new.key_id);
+    let at_once = world.tenancy.rotate_key(name, Haste::AtOnce, &By::Operator).await.unwrap();
+    assert_eq!(signing(), at_once.key_id);
+    let export = world.tenancy.keys().export(name, world.clock.now_ts()).unwrap();
+    let old: Vec<String> = export.old.iter().map(|key| key.key_id.to_string()).collect();
+    assert_eq!(old, [first, new.key_id]);
+    assert!(world.tenancy.rotate_key(server_name!("no.such"), Haste::InTime, &By::Operator).await.is_err());
 }

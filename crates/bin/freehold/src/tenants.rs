@@ -46,6 +46,30 @@ pub(crate) enum TenantTopic {
     Resume(OneTenant),
     /// Let a tenant go: its people stop at once, and it departs after the grace period
     Remove(OneTenant),
+    /// Change where a tenant is reached, or how to reach its owner
+    #[command(after_help = SET_EXAMPLES)]
+    Set {
+        /// Its name in Matrix
+        server_name: String,
+        /// Where clients and other servers are to reach it; the first is published; may be repeated
+        #[arg(long)]
+        hostname: Vec<String>,
+        /// The hostnames that it has lead to it no longer
+        #[arg(long, requires = "hostname")]
+        drop_old: bool,
+        /// How to reach the owner; an empty text takes it back
+        #[arg(long)]
+        owner: Option<String>,
+    },
+    /// Make a new signing key, which takes over from those that the tenant has
+    #[command(after_help = ROTATE_EXAMPLES)]
+    RotateKey {
+        /// Its name in Matrix
+        server_name: String,
+        /// At once, for a key that has got out
+        #[arg(long)]
+        at_once: bool,
+    },
     /// Show the policy of a tenant, or change it
     #[command(after_help = POLICY_EXAMPLES)]
     Policy {
@@ -62,6 +86,26 @@ Examples:
   freehold tenant add example.org
   freehold tenant add example.org --hostname matrix.example.org --owner admin@example.org
   freehold tenant add 192.0.2.7:8448 --vouch";
+
+const SET_EXAMPLES: &str = "\
+Hostnames that the tenant has go on leading to it, after the new ones, until they are dropped: what its domain publishes names them until
+its owner changes that, and others remember it for some days. What the domain publishes is looked at at once; a tenant that proved control
+of its domain before stays in service for seven days without. Certificates for new hostnames are files of a listener.
+
+Examples:
+  freehold tenant set example.org --owner admin@example.org
+  freehold tenant set example.org --hostname matrix.example.org
+  freehold tenant records example.org
+  freehold tenant set example.org --hostname matrix.example.org --drop-old";
+
+const ROTATE_EXAMPLES: &str = "\
+The new key is published for an hour before it signs, and those before it are valid for a day more; then they stay published among
+`old_verify_keys`, so that what they signed can be verified for ever. With --at-once none of that is waited for: servers that have asked for
+the tenant's keys before refuse what it signs until they ask again.
+
+Examples:
+  freehold tenant rotate-key example.org
+  freehold tenant rotate-key example.org --at-once";
 
 const POLICY_EXAMPLES: &str = "\
 Examples:
@@ -90,6 +134,15 @@ impl TenantTopic {
             TenantTopic::Suspend(OneTenant { server_name }) => Command::TenantSuspend { server_name },
             TenantTopic::Resume(OneTenant { server_name }) => Command::TenantResume { server_name },
             TenantTopic::Remove(OneTenant { server_name }) => Command::TenantRemove { server_name },
+            TenantTopic::Set { server_name, hostname, drop_old, owner } => {
+                if hostname.is_empty() && owner.is_none() {
+                    return Err(Failure::Usage("nothing is to change: see --hostname and --owner".to_owned()));
+                }
+                Command::TenantSet { server_name, hostnames: hostname, drop_old, owner }
+            }
+            TenantTopic::RotateKey { server_name, at_once } => {
+                Command::TenantRotateKey { server_name, at_once }
+            }
             TenantTopic::Policy { server_name, set } => {
                 let set: Option<Value> = set
                     .map(|text| serde_json::from_str(&text))
