@@ -1,5 +1,6 @@
 //! Where commands are carried out, on a running server and on a stopped one.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use freehold_accounts::Accounts;
 use freehold_federation::{Doctor, Ingest, TakeError};
 use freehold_media::Media;
 use freehold_rooms::{ActionError, Rooms};
+use freehold_store::tables::rooms::Membership;
 use freehold_store::{Batch, BoxFuture, Clock, Store, Tenant, TenantNumber};
 use freehold_tenancy::{
     Act, Change, Control, Haste, NewFacts, NewKey, NewTenant, OldHostnames, Outside, Tenancy, TenantState,
@@ -177,12 +179,12 @@ impl Desk {
             Command::RoomRepair { room_id, apply: true, via } => {
                 self.repair_room(&room_id, &via, authority).await
             }
-            Command::Backup { directory } => self.back_up(&directory).await,
+            Command::Backup { directory } => self.back_up(&directory, authority).await,
             Command::Status {} => {
                 Ok(Answer::Status(self.status.as_ref().map(|status| status.status()).unwrap_or_default()))
             }
             Command::Fsck { media, deep } => self.check(Extent { media, deep }).await,
-            Command::Forget {} => self.forget().await,
+            Command::Forget {} => self.forget(authority).await,
             about_tenant => self.perform_for_tenant(about_tenant, authority).await,
         }
     }
@@ -205,17 +207,43 @@ impl Desk {
         authority: &Authority,
     ) -> Result<Answer, Refusal> {
         let (by, details) = (authority.by(), json!({ "room_id": room_id, "via": via }));
+        let room = parse_room(room_id)?;
+        let tenants = self.tenants_in(&room).await.map_err(|error| not_repaired(error.into()))?;
         let record = |batch: &mut Batch| {
-            self.tenancy.record(batch, None, &Act { by: &by, name: "room/repair", details });
+            for tenant in std::iter::once(None).chain(tenants.into_iter().map(Some)) {
+                let act = Act { by: &by, name: "room/repair", details: details.clone() };
+                self.tenancy.record(batch, tenant, &act);
+            }
         };
-        let done = self.ingest.repair(&parse_room(room_id)?, &parse_all(via)?, record).await;
+        let done = self.ingest.repair(&room, &parse_all(via)?, record).await;
         let done = done.map_err(not_repaired)?;
         Ok(Answer::Repair(RepairReport::applied(room_id.to_owned(), done)))
     }
 
-    async fn back_up(&self, directory: &Path) -> Result<Answer, Refusal> {
-        let made = whole::back_up(&self.store, &self.data, directory).await;
-        made.map(Answer::Backup).map_err(Refusal::failed)
+    /// The tenants of which somebody is in a room.
+    async fn tenants_in(&self, room_id: &RoomId) -> Result<BTreeSet<TenantNumber>, ActionError> {
+        let reader = self.rooms.reader()?;
+        let Some(room) = reader.room_number(room_id).await? else { return Ok(BTreeSet::new()) };
+        let members = reader.local_members(room).await?.into_iter();
+        let joined = members.filter(|(.., membership)| *membership == Membership::Join);
+        Ok(joined.map(|(tenant, ..)| tenant).collect())
+    }
+
+    async fn back_up(&self, directory: &Path, authority: &Authority) -> Result<Answer, Refusal> {
+        let made = whole::back_up(&self.store, &self.data, directory).await.map_err(Refusal::failed)?;
+        self.record(("backup", json!({ "directory": directory })), authority).await?;
+        Ok(Answer::Backup(made))
+    }
+
+    /// Writes down what was done to the whole process without anything else that would be durable together with it.
+    async fn record(
+        &self,
+        (name, details): (&'static str, Value),
+        authority: &Authority,
+    ) -> Result<(), Refusal> {
+        let mut batch = Batch::new();
+        self.tenancy.record(&mut batch, None, &Act { by: &authority.by(), name, details });
+        self.store.commit(batch).await.map(|_| ()).map_err(Refusal::internal)
     }
 
     async fn check(&self, extent: Extent) -> Result<Answer, Refusal> {
@@ -224,13 +252,15 @@ impl Desk {
     }
 
     /// Goes through all messages at once, where upkeep takes its time.
-    async fn forget(&self) -> Result<Answer, Refusal> {
+    async fn forget(&self, authority: &Authority) -> Result<Answer, Refusal> {
         let mut messages_forgotten = 0;
         let mut round = self.rooms.message_garbage();
         while let Some(forgotten) = round.step().await.map_err(Refusal::internal)? {
             messages_forgotten += forgotten;
         }
         let files_erased = self.rooms.erase_forgotten().await.map_err(Refusal::internal)?;
+        let details = json!({ "messages_forgotten": messages_forgotten, "files_erased": files_erased });
+        self.record(("forget", details), authority).await?;
         Ok(Answer::Forgotten { messages_forgotten, files_erased })
     }
 

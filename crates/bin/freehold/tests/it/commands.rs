@@ -58,6 +58,7 @@ const SESSION: &[&[&str]] = &[
     &["user", "reset-password", "@bob:example.org"],
     &["user", "import", "example.org", "no-such-file"],
     &["audit", "example.org"],
+    &["audit"],
     &["tenant", "list"],
 ];
 
@@ -197,6 +198,8 @@ fn a_backup_of_a_server_that_runs_becomes_the_data_of_another() {
     let backup = backup.to_str().unwrap();
     printed(old.path(), &["backup", backup]);
     assert!(!run(old.path(), &["backup", backup]).status.success(), "a backup is not overwritten");
+    let audit = printed(old.path(), &["audit"]);
+    assert_eq!(audit.lines().filter(|line| line.contains(" backup ")).count(), 1, "{audit}");
     assert!(server.stop());
 
     printed(new.path(), &["restore", backup]);
