@@ -288,8 +288,10 @@ impl fmt::Display for Answer {
             Answer::File { file } => file.fmt(f),
             Answer::Withheld { withheld } => write_withheld(f, withheld),
             Answer::Blocked { sha256, blocked, changed } => {
-                let (word, again) =
-                    (if *blocked { "blocked" } else { "not blocked" }, if *changed { "" } else { " as before" });
+                let (word, again) = (
+                    if *blocked { "blocked" } else { "not blocked" },
+                    if *changed { "" } else { " as before" },
+                );
                 write!(f, "{sha256} is {word}{again}")
             }
             Answer::Forgotten { messages_forgotten, files_erased } => {

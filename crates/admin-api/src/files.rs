@@ -74,7 +74,10 @@ impl Files<'_> {
             (Command::MediaQuarantine { uri, .. }, Some(tenant)) => {
                 let details = self.details(&tenant, &uri).await?;
                 let note = self.note((Some(&tenant), "media quarantine"), &uri);
-                self.media.quarantine(Some(&tenant), &details.file.blob, &note).await.map_err(Refusal::internal)?;
+                self.media
+                    .quarantine(Some(&tenant), &details.file.blob, &note)
+                    .await
+                    .map_err(Refusal::internal)?;
                 self.show(uri.clone(), FileDetails { quarantined: true, ..details }).await
             }
             (Command::MediaRelease { file, .. }, Some(tenant)) => self.release(&tenant, &file).await,
@@ -104,7 +107,8 @@ impl Files<'_> {
         (tenant, name): (Option<&Tenant>, &'static str),
         file: &str,
     ) -> impl Fn(&mut Batch) + Sync + use<'_> {
-        let (by, details, number) = (self.authority.by(), json!({ "file": file }), tenant.map(Tenant::number));
+        let (by, details, number) =
+            (self.authority.by(), json!({ "file": file }), tenant.map(Tenant::number));
         move |batch| self.tenancy.record(batch, number, &Act { by: &by, name, details: details.clone() })
     }
 
@@ -173,10 +177,8 @@ fn parse_uri(uri: &str) -> Result<(OwnedServerName, MediaId), Refusal> {
 
 fn parse_hash(text: &str) -> Result<[u8; 32], Refusal> {
     let invalid = || Refusal::invalid(format_args!("`{text}` is not 64 hexadecimal digits"));
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect();
     let digits = digits.filter(|digits| digits.len() == 64).ok_or_else(invalid)?;
     let bytes: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect();
     bytes.try_into().map_err(|_| invalid())

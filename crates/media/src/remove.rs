@@ -38,12 +38,7 @@ impl Media {
         self.forget(&key, note).await
     }
 
-    async fn delete_own(
-        &self,
-        tenant: &Tenant,
-        media_id: &MediaId,
-        note: Note<'_>,
-    ) -> Result<bool, Failure> {
+    async fn delete_own(&self, tenant: &Tenant, media_id: &MediaId, note: Note<'_>) -> Result<bool, Failure> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.0.store.snapshot()?;
             let Some(row) = self.row(&snapshot, tenant, media_id).await? else { return Ok(false) };

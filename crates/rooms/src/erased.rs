@@ -25,7 +25,10 @@ use crate::rooms::Rooms;
 pub(crate) struct Erased(OnceCell<RwLock<BTreeMap<UserNumber, Position>>>);
 
 impl Erased {
-    async fn known(&self, snapshot: &Snapshot) -> Result<&RwLock<BTreeMap<UserNumber, Position>>, Unreadable> {
+    async fn known(
+        &self,
+        snapshot: &Snapshot,
+    ) -> Result<&RwLock<BTreeMap<UserNumber, Position>>, Unreadable> {
         self.0
             .get_or_try_init(|| async {
                 let rows = snapshot.scan_prefix(&ERASED, &(), Order::Ascending, usize::MAX).await?;

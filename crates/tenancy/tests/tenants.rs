@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 
 use freehold_store::{BoxFuture, Clock, MemoryEngine, Store, TenantNumber};
 use freehold_tenancy::{
-    AddError, BaseDomain, By, Change, Control, Haste, NewFacts, NewTenant, OldHostnames, Outside, PolicyError,
-    RegistrationMode, SettleError, Tenancy, TenancySettings, TenantState, Unseen, open_keys,
+    AddError, BaseDomain, By, Change, Control, Haste, NewFacts, NewTenant, OldHostnames, Outside,
+    PolicyError, RegistrationMode, SettleError, Tenancy, TenancySettings, TenantState, Unseen, open_keys,
 };
 use ruma_common::{OwnedServerName, ServerName, server_name};
 use serde_json::json;
@@ -342,8 +342,8 @@ async fn operator_tokens_are_known_until_they_are_taken_back() {
 async fn a_new_hostname_is_published_and_the_old_one_goes_on_until_it_is_dropped() {
     let world = World::new().await;
     let name = server_name!("example.org");
-    world.add("example.org", &["old.example.net"]).await;
-    world.add("example.com", &["other.example.net"]).await;
+    at(&world, "example.org", "old.example.net").await;
+    at(&world, "example.com", "other.example.net").await;
     let set = async |hostnames: &[&str], old_hostnames: OldHostnames| {
         let hostnames = hostnames.iter().map(|name| (*name).to_owned()).collect();
         let new = NewFacts { hostnames, old_hostnames, owner: None };
@@ -352,7 +352,10 @@ async fn a_new_hostname_is_published_and_the_old_one_goes_on_until_it_is_dropped
     let leads_to = |tenancy: &Tenancy, host: &str| {
         tenancy.by_host(host).map(|found| found.tenant.server_name().to_string())
     };
-    assert_eq!(set(&["new.example.net"], OldHostnames::Kept).await.unwrap(), ["new.example.net", "old.example.net"]);
+    assert_eq!(
+        set(&["new.example.net"], OldHostnames::Kept).await.unwrap(),
+        ["new.example.net", "old.example.net"]
+    );
     for host in ["new.example.net", "old.example.net", "example.org"] {
         assert_eq!(leads_to(&world.tenancy, host).as_deref(), Some("example.org"), "{host}");
     }
@@ -372,7 +375,7 @@ async fn a_new_hostname_is_published_and_the_old_one_goes_on_until_it_is_dropped
         assert_eq!(leads_to(tenancy, "new.example.net").as_deref(), Some("example.org"));
         assert_eq!(leads_to(tenancy, "other.example.net").as_deref(), Some("example.com"));
     }
-    world.add("example.net", &["old.example.net"]).await;
+    at(&world, "example.net", "old.example.net").await;
     assert_eq!(leads_to(&world.tenancy, "old.example.net").as_deref(), Some("example.net"));
 }
 
@@ -380,7 +383,7 @@ async fn a_new_hostname_is_published_and_the_old_one_goes_on_until_it_is_dropped
 async fn an_owner_is_changed_and_taken_back_and_the_log_says_so() {
     let world = World::new().await;
     let name = server_name!("example.org");
-    world.add("example.org", &["m.example.net"]).await;
+    at(&world, "example.org", "m.example.net").await;
     for (given, expected) in [("admin@example.org", Some("admin@example.org")), ("", None)] {
         let new = NewFacts { owner: Some(given.to_owned()), ..NewFacts::default() };
         let facts = world.tenancy.settle(name, new, &By::Operator).await.unwrap();
@@ -397,8 +400,11 @@ async fn an_owner_is_changed_and_taken_back_and_the_log_says_so() {
 async fn a_key_is_published_before_it_signs_and_the_one_before_it_for_ever() {
     let world = World::new().await;
     let name = server_name!("example.org");
-    world.add("example.org", &["m.example.net"]).await;
-    let signing = || world.tenancy.keys().signer(name, world.clock.now_ts()).unwrap().key_id().to_string();
+    at(&world, "example.org", "m.example.net").await;
+    let signing = || {
+        let export = world.tenancy.keys().export(name, world.clock.now_ts()).unwrap();
+        export.secrets.first().unwrap().key_id().to_string()
+    };
     let first = signing();
     let new = world.tenancy.rotate_key(name, Haste::InTime, &By::Operator).await.unwrap();
     assert_eq!(signing(), first, "not before others could have it");
@@ -410,4 +416,10 @@ async fn a_key_is_published_before_it_signs_and_the_one_before_it_for_ever() {
     let old: Vec<String> = export.old.iter().map(|key| key.key_id.to_string()).collect();
     assert_eq!(old, [first, new.key_id]);
     assert!(world.tenancy.rotate_key(server_name!("no.such"), Haste::InTime, &By::Operator).await.is_err());
+}
+
+async fn at(world: &World, server_name: &str, hostname: &str) {
+    let (server_name, hostnames) = (server_name.to_owned(), vec![hostname.to_owned()]);
+    let new = NewTenant { server_name, hostnames, ..NewTenant::default() };
+    world.tenancy.add(new, &By::Operator).await.unwrap();
 }

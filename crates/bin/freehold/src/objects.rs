@@ -35,7 +35,14 @@ pub(crate) fn objects(
     config: &Config,
     data: &Data,
 ) -> Result<(Arc<dyn ObjectStore>, MediaSettings), Failure> {
-    let settings = MediaSettings::default();
+    let limits = &config.limits;
+    let settings = MediaSettings {
+        file_bytes: limits.upload.0,
+        others_file_bytes: limits.others_file.0,
+        others_bytes: limits.others_files.0,
+        pictures_at_once: limits.pictures_at_once.get(),
+        ..MediaSettings::default()
+    };
     match &config.media {
         None => Ok((files(data.path().join("media"))?, settings)),
         Some(MediaPlace::Directory(directory)) => Ok((files(directory.clone())?, settings)),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use freehold_accounts::{AccountParts, AccountSettings, Accounts};
+use freehold_accounts::{AccountLimits, AccountParts, AccountSettings, Accounts};
 use freehold_admin_api::{Desk, KEYS_FILE};
 use freehold_client_api::{self as client_api, Limits, LimitsSettings};
 use freehold_encryption::Encryption;
@@ -24,7 +24,7 @@ use crate::between::{
 };
 use crate::cli::Failure;
 use crate::clock::SystemClock;
-use crate::config::{Config, Rate, RateLimits, StoragePlace};
+use crate::config::{Bounds, Config, Rate, RateLimits, StoragePlace};
 use crate::data::Data;
 use crate::gate::InService;
 use crate::memory::{Memory, Shares};
@@ -57,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
+const MINUTE_MS: u64 = 60 * 1000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Parts {
@@ -73,9 +74,10 @@ impl Parts {
         let ingest = ingest(&rooms, (&tenancy, &reach), &clock);
         let servers =
             TenantsAsServers { tenancy: tenancy.clone(), client: reach.client.clone(), rooms: rooms.clone() };
-        let encryption = encryption(&store, servers, &clock);
+        let encryption = encryption(&config.limits, &store, servers, &clock);
         let outbound = outbound(&reach, (&store, &rooms), (&tenancy, &encryption), &clock).await?;
-        let accounts = accounts((&store, interner), &tenancy, (&encryption, &rooms), &shares);
+        let account_settings = account_settings(&config.limits, &shares);
+        let accounts = accounts((&store, interner), &tenancy, (&encryption, &rooms), account_settings);
         let news = freehold_sync::Outside {
             accounts: Arc::new(NewsOfAccounts(accounts.clone())),
             devices: Arc::new(NewsOfDevices(encryption.clone())),
@@ -185,7 +187,7 @@ fn accounts(
     (store, interner): (&Store, Interner),
     tenancy: &Tenancy,
     (encryption, rooms): (&Encryption, &Rooms),
-    shares: &Shares,
+    settings: AccountSettings,
 ) -> Accounts {
     Accounts::new(AccountParts {
         store: store.clone(),
@@ -194,7 +196,7 @@ fn accounts(
         policies: Arc::new(AccountPolicies(tenancy.clone())),
         device_keys: Arc::new(KeysOfDevices(encryption.clone())),
         member_events: Arc::new(MemberEventsInRooms { rooms: rooms.clone(), store: store.clone() }),
-        settings: account_settings(shares),
+        settings,
     })
 }
 
@@ -214,10 +216,20 @@ fn memory(
     }
 }
 
-fn account_settings(shares: &Shares) -> AccountSettings {
-    let mut settings = AccountSettings::default();
-    settings.limits.sessions_in_memory = shares.sessions_max();
-    settings
+fn account_settings(limits: &Bounds, shares: &Shares) -> AccountSettings {
+    let bounds = AccountLimits {
+        devices: limits.devices.get(),
+        account_data: limits.account_data,
+        sessions_in_memory: shares.sessions_max(),
+        ..AccountLimits::default()
+    };
+    AccountSettings {
+        hashes_at_once: limits.passwords_at_once.get(),
+        access_token_lifetime_ms: u64::from(limits.access_token_minutes.get()) * MINUTE_MS,
+        failed_logins: limits.slow_failed_logins,
+        limits: bounds,
+        ..AccountSettings::default()
+    }
 }
 
 fn limits(limits: &RateLimits) -> Limits {
@@ -284,8 +296,17 @@ fn media(
     Ok(Media::new(store.clone(), objects, outside, clock.clone(), settings))
 }
 
-fn encryption(store: &Store, servers: TenantsAsServers, clock: &Arc<dyn Clock>) -> Encryption {
-    let limits = freehold_encryption::Limits::default();
+fn encryption(
+    bounds: &Bounds,
+    store: &Store,
+    servers: TenantsAsServers,
+    clock: &Arc<dyn Clock>,
+) -> Encryption {
+    let mut limits = freehold_encryption::Limits {
+        to_device_per_device: bounds.to_device_messages,
+        ..freehold_encryption::Limits::default()
+    };
+    limits.backup.entries = bounds.backed_up_keys;
     Encryption::new(store.clone(), Arc::new(servers), clock.clone(), limits)
 }
 

@@ -136,7 +136,9 @@ impl TenantTopic {
             TenantTopic::Remove(OneTenant { server_name }) => Command::TenantRemove { server_name },
             TenantTopic::Set { server_name, hostname, drop_old, owner } => {
                 if hostname.is_empty() && owner.is_none() {
-                    return Err(Failure::Usage("nothing is to change: see --hostname and --owner".to_owned()));
+                    return Err(Failure::Usage(
+                        "nothing is to change: see --hostname and --owner".to_owned(),
+                    ));
                 }
                 Command::TenantSet { server_name, hostnames: hostname, drop_old, owner }
             }

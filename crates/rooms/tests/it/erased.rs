@@ -67,7 +67,8 @@ async fn who_comes_later_sees_of_an_erased_message_what_a_redaction_leaves() {
 #[tokio::test]
 async fn the_state_of_a_room_outlives_who_set_it() {
     let (world, [.., carol, _], room, _) = told().await;
-    let topic = world.timeline(&room).await.into_iter().find(|event| event.is_state("m.room.topic", "")).unwrap();
+    let topic =
+        world.timeline(&room).await.into_iter().find(|event| event.is_state("m.room.topic", "")).unwrap();
     assert_eq!(shown(&world.rooms, &carol, &topic).await["content"]["topic"], "secrets");
 }
 

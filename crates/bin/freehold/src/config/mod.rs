@@ -20,7 +20,9 @@ pub(crate) use address::Address;
 pub(crate) use error::ConfigError;
 pub(crate) use place::{Bucket, MediaPlace, StoragePlace};
 pub(crate) use reference::reference;
-pub(crate) use settings::{Api, Certificate, Config, Listener, Log, LogFormat, LogLevel, Rate, RateLimits};
+pub(crate) use settings::{
+    Api, Bounds, Certificate, Config, Listener, Log, LogFormat, LogLevel, Rate, RateLimits,
+};
 
 impl Config {
     /// Reads a configuration file; without one, everything has its default.
@@ -113,6 +115,18 @@ mod tests {
     fn the_reference_is_a_configuration_file_that_changes_nothing() {
         let parsed: Config = parse(&reference(), Path::new("reference")).unwrap();
         assert_eq!(parsed, Config::default());
+    }
+
+    #[test]
+    fn limits_that_would_let_nobody_in_are_named() {
+        for (text, expected) in [
+            ("[limits]\ndevices = 0\n", "freehold.toml:2: `limits.devices`: "),
+            ("[limits]\nupload = 5\n", "freehold.toml:2: `limits.upload`: "),
+            ("[limits]\naccess_token_minutes = -1\n", "freehold.toml:2: `limits.access_token_minutes`: "),
+        ] {
+            let found = error(text);
+            assert!(found.starts_with(expected), "{found}");
+        }
     }
 
     #[test]

@@ -2,17 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::settings::{Config, Listener, Log, RateLimits, Row};
+use super::settings::{Bounds, Config, Listener, Log, RateLimits, Row};
 
 /// The text of the reference. Every setting is commented out: with `#=` if what follows is the default, else with `#`.
 pub(crate) fn reference() -> String {
     let mut text = String::from(HEAD);
     doc(&mut text, Config::ABOUT);
     text.push('\n');
-    let simple = |row: &&Row| !matches!(row.key, "log" | "listener" | "rate_limits");
+    let simple = |row: &&Row| !matches!(row.key, "log" | "listener" | "limits" | "rate_limits");
     table(&mut text, Config::ROWS.iter().filter(simple));
     let tables = [
         ("[[listener]]", Listener::ABOUT, Listener::ROWS),
+        ("[limits]", Bounds::ABOUT, Bounds::ROWS),
         ("[rate_limits]", RateLimits::ABOUT, RateLimits::ROWS),
         ("[log]", Log::ABOUT, Log::ROWS),
     ];

@@ -1,6 +1,6 @@
 //! Every setting, with what it means and its default.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use ruma_common::{OwnedServerName, owned_server_name};
@@ -11,7 +11,7 @@ use super::domain::ProviderDomain;
 use super::name_server::NameServer;
 use super::network::Network;
 use super::place::{MediaPlace, StoragePlace};
-use super::size::Budget;
+use super::size::{Budget, Size};
 
 /// A setting in the reference.
 pub(super) struct Row {
@@ -97,6 +97,8 @@ settings! {
         /// Whether rooms of others are joined with a few of their members at first, so that large ones can be used before all
         /// the others have come and were verified. On trial.
         omit_members: bool = false, default "false";
+        /// How much people and other servers may have the server keep and do.
+        limits: Bounds = Bounds::default(), default "";
         /// How many requests who may send.
         rate_limits: RateLimits = RateLimits::default(), default "";
         /// What is logged, and how.
@@ -150,6 +152,34 @@ pub(crate) enum Api {
 impl Api {
     /// All of them.
     pub(crate) const ALL: [Api; 4] = [Api::Client, Api::Federation, Api::Admin, Api::Metrics];
+}
+
+settings! {
+    /// How much people and other servers may have the server keep and do, whatever tenants want: their policies set less.
+    Bounds {
+        /// Bytes of an uploaded file (`media.file_bytes` in a policy).
+        upload: Size = Size(100 << 20), default "\"100 MiB\"";
+        /// Bytes of a file that is fetched from another server (`media.others_file_bytes` in a policy).
+        others_file: Size = Size(100 << 20), default "\"100 MiB\"";
+        /// Bytes of all files of other servers that are kept for a tenant whose policy has no `media.others_bytes`.
+        others_files: Size = Size(1 << 30), default "\"1 GiB\"";
+        /// Pictures of which thumbnails are made at the same time.
+        pictures_at_once: NonZeroUsize = NonZeroUsize::MIN, default "1";
+        /// Devices of a user.
+        devices: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999), default "1000";
+        /// For how many minutes an access token is good that came with a refresh token. Others are good until they are taken back.
+        access_token_minutes: NonZeroU32 = NonZeroU32::MIN.saturating_add(59), default "60";
+        /// Passwords that are hashed at the same time; each takes 19 MiB of memory meanwhile.
+        passwords_at_once: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1), default "2";
+        /// Whether failed logins slow down further logins of the same account.
+        slow_failed_logins: bool = true, default "true";
+        /// Pieces of account data of a user, in all rooms together.
+        account_data: usize = 20_000, default "20000";
+        /// Messages between devices that wait for one that does not fetch them; beyond it the oldest go.
+        to_device_messages: usize = 10_000, default "10000";
+        /// Keys in a backup of a user.
+        backed_up_keys: u64 = 1_000_000, default "1000000";
+    }
 }
 
 settings! {

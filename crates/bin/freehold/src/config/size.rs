@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Size(u64);
+pub(crate) struct Size(pub(crate) u64);
 
 /// How much memory caches may take together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,15 @@ impl fmt::Display for Size {
     }
 }
 
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Budget {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let size: Size = String::deserialize(deserializer)?.parse().map_err(D::Error::custom)?;
+        let size = Size::deserialize(deserializer)?;
         match size.0 >= BUDGET_MIN.0 {
             true => Ok(Budget(size.0)),
             false => Err(D::Error::custom(format!("`{size}` is too little: expected {BUDGET_MIN} at least"))),

@@ -58,7 +58,6 @@ const SESSION: &[&[&str]] = &[
     &["user", "reset-password", "@bob:example.org"],
     &["user", "import", "example.org", "no-such-file"],
     &["audit", "example.org"],
-    &["audit"],
     &["tenant", "list"],
 ];
 
