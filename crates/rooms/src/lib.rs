@@ -37,6 +37,7 @@ mod newcomers;
 mod newly_shared;
 mod numbers;
 mod outside;
+mod own_choices;
 mod partial;
 mod policy;
 mod processors;

@@ -55,7 +55,7 @@ impl Look {
         // Asked for once there is an event that may notify: one's own do not.
         let mut judge = None;
         for (((index, _), event), withheld) in rows.into_iter().zip(events).zip(withheld) {
-            if withheld {
+            if withheld || event.is_ignored(&self.ignored) {
                 continue;
             }
             if event.row.sender == self.actor.user {

@@ -66,11 +66,16 @@ impl Look {
         since: Option<Position>,
         receipts: RoomReceipts,
     ) -> Result<Vec<EventJson>, SyncError> {
-        let is_told = |user: &UserId| self.reader.is_told_of(&self.viewer, user);
+        let is_told = |user: &UserId| self.is_told_of(user);
         let mut ephemeral = receipt_events(&self.snapshot, self.actor.user, receipts.news, is_told).await?;
         ephemeral.extend(self.typing_event(room, since));
         ephemeral.retain(|event| room_event_passes(&self.request.filter.room.ephemeral, event.get()));
         Ok(ephemeral)
+    }
+
+    /// Whether the user is told what somebody reads and types.
+    fn is_told_of(&self, user: &UserId) -> bool {
+        self.reader.is_told_of(&self.viewer, user) && !self.ignored.contains(user)
     }
 
     /// The user's own data for a room, as its filter wants it.
@@ -84,7 +89,7 @@ impl Look {
         let typing = &self.inner.typing;
         let changed = typing.has_changed(room, self.typing_since);
         let mut users = typing.users(room);
-        users.retain(|user| self.reader.is_told_of(&self.viewer, user));
+        users.retain(|user| self.is_told_of(user));
         let is_news = if since.is_some() { changed } else { !users.is_empty() };
         let event = json!({ "type": "m.typing", "content": { "user_ids": users } });
         is_news.then(|| to_raw_value(&event).ok()).flatten()

@@ -1,11 +1,10 @@
 //! What sync asks of other services: the user's own data and the device's messages and keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, RoomNumber, Snapshot, UserNumber};
 use ruma_client_api::filter::FilterDefinition;
-use ruma_common::OwnedUserId;
 use ruma_common::push::Ruleset;
 
 use crate::response::{DeviceLists, EventJson};
@@ -33,13 +32,6 @@ pub trait AccountNews: Send + Sync + 'static {
 
     /// The user's push rules.
     fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, user: UserNumber) -> Answer<'a, Ruleset>;
-
-    /// Whom the user ignores.
-    fn ignored_users<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        user: UserNumber,
-    ) -> Answer<'a, BTreeSet<OwnedUserId>>;
 }
 
 /// The device's messages and keys, and the devices of others.

@@ -1,10 +1,7 @@
 //! Syncs that tell of rooms only.
 
-use std::collections::BTreeSet;
-
 use freehold_store::{Actor, BoxFuture, DeviceNumber, Position, Snapshot, UserNumber};
 use ruma_client_api::filter::FilterDefinition;
-use ruma_common::OwnedUserId;
 use ruma_common::push::Ruleset;
 
 use crate::news::{AccountData, AccountNews, Answer, DeviceNews, HeldKeys};
@@ -30,10 +27,6 @@ impl AccountNews for NoNews {
 
     fn ruleset<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, Ruleset> {
         Box::pin(async { Ok(Ruleset::new()) })
-    }
-
-    fn ignored_users<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, BTreeSet<OwnedUserId>> {
-        Box::pin(async { Ok(BTreeSet::new()) })
     }
 }
 

@@ -24,7 +24,6 @@ pub(crate) struct RoomsLook {
     look: Arc<Look>,
     /// The rooms in which something happened, as far as that is known.
     changed: Option<BTreeSet<RoomNumber>>,
-    ignored: BTreeSet<OwnedUserId>,
 }
 
 /// How the user stands to a room.
@@ -35,9 +34,8 @@ pub(crate) struct Standing {
 }
 
 impl RoomsLook {
-    pub(crate) async fn new(look: &Arc<Look>) -> Result<Self, SyncError> {
-        let ignored = look.inner.outside.accounts.ignored_users(&look.snapshot, look.actor.user).await?;
-        Ok(RoomsLook { look: Arc::clone(look), changed: changed_rooms(look), ignored })
+    pub(crate) fn new(look: &Arc<Look>) -> Self {
+        RoomsLook { look: Arc::clone(look), changed: changed_rooms(look) }
     }
 
     /// The news of all rooms.
@@ -156,7 +154,7 @@ impl RoomsLook {
     fn is_ignored(&self, stripped_state: &[EventJson]) -> bool {
         let user = self.look.actor.user_id.as_str();
         let inviter = stripped_state.iter().find_map(|event| inviter(event, user));
-        inviter.is_some_and(|inviter| self.ignored.contains(&inviter))
+        inviter.is_some_and(|inviter| self.look.ignored.contains(&inviter))
     }
 }
 

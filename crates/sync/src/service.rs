@@ -1,7 +1,7 @@
 //! The sync itself: what is new between two positions, and waiting until something is
 //! (<https://spec.matrix.org/v1.19/client-server-api/#syncing>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use freehold_store::{
     Actor, Clock, DeviceNumber, Position, ReadError, RoomNumber, Snapshot, Store, UserNumber,
 };
 use ruma_client_api::filter::FilterDefinition;
-use ruma_common::RoomId;
+use ruma_common::{OwnedUserId, RoomId};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 
@@ -134,6 +134,8 @@ pub(crate) struct Look {
     pub(crate) actor: Arc<Actor>,
     pub(crate) device: DeviceNumber,
     pub(crate) request: Arc<SyncRequest>,
+    /// Whom the user ignores.
+    pub(crate) ignored: BTreeSet<OwnedUserId>,
     /// The account data that is new, by the room it is about.
     pub(crate) account_data: BTreeMap<Option<RoomNumber>, Vec<EventJson>>,
     /// Up to where the client has seen typing notices.
@@ -223,6 +225,7 @@ impl SyncService {
         let reader = inner.rooms.reader_at(snapshot.clone());
         let viewer = Viewer::from(&*actor);
         let account_data = inner.account_data(&snapshot, actor.user, &request).await?;
+        let ignored = reader.ignored_by(actor.user).await?;
         let look = Look {
             inner,
             snapshot,
@@ -231,6 +234,7 @@ impl SyncService {
             actor,
             device,
             request,
+            ignored,
             account_data,
             typing_since,
             presence_since,
@@ -249,7 +253,8 @@ impl Inner {
         let since = request.since.map(|since| since.position);
         let mut by_room: BTreeMap<_, Vec<EventJson>> = BTreeMap::new();
         for data in self.outside.accounts.account_data(snapshot, user, since).await? {
-            if data.room.is_none() && data.event_type == "m.push_rules" {
+            let is_counted_by = ["m.push_rules", "m.ignored_user_list"].contains(&&*data.event_type);
+            if data.room.is_none() && is_counted_by {
                 self.unread.forget(user, data.changed);
             }
             by_room.entry(data.room).or_default().push(data.event);
@@ -280,7 +285,7 @@ impl Look {
         };
         Ok(SyncResponse {
             next_batch: next.to_string(),
-            rooms: RoomsLook::new(&self).await?.rooms_update().await?,
+            rooms: RoomsLook::new(&self).rooms_update().await?,
             account_data: self.filtered(account_data).into(),
             presence: self.presence().await?.into(),
             to_device: to_device.into(),

@@ -99,7 +99,8 @@ impl Look {
             }
             found.looked_at += 1;
             found.reached = Some(index);
-            if (is_visible || is_own(&event)) && room_event_passes(filter, event.pdu.canonical_json()) {
+            let is_shown = is_visible && !event.is_ignored(&self.ignored) || is_own(&event);
+            if is_shown && room_event_passes(filter, event.pdu.canonical_json()) {
                 found.events.push((index, event));
             }
         }

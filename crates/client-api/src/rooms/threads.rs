@@ -64,13 +64,15 @@ pub(crate) async fn threads(
 async fn root_of_latest(view: &View, event: &StoredEvent) -> Result<Option<Arc<StoredEvent>>, ApiError> {
     let Some(root_id) = thread_of(event) else { return Ok(None) };
     let Ok(root_id) = EventId::parse(root_id) else { return Ok(None) };
-    let root = match view.event(&root_id).await {
+    let root = match view.event_of_anybody(&root_id).await {
         Ok(root) => root,
         Err(ApiError { errcode: ErrorCode::NotFound, .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     let Some(index) = event.row.timeline else { return Ok(None) };
-    Ok(is_latest(view, &root, index).await?.then_some(root))
+    // "If the thread root event was sent by an ignored user, the event is returned redacted to the caller."
+    let shown = if view.is_ignored(&root) { Arc::new(root.redacted()) } else { Arc::clone(&root) };
+    Ok(is_latest(view, &root, index).await?.then_some(shown))
 }
 
 /// Whether the user sees nothing of a thread that comes after one of its events.

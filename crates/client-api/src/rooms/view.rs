@@ -9,7 +9,7 @@ use freehold_store::{DeviceNumber, EventNumber, Order, RoomNumber, TimelineIndex
 use ruma_client_api::filter::RoomEventFilter;
 use ruma_common::api::error::ErrorCode;
 use ruma_common::serde::Raw;
-use ruma_common::{EventId, OwnedRoomId};
+use ruma_common::{EventId, OwnedRoomId, OwnedUserId};
 
 use super::error::not_in_room;
 use crate::authenticated::Authenticated;
@@ -26,6 +26,8 @@ pub(crate) struct View {
     viewer: Viewer,
     device: Option<DeviceNumber>,
     membership: MembershipRow,
+    /// Whom the user ignores.
+    ignored: BTreeSet<OwnedUserId>,
 }
 
 /// A part of a timeline as a user may see it.
@@ -56,7 +58,8 @@ impl View {
             .filter(|row| row.membership == Membership::Join || row.joined_until.is_some())
             .ok_or_else(not_in_room)?;
         let viewer = Viewer::from(&user.actor);
-        Ok(View { reader, room, room_id, viewer, device: user.actor.device, membership })
+        let ignored = reader.ignored_by(user.actor.user).await?;
+        Ok(View { reader, room, room_id, viewer, device: user.actor.device, membership, ignored })
     }
 
     /// The same, for who is joined now.
@@ -108,11 +111,25 @@ impl View {
         self.left_at().map_or(TimelineIndex(i64::MAX), |left| TimelineIndex(left.0.saturating_add(1)))
     }
 
-    /// An event of the room that the user may see.
+    /// An event of the room that the user may see, and that is of nobody whom the user ignores.
     ///
     /// # Errors
     /// `M_NOT_FOUND`, the same whether there is such an event or not.
     pub(crate) async fn event(&self, event_id: &EventId) -> Result<Arc<StoredEvent>, ApiError> {
+        let found = self.event_of_anybody(event_id).await?;
+        if self.is_ignored(&found) { Err(no_such_event()) } else { Ok(found) }
+    }
+
+    /// Whether an event is of somebody whom the user ignores.
+    pub(crate) fn is_ignored(&self, event: &StoredEvent) -> bool {
+        event.is_ignored(&self.ignored)
+    }
+
+    /// An event of the room that the user may see, whoever sent it.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`, the same whether there is such an event or not.
+    pub(crate) async fn event_of_anybody(&self, event_id: &EventId) -> Result<Arc<StoredEvent>, ApiError> {
         let found = self.reader.event_of_room(self.room, event_id).await?.ok_or_else(no_such_event)?;
         let visible = self.reader.visible(&self.viewer, self.room, std::slice::from_ref(&found)).await?;
         if visible.first() == Some(&true) { Ok(found) } else { Err(no_such_event()) }
@@ -161,20 +178,23 @@ impl View {
                 break;
             }
             page.last = Some(index);
-            if visible && freehold_sync::filter::room_event_passes(filter, event.pdu.canonical_json()) {
+            let is_shown = visible && !self.is_ignored(&event);
+            if is_shown && freehold_sync::filter::room_event_passes(filter, event.pdu.canonical_json()) {
                 page.events.push(event);
             }
         }
         Ok(())
     }
 
-    /// Those of some events that the user may see.
+    /// Those of some events that the user may see, and that are of nobody whom the user ignores.
     pub(crate) async fn visible(
         &self,
         events: Vec<Arc<StoredEvent>>,
     ) -> Result<Vec<Arc<StoredEvent>>, ApiError> {
         let visible = self.reader.visible(&self.viewer, self.room, &events).await?;
-        Ok(events.into_iter().zip(visible).filter(|(_, visible)| *visible).map(|(event, _)| event).collect())
+        let events = events.into_iter().zip(visible);
+        let shown = events.filter(|(event, visible)| *visible && !self.is_ignored(event));
+        Ok(shown.map(|(event, _)| event).collect())
     }
 
     /// An event as the user's device sees it.

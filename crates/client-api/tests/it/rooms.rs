@@ -397,3 +397,37 @@ async fn the_event_of_a_time_is_found_in_both_directions() {
     assert_eq!(at(0, "b").await.error(), (404, "M_NOT_FOUND"));
     assert_eq!(at(i64::MAX >> 11, "f").await.error(), (404, "M_NOT_FOUND"));
 }
+
+#[tokio::test]
+async fn of_ignored_users_only_state_is_shown_and_the_roots_of_their_threads_redacted() {
+    let server = Server::start();
+    let room = room(&server, json!({"preset": "public_chat"})).await;
+    post(&server, BOB, &format!("join/{room}?via=alice.example"), json!({})).await.ok();
+    put(&server, ALICE, &format!("rooms/{room}/state/m.room.topic"), json!({"topic": "t"})).await.ok();
+    let hers = say(&server, ALICE, &room, "hers").await;
+    let his = say(&server, BOB, &room, "his").await;
+    for (user, root, body) in [(BOB, &hers, "answer"), (ALICE, &his, "unwanted"), (ALICE, &hers, "more")] {
+        let relation = json!({"rel_type": "m.thread", "event_id": root});
+        let content = json!({"msgtype": "m.text", "body": body, "m.relates_to": relation});
+        put(&server, user, &format!("rooms/{room}/send/m.room.message/t{body}"), content).await.ok();
+    }
+    let list = json!({"ignored_users": {ALICE: {}}});
+    put(&server, BOB, &format!("user/{BOB}/account_data/m.ignored_user_list"), list).await.ok();
+    let read = get(&server, BOB, &format!("rooms/{room}/messages?dir=f")).await.ok();
+    assert_eq!(bodies(&read["chunk"]), ["his", "answer"]);
+    let is_topic = |event: &Value| event["type"] == "m.room.topic";
+    assert!(read["chunk"].as_array().unwrap().iter().any(is_topic), "state is shown");
+    let context = get(&server, BOB, &format!("rooms/{room}/context/{his}")).await.ok();
+    assert!(bodies(&context["events_before"]).is_empty());
+    assert_eq!(bodies(&context["events_after"]), ["answer"]);
+    assert_eq!(get(&server, BOB, &format!("rooms/{room}/event/{hers}")).await.error(), (404, "M_NOT_FOUND"));
+    let v1 = "/_matrix/client/v1";
+    let related =
+        server.send(Ask::new("GET", &format!("{v1}/rooms/{room}/relations/{his}")).by(BOB)).await.ok();
+    assert_eq!(related["chunk"], json!([]));
+    let threads = server.send(Ask::new("GET", &format!("{v1}/rooms/{room}/threads")).by(BOB)).await.ok();
+    let [root] = threads["chunk"].as_array().unwrap().as_slice() else { unreachable!("{threads}") };
+    assert_eq!((&root["event_id"], &root["content"]), (&json!(hers), &json!({})));
+    let thread = &root["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!((&thread["count"], &thread["latest_event"]["content"]["body"]), (&json!(1), &json!("answer")));
+}

@@ -53,7 +53,7 @@ impl Reader {
         Ok((!bundled.is_empty()).then(|| Value::from(bundled).to_string()))
     }
 
-    /// What relates to an event and a user may see, newest first.
+    /// What relates to an event and a user may see, newest first; nothing of users whom that user ignores.
     async fn visible_relations(
         &self,
         viewer: &Viewer,
@@ -67,8 +67,10 @@ impl Reader {
         let numbers: Vec<_> = rows.iter().map(|(_, row)| row.event).collect();
         let events = self.events(&numbers).await?;
         let visible = self.visible(viewer, event.row.room, &events).await?;
+        let ignored = self.ignored_by(viewer.user).await?;
         let related = rows.into_iter().map(|(_, row)| row).zip(events).zip(visible);
-        Ok(related.filter(|(_, visible)| *visible).map(|(related, _)| related).collect())
+        let shown = related.filter(|((_, event), visible)| *visible && !event.is_ignored(&ignored));
+        Ok(shown.map(|(related, _)| related).collect())
     }
 
     async fn shown(

@@ -38,6 +38,11 @@ impl StoredEvent {
         self.row.standing == Standing::Accepted
     }
 
+    /// What a redaction leaves of it.
+    pub fn redacted(&self) -> StoredEvent {
+        StoredEvent { pdu: self.pdu.redacted(), ..self.clone() }
+    }
+
     fn bytes(&self) -> usize {
         // The text, what of it is signed, and the rest.
         self.pdu.canonical_json().len() * 2 + 512

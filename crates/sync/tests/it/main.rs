@@ -9,6 +9,7 @@
 #[path = "../../../rooms/tests/it/hosted.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
 mod hosted;
+mod ignored;
 mod left;
 #[path = "../../../rooms/tests/it/network.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]

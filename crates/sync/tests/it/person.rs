@@ -1,28 +1,27 @@
 //! A person who syncs.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use freehold_rooms::CreateRoom;
-use freehold_store::{Actor, Clock, Position, Snapshot, UserNumber};
+use freehold_store::tables::accounts::{ACCOUNT_DATA, AccountDataRow};
+use freehold_store::{Actor, Batch, Clock, Position, Snapshot, UserNumber};
 use freehold_sync::{
     AccountData, AccountNews, Answer, NoNews, NoOtherServers, OtherServers, Outside, PresenceForAll,
     PresencePolicies, SyncRequest, SyncService,
 };
 use ruma_client_api::filter::FilterDefinition;
 use ruma_common::push::Ruleset;
-use ruma_common::{OwnedRoomId, OwnedUserId, RoomId};
-use serde_json::Value;
+use ruma_common::{OwnedRoomId, RoomId};
+use serde_json::{Value, json};
 
 use crate::hosted::{World, entry};
 
 pub(crate) const ALICE: &str = "@alice:one.example";
 pub(crate) const BOB: &str = "@bob:two.example";
 
-/// Accounts without any data but the server's push rules, and whom they ignore.
-pub(crate) struct Accounts {
-    pub(crate) ignored: Mutex<BTreeSet<OwnedUserId>>,
-}
+/// Accounts of which sync is told nothing but the server's push rules.
+pub(crate) struct Accounts;
 
 fn ready<'a, T: Send + 'a>(value: T) -> Answer<'a, T> {
     Box::pin(std::future::ready(Ok(value)))
@@ -45,17 +44,12 @@ impl AccountNews for Accounts {
     fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, user: UserNumber) -> Answer<'a, Ruleset> {
         Box::pin(async move { Ok(Ruleset::server_default(&snapshot.id_of(user).await.unwrap())) })
     }
-
-    fn ignored_users<'a>(&'a self, _: &'a Snapshot, _: UserNumber) -> Answer<'a, BTreeSet<OwnedUserId>> {
-        ready(self.ignored.lock().unwrap().clone())
-    }
 }
 
 /// Two people of two tenants, and the service that answers both.
 pub(crate) struct People {
     pub(crate) world: World,
     pub(crate) service: SyncService,
-    pub(crate) accounts: Arc<Accounts>,
     pub(crate) alice: Actor,
     pub(crate) bob: Actor,
 }
@@ -82,12 +76,11 @@ impl People {
         servers: Arc<dyn OtherServers>,
         presence: Arc<dyn PresencePolicies>,
     ) -> Self {
-        let accounts = Arc::new(Accounts { ignored: Mutex::default() });
         let devices = Arc::new(NoNews);
-        let outside = Outside { accounts: accounts.clone(), devices, servers, presence, clock };
+        let outside = Outside { accounts: Arc::new(Accounts), devices, servers, presence, clock };
         let service = SyncService::new(world.store.clone(), world.rooms.clone(), outside);
         let (alice, bob) = (world.actor(ALICE).await, world.actor(BOB).await);
-        People { world, service, accounts, alice, bob }
+        People { world, service, alice, bob }
     }
 
     /// A room that both are in.
@@ -96,6 +89,22 @@ impl People {
         let room = self.world.rooms.create_room(&self.alice, create).await.unwrap();
         self.world.rooms.join(&self.bob, entry(&room, &[])).await.unwrap();
         room
+    }
+
+    /// Sets a piece of somebody's account data.
+    pub(crate) async fn settle(&self, actor: &Actor, name: &str, content: Value) {
+        let mut batch = Batch::new();
+        let (key, content) = ((actor.user, None, name.to_owned()), content.to_string());
+        batch.at_position(move |changed, writes| {
+            writes.put(&ACCOUNT_DATA, &key, &AccountDataRow { content, changed });
+        });
+        self.world.store.commit(batch).await.unwrap();
+    }
+
+    /// Has somebody ignore somebody.
+    pub(crate) async fn ignore(&self, actor: &Actor, other: &Actor) {
+        let ignored = json!({ "ignored_users": { other.user_id.as_str(): {} } });
+        self.settle(actor, "m.ignored_user_list", ignored).await;
     }
 
     /// What a sync without anything said answers.

@@ -68,7 +68,7 @@ async fn an_invite_comes_with_its_stripped_state_and_goes_when_it_is_declined() 
 #[tokio::test]
 async fn invites_of_ignored_users_are_not_shown() {
     let people = People::new().await;
-    people.accounts.ignored.lock().unwrap().insert(people.alice.user_id.clone());
+    people.ignore(&people.bob, &people.alice).await;
     let create = CreateRoom { invite: vec![people.bob.user_id.clone()], ..CreateRoom::default() };
     people.world.rooms.create_room(&people.alice, create).await.unwrap();
     let answer = people.sync(&people.bob, None).await;

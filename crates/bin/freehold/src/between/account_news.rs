@@ -1,18 +1,14 @@
 //! The users' own data, as sync asks for it.
 
-use std::collections::BTreeSet;
 use std::error::Error;
 
 use freehold_accounts::Accounts;
-use freehold_store::tables::accounts::ACCOUNT_DATA;
-use freehold_store::{Actor, Position, ReadError, Snapshot, UserNumber};
+use freehold_store::{Actor, Position, Snapshot, UserNumber};
 use freehold_sync::response::EventJson;
 use freehold_sync::{AccountData, AccountNews, Answer, NewsError};
 use ruma_client_api::filter::FilterDefinition;
-use ruma_common::OwnedUserId;
 use ruma_common::push::Ruleset;
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// What accounts keep for their users.
@@ -44,14 +40,6 @@ impl AccountNews for NewsOfAccounts {
     fn ruleset<'a>(&'a self, snapshot: &'a Snapshot, user: UserNumber) -> Answer<'a, Ruleset> {
         Box::pin(async move { self.0.ruleset(snapshot, user).await.map_err(failed) })
     }
-
-    fn ignored_users<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        user: UserNumber,
-    ) -> Answer<'a, BTreeSet<OwnedUserId>> {
-        Box::pin(async move { ignored_users(snapshot, user).await.map_err(failed) })
-    }
 }
 
 fn failed(error: impl Error + Send + Sync + 'static) -> NewsError {
@@ -61,16 +49,6 @@ fn failed(error: impl Error + Send + Sync + 'static) -> NewsError {
 fn news(data: freehold_accounts::AccountData) -> Option<AccountData> {
     let event = event(&data.event_type, &data.content)?;
     Some(AccountData { room: data.room, event_type: data.event_type, event, changed: data.changed })
-}
-
-/// `m.ignored_user_list` (<https://spec.matrix.org/v1.19/client-server-api/#mignored_user_list>).
-async fn ignored_users(snapshot: &Snapshot, user: UserNumber) -> Result<BTreeSet<OwnedUserId>, ReadError> {
-    let place = (user, None, "m.ignored_user_list".to_owned());
-    let Some(row) = snapshot.get(&ACCOUNT_DATA, &place).await? else { return Ok(BTreeSet::new()) };
-    let content: Value = serde_json::from_str(&row.content).unwrap_or_default();
-    let ignored = content.get("ignored_users").and_then(Value::as_object);
-    let user_ids = ignored.into_iter().flat_map(|users| users.keys());
-    Ok(user_ids.filter_map(|user_id| OwnedUserId::try_from(user_id.as_str()).ok()).collect())
 }
 
 fn event(name: &str, content: &str) -> Option<EventJson> {

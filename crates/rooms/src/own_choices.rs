@@ -1,0 +1,38 @@
+//! What users settle for themselves that rooms heed: it lies in their account data.
+
+use std::collections::BTreeSet;
+
+use freehold_store::tables::accounts::ACCOUNT_DATA;
+use freehold_store::{ReadError, Snapshot, UserNumber};
+use ruma_common::OwnedUserId;
+use serde_json::Value;
+
+use crate::read::{Reader, StoredEvent, Unreadable};
+
+impl Reader {
+    /// Whom a user of a tenant ignores, by `m.ignored_user_list`
+    /// (<https://spec.matrix.org/v1.19/client-server-api/#ignoring-users>).
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn ignored_by(&self, user: UserNumber) -> Result<BTreeSet<OwnedUserId>, Unreadable> {
+        let content = account_data(&self.snapshot, user, "m.ignored_user_list").await?;
+        let ignored = content.get("ignored_users").and_then(Value::as_object);
+        let user_ids = ignored.into_iter().flat_map(|users| users.keys());
+        Ok(user_ids.filter_map(|user_id| OwnedUserId::try_from(user_id.as_str()).ok()).collect())
+    }
+}
+
+impl StoredEvent {
+    /// Whether it is kept from who ignores these users: "the client will no longer receive events sent by that user, with the
+    /// exception of state events".
+    pub fn is_ignored(&self, ignored: &BTreeSet<OwnedUserId>) -> bool {
+        self.row.state_key.is_none() && ignored.contains(self.pdu.sender())
+    }
+}
+
+/// The content of a piece of a user's account data; nothing when there is none.
+async fn account_data(snapshot: &Snapshot, user: UserNumber, name: &str) -> Result<Value, ReadError> {
+    let row = snapshot.get(&ACCOUNT_DATA, &(user, None, name.to_owned())).await?;
+    Ok(row.and_then(|row| serde_json::from_str(&row.content).ok()).unwrap_or_default())
+}
