@@ -88,6 +88,9 @@ pub enum ActionError {
         /// Why not.
         reason: &'static str,
     },
+    /// The user wants no invites.
+    #[error("{0} wants no invites")]
+    InviteBlocked(OwnedUserId),
     /// The tenant does not want this feature.
     #[error("this server does not offer `{0}`")]
     SwitchedOff(&'static str),

@@ -21,6 +21,14 @@ impl Reader {
         let user_ids = ignored.into_iter().flat_map(|users| users.keys());
         Ok(user_ids.filter_map(|user_id| OwnedUserId::try_from(user_id.as_str()).ok()).collect())
     }
+
+    /// Whether a user of a tenant wants no invites.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn blocks_invites(&self, user: UserNumber) -> Result<bool, Unreadable> {
+        Ok(blocks_invites(&self.snapshot, user).await?)
+    }
 }
 
 impl StoredEvent {
@@ -29,6 +37,13 @@ impl StoredEvent {
     pub fn is_ignored(&self, ignored: &BTreeSet<OwnedUserId>) -> bool {
         self.row.state_key.is_none() && ignored.contains(self.pdu.sender())
     }
+}
+
+/// Whether a user of a tenant wants no invites, by `m.invite_permission_config`
+/// (<https://spec.matrix.org/v1.19/client-server-api/#invite-permission>).
+pub(crate) async fn blocks_invites(snapshot: &Snapshot, user: UserNumber) -> Result<bool, ReadError> {
+    let content = account_data(snapshot, user, "m.invite_permission_config").await?;
+    Ok(content.get("default_action").and_then(Value::as_str) == Some("block"))
 }
 
 /// The content of a piece of a user's account data; nothing when there is none.

@@ -24,6 +24,8 @@ pub(crate) struct RoomsLook {
     look: Arc<Look>,
     /// The rooms in which something happened, as far as that is known.
     changed: Option<BTreeSet<RoomNumber>>,
+    /// Whether the user wants no invites.
+    blocks_invites: bool,
 }
 
 /// How the user stands to a room.
@@ -34,8 +36,9 @@ pub(crate) struct Standing {
 }
 
 impl RoomsLook {
-    pub(crate) fn new(look: &Arc<Look>) -> Self {
-        RoomsLook { look: Arc::clone(look), changed: changed_rooms(look) }
+    pub(crate) async fn new(look: &Arc<Look>) -> Result<Self, SyncError> {
+        let blocks_invites = look.reader.blocks_invites(look.actor.user).await?;
+        Ok(RoomsLook { look: Arc::clone(look), changed: changed_rooms(look), blocks_invites })
     }
 
     /// The news of all rooms.
@@ -129,7 +132,7 @@ impl RoomsLook {
             }
             Membership::Invite => {
                 let events = events(&standing.membership.stripped_state);
-                if !self.is_ignored(&events) {
+                if !self.blocks_invites && !self.is_ignored(&events) {
                     update.invite.insert(standing.room_id, InvitedRoom { invite_state: events.into() });
                 }
             }

@@ -285,7 +285,7 @@ impl Look {
         };
         Ok(SyncResponse {
             next_batch: next.to_string(),
-            rooms: RoomsLook::new(&self).rooms_update().await?,
+            rooms: RoomsLook::new(&self).await?.rooms_update().await?,
             account_data: self.filtered(account_data).into(),
             presence: self.presence().await?.into(),
             to_device: to_device.into(),

@@ -101,6 +101,7 @@ fn errcode(error: &ActionError) -> Option<ErrorCode> {
         ActionError::UnknownEvent(_) | ActionError::UnknownAlias(_) | ActionError::Elsewhere(_) => {
             ErrorCode::NotFound
         }
+        ActionError::InviteBlocked(_) => ErrorCode::InviteBlocked,
         ActionError::TooManyRooms { .. } => ErrorCode::ResourceLimitExceeded,
         ActionError::CannotAuthorise => ErrorCode::UnableToAuthorizeJoin,
         ActionError::UnsupportedVersion(_) => ErrorCode::UnsupportedRoomVersion,

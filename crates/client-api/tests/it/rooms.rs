@@ -431,3 +431,29 @@ async fn of_ignored_users_only_state_is_shown_and_the_roots_of_their_threads_red
     let thread = &root["unsigned"]["m.relations"]["m.thread"];
     assert_eq!((&thread["count"], &thread["latest_event"]["content"]["body"]), (&json!(1), &json!("answer")));
 }
+
+#[tokio::test]
+async fn who_blocks_invites_gets_none_in_any_way_and_is_shown_none() {
+    let server = Server::start();
+    let room = room(&server, json!({})).await;
+    let earlier = self::room(&server, json!({"invite": [BOB]})).await;
+    let invited = async || get(&server, BOB, "sync").await.ok()["rooms"]["invite"].clone();
+    assert!(invited().await.get(&earlier).is_some());
+    let setting = format!("user/{BOB}/account_data/m.invite_permission_config");
+    put(&server, BOB, &setting, json!({"default_action": "block"})).await.ok();
+    let (body, member) = (json!({"user_id": BOB}), json!({"membership": "invite"}));
+    for refused in [
+        post(&server, ALICE, &format!("rooms/{room}/invite"), body.clone()).await,
+        put(&server, ALICE, &format!("rooms/{room}/state/m.room.member/{BOB}"), member).await,
+        post(&server, ALICE, "createRoom", json!({"invite": [BOB]})).await,
+    ] {
+        assert_eq!(refused.error(), (403, "M_INVITE_BLOCKED"), "{}", refused.json);
+    }
+    let stranger = post(&server, EVE, &format!("rooms/{room}/invite"), body.clone()).await;
+    assert_eq!(stranger.error(), (403, "M_FORBIDDEN"), "who may not invite learns nothing");
+    assert_eq!(invited().await, Value::Null, "what came before is not shown");
+    put(&server, BOB, &setting, json!({})).await.ok();
+    post(&server, ALICE, &format!("rooms/{room}/invite"), body).await.ok();
+    let invited = invited().await;
+    assert!(invited.get(&room).is_some() && invited.get(&earlier).is_some());
+}

@@ -96,6 +96,7 @@ pub(super) fn refused(error: NotServed) -> ApiError {
         NotServed::Invalid(_) | NotServed::BadEvent(_) | NotServed::Unsigned(_) => {
             (StatusCode::BAD_REQUEST, ErrorCode::InvalidParam)
         }
+        NotServed::Failed(ActionError::InviteBlocked(_)) => (StatusCode::FORBIDDEN, ErrorCode::InviteBlocked),
         NotServed::TooMany => (StatusCode::TOO_MANY_REQUESTS, ErrorCode::LimitExceeded),
         NotServed::Failed(ActionError::Busy) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unknown),
         _ => return ApiError::internal(error),

@@ -11,6 +11,8 @@ use ruma_common::{EventId, OwnedUserId, RoomId, ServerName, UserId};
 use super::NotServed;
 use super::accept::text;
 use super::pending::{Becomes, Standing, stripped_for};
+use crate::error::ActionError;
+use crate::own_choices::blocks_invites;
 use crate::rooms::Rooms;
 use crate::send::tried;
 use crate::work::Work;
@@ -54,9 +56,20 @@ impl Rooms {
         for event in told {
             verified(event)?;
         }
+        self.check_wants_invites(&invitee).await?;
         let signed = self.signed_for(tenant, (&invitee, sent.origin), &verified(pdu)?)?;
         tried!(self.try_keep_invite(tenant, &invitee, (&signed, &sent)))?;
         Ok(signed.pdu().canonical_json().to_owned())
+    }
+
+    async fn check_wants_invites(&self, invitee: &UserId) -> Result<(), NotServed> {
+        let snapshot = self.0.store.snapshot()?;
+        match snapshot.number_of(&invitee.to_owned()).await? {
+            Some(user) if blocks_invites(&snapshot, user).await? => {
+                Err(NotServed::Failed(ActionError::InviteBlocked(invitee.to_owned())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The invite with the signature of the invited user's tenant.
