@@ -250,12 +250,11 @@ impl fmt::Display for Answer {
             Answer::Check(report) => report.fmt(f),
             Answer::Tenant(tenant) => tenant.fmt(f),
             Answer::Tenants { tenants, total } => write_tenants(f, tenants, *total),
-            Answer::KeyRotated { server_name, key_id, signs_from_ts, others_until_ts } => write!(
-                f,
-                "{key_id} signs for {server_name} from {}; keys before it are valid until {} and stay published as old",
-                time(*signs_from_ts),
-                time(*others_until_ts),
-            ),
+            Answer::KeyRotated { server_name, key_id, signs_from_ts, others_until_ts } => {
+                let (from, until) = (time(*signs_from_ts), time(*others_until_ts));
+                write!(f, "{key_id} signs for {server_name} from {from}; ")?;
+                write!(f, "keys before it are valid until {until} and stay published as old")
+            }
             Answer::Policy { policy, .. } => write!(f, "{policy:#}"),
             Answer::Audit { acts } if acts.is_empty() => f.write_str("nothing yet"),
             Answer::Audit { acts } => lines(f, acts, |f, act| {
@@ -287,19 +286,11 @@ impl fmt::Display for Answer {
             }
             Answer::File { file } => file.fmt(f),
             Answer::Withheld { withheld } => write_withheld(f, withheld),
-            Answer::Blocked { sha256, blocked, changed } => {
-                let (word, again) = (
-                    if *blocked { "blocked" } else { "not blocked" },
-                    if *changed { "" } else { " as before" },
-                );
-                write!(f, "{sha256} is {word}{again}")
-            }
-            Answer::Forgotten { messages_forgotten, files_erased } => {
+            Answer::Blocked { sha256, blocked: true, .. } => write!(f, "{sha256} is blocked"),
+            Answer::Blocked { sha256, .. } => write!(f, "{sha256} is not blocked"),
+            Answer::Forgotten { messages_forgotten: count, files_erased } => {
                 let files = if *files_erased { "no file" } else { "files" };
-                write!(
-                    f,
-                    "{messages_forgotten} messages forgotten; what was forgotten is in {files} of the store"
-                )
+                write!(f, "{count} messages forgotten; what was forgotten is in {files} of the store")
             }
             Answer::Removed { removed } => write!(f, "{removed} removed"),
         }

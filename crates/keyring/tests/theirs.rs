@@ -11,11 +11,11 @@
 use std::collections::BTreeMap;
 
 use freehold_keyring::{
-    Action, FetchFailure, FetchId, FetchPolicy, FetchRequest, Finding, Needed, Notary, NotaryQuery,
-    NotaryQueryError, Outcome, Refusal, RemoteKeys, Route, Via, Want, notary_answer, recorded_keys,
+    Action, FetchPolicy, Finding, Needed, Notary, NotaryQuery, NotaryQueryError, Outcome, Refusal,
+    RemoteKeys, Route, Via, Want, notary_answer, recorded_keys,
 };
 use freehold_signing::{KeyId, KeySource, KeyValidity, ServerSigner, SigningKey};
-use ruma_common::{OwnedServerName, ServerName};
+use ruma_common::ServerName;
 use world::{DAY, HOUR, NOW, Origin, World, key_id, name, notary_document};
 
 #[path = "support/world.rs"]
@@ -347,47 +347,6 @@ fn everything_a_stranger_can_grow_is_bounded() {
     }
     assert!(world.machine.usage().servers > 10);
     assert_eq!(world.saved.len(), 100);
-}
-
-#[test]
-fn whoever_invents_servers_holds_up_none_that_is_known() {
-    let policy =
-        FetchPolicy { servers_max: 20, strangers_max: 5, in_flight_max: 2, ..FetchPolicy::default() };
-    let mut world = World::new(0);
-    world.add(Origin::new("known.example").key("a", 1));
-    let (known, a, b) = (name("known.example"), key_id("a"), key_id("b"));
-    world.machine.need(want(&known, &a, 0), NOW);
-    world.run(NOW);
-    let mut machine = RemoteKeys::new(policy, vec![]);
-    let (mut fetches, mut missing) = (Vec::new(), 0);
-    let mut poll = |machine: &mut RemoteKeys, fetches: &mut Vec<(FetchId, OwnedServerName)>| {
-        while let Some(action) = machine.poll(NOW) {
-            match action {
-                Action::Load { server } => {
-                    let record = world.saved.get(&server).map(Vec::as_slice);
-                    machine.loaded(&server, Ok(record), NOW);
-                }
-                Action::Fetch { id, request: FetchRequest::Server { server } } => fetches.push((id, server)),
-                Action::Wake { outcome: Outcome::Missing, .. } => missing += 1,
-                other => panic!("{other:?}"),
-            }
-        }
-    };
-    for index in 0..100 {
-        let invented = name(&format!("s{index}.example"));
-        assert!(matches!(machine.need(want(&invented, &a, 0), NOW), Needed::Waiting(_)));
-        poll(&mut machine, &mut fetches);
-    }
-    assert_eq!(fetches.len(), 2);
-    assert_eq!(machine.usage().servers, 7, "two are asked, and five wait");
-    // A new key of a server that is known is asked for next.
-    assert!(matches!(machine.need(want(&known, &b, 0), NOW), Needed::Waiting(_)));
-    poll(&mut machine, &mut fetches);
-    assert!(machine.key(&known, &a).is_some());
-    machine.fetched(fetches[0].0, Err(FetchFailure), NOW);
-    poll(&mut machine, &mut fetches);
-    assert_eq!(fetches[2].1, known);
-    assert_eq!(missing, 100 - 7 + 1);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod authorise;
 mod beside;
 mod cache;
 pub mod check;
+mod commit;
 mod content;
 mod create;
 mod directory;

@@ -175,13 +175,7 @@ impl Crowd {
                 let content = self.levels(process, room_id, (target, *level)).await;
                 self.send(process, (actor, deed), ("m.room.power_levels", Some(""), content), None).await
             }
-            Act::Redact { event_id } => {
-                let event_id = EventId::parse(event_id).unwrap();
-                let redaction = Redaction { event_id, reason: None, transaction_id: None };
-                let sent = rooms.redact(actor, room_id, redaction).await?;
-                self.acknowledge(process, (deed, sent.as_str()), None);
-                Ok(())
-            }
+            Act::Redact { event_id } => self.redact(process, (actor, room_id), (deed, event_id)).await,
             Act::Join { via } => {
                 self.concern(number, &actor.user_id);
                 let via = via.iter().filter_map(|name| ServerName::parse(name.as_str()).ok()).collect();
@@ -214,6 +208,19 @@ impl Crowd {
                 Ok(())
             }
         }
+    }
+
+    async fn redact(
+        &self,
+        process: &Process,
+        (actor, room_id): (&Actor, &RoomId),
+        (deed, event_id): (&Deed, &str),
+    ) -> Result<(), NotDone> {
+        let event_id = EventId::parse(event_id).unwrap();
+        let redaction = Redaction { event_id, reason: None, transaction_id: None };
+        let sent = process.rooms.redact(actor, room_id, redaction).await?;
+        self.acknowledge(process, (deed, sent.as_str()), None);
+        Ok(())
     }
 
     async fn send(

@@ -105,17 +105,7 @@ impl Process {
             AllServers { hosted: setting.hosted.clone(), client: client.clone(), rooms: rooms.clone() };
         let limits = freehold_encryption::Limits::default();
         let encryption = Encryption::new(store.clone(), Arc::new(servers), clock.clone(), limits);
-        let outbound = Outbound::open(OutboundParts {
-            client: client.clone(),
-            rooms: rooms.clone(),
-            store: store.clone(),
-            identities: identities.clone(),
-            tenants: identities,
-            devices: Arc::new(DevicesHere(encryption.clone())),
-            clock: clock.clone(),
-            randomness: randomness.clone(),
-        });
-        let outbound = outbound.await.unwrap();
+        let outbound = outbound(setting, &ground, (&client, &rooms, &encryption)).await;
         let told = Arc::new(ToldServers(outbound.clone()));
         let news = news(told, &clock);
         let sync = SyncService::new(store.clone(), rooms.clone(), news);
@@ -127,20 +117,11 @@ impl Process {
             (&sync, &encryption),
         ));
         let setting = setting.clone();
-        let process = Arc::new(Process {
-            setting,
-            life,
-            disk,
-            store,
-            rooms,
-            ingest,
-            client,
-            outbound,
-            encryption,
-            sync,
-            interner,
-            router,
-        });
+        #[rustfmt::skip]
+        let process = Process {
+            setting, life, disk, store, rooms, ingest, client, outbound, encryption, sync, interner, router,
+        };
+        let process = Arc::new(process);
         process.serve(wires);
         process.run(randomness);
         process
@@ -202,6 +183,26 @@ impl Process {
         let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
         Response::from_parts(head, bytes)
     }
+}
+
+/// What is sent to other servers.
+async fn outbound(
+    setting: &Setting,
+    (store, clock, randomness): &(&Store, &Arc<dyn Clock>, &Arc<dyn Randomness>),
+    (client, rooms, encryption): (&Client, &Rooms, &Encryption),
+) -> Outbound {
+    let identities = Arc::new(setting.hosted.clone());
+    let outbound = Outbound::open(OutboundParts {
+        client: client.clone(),
+        rooms: rooms.clone(),
+        store: (*store).clone(),
+        identities: identities.clone(),
+        tenants: identities,
+        devices: Arc::new(DevicesHere(encryption.clone())),
+        clock: (*clock).clone(),
+        randomness: (*randomness).clone(),
+    });
+    outbound.await.unwrap()
 }
 
 /// How the tenants of a process reach other servers.

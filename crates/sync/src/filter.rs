@@ -1,11 +1,14 @@
 //! Filters: which events of a list a client wants to see
 //! (<https://spec.matrix.org/v1.19/client-server-api/#filtering>).
 
+use js_int::UInt;
 use ruma_client_api::filter::{Filter, RoomEventFilter, UrlFilter};
 use ruma_common::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::response::EventJson;
 
 /// What filters look at in an event.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,6 +61,17 @@ pub fn event_passes(filter: &Filter, json: &str) -> bool {
         (filter.types.as_deref(), &filter.not_types),
         (filter.senders.as_deref(), &filter.not_senders),
     )
+}
+
+/// Whether a room filter lets events of a room pass at all.
+pub(crate) fn takes_room(filter: &RoomEventFilter, room: &RoomId) -> bool {
+    room_passes(filter.rooms.as_deref(), &filter.not_rooms, room)
+}
+
+/// Leaves out what is beyond the `limit` of a filter, "the maximum number of events to return".
+pub(crate) fn limit(events: &mut Vec<EventJson>, limit: Option<UInt>) {
+    let limit = limit.and_then(|limit| usize::try_from(u64::from(limit)).ok());
+    events.truncate(limit.unwrap_or(usize::MAX));
 }
 
 /// Whether a list of wanted rooms and one of unwanted rooms let a room pass; unwanted wins.

@@ -5,7 +5,7 @@ use ruma_common::UserId;
 use serde_json::json;
 use serde_json::value::to_raw_value;
 
-use crate::filter::room_event_passes;
+use crate::filter::{limit, room_event_passes, takes_room};
 use crate::receipts::{RoomReceipts, receipt_events};
 use crate::response::{EventJson, JoinedRoom, LeftRoom, Summary};
 use crate::rooms_update::{Standing, is_before};
@@ -29,7 +29,7 @@ impl Look {
         let receipts =
             RoomReceipts::read(&self.snapshot, (standing.room, self.actor.user), since, to).await?;
         let counts = self.unread_counts(&view, &receipts.own).await?;
-        let ephemeral = self.ephemeral(standing.room, since, receipts).await?;
+        let ephemeral = self.ephemeral(standing, since, receipts).await?;
         let by_thread = self.request.filter.room.timeline.unread_thread_notifications;
         let summary = match state.members_changed && !self.reader.is_partial(standing.room).await? {
             true => self.summary(&view).await?,
@@ -41,7 +41,7 @@ impl Look {
             state: state.update,
             timeline: timeline.update,
             ephemeral: ephemeral.into(),
-            account_data: self.own_data(standing.room).into(),
+            account_data: self.own_data(standing).into(),
             unread_notifications: Some(if by_thread { counts.main } else { counts.total() }),
             unread_thread_notifications: if by_thread { counts.threads } else { Default::default() },
         })
@@ -55,33 +55,43 @@ impl Look {
         let window = Window { after: self.since().map(TimelineIndex::last_of), to, check_visibility: true };
         let timeline = self.timeline(&view, &window).await?;
         let state = self.last_state_update(&view, &timeline).await?;
-        let account_data = self.own_data(standing.room).into();
+        let account_data = self.own_data(standing).into();
         Ok(LeftRoom { state, timeline: timeline.update, account_data })
     }
 
     /// Receipts and typing, as their filter wants them.
     async fn ephemeral(
         &self,
-        room: RoomNumber,
+        standing: &Standing,
         since: Option<Position>,
         receipts: RoomReceipts,
     ) -> Result<Vec<EventJson>, SyncError> {
+        if !takes_room(&self.request.filter.room.ephemeral, &standing.room_id) {
+            return Ok(Vec::new());
+        }
         let is_told = |user: &UserId| self.is_told_of(user);
         let mut ephemeral = receipt_events(&self.snapshot, self.actor.user, receipts.news, is_told).await?;
-        ephemeral.extend(self.typing_event(room, since));
-        ephemeral.retain(|event| room_event_passes(&self.request.filter.room.ephemeral, event.get()));
+        ephemeral.extend(self.typing_event(standing.room, since));
+        let filter = &self.request.filter.room.ephemeral;
+        ephemeral.retain(|event| room_event_passes(filter, event.get()));
+        limit(&mut ephemeral, filter.limit);
         Ok(ephemeral)
     }
 
-    /// Whether the user is told what somebody reads and types.
-    fn is_told_of(&self, user: &UserId) -> bool {
+    /// Whether the user is told what somebody reads and types, and whether they are there.
+    pub(crate) fn is_told_of(&self, user: &UserId) -> bool {
         self.reader.is_told_of(&self.viewer, user) && !self.ignored.contains(user)
     }
 
     /// The user's own data for a room, as its filter wants it.
-    fn own_data(&self, room: RoomNumber) -> Vec<EventJson> {
-        let mut account_data = self.account_data.get(&Some(room)).cloned().unwrap_or_default();
-        account_data.retain(|event| room_event_passes(&self.request.filter.room.account_data, event.get()));
+    fn own_data(&self, standing: &Standing) -> Vec<EventJson> {
+        let filter = &self.request.filter.room.account_data;
+        if !takes_room(filter, &standing.room_id) {
+            return Vec::new();
+        }
+        let mut account_data = self.account_data.get(&Some(standing.room)).cloned().unwrap_or_default();
+        account_data.retain(|event| room_event_passes(filter, event.get()));
+        limit(&mut account_data, filter.limit);
         account_data
     }
 

@@ -15,7 +15,7 @@ use ruma_common::{OwnedUserId, RoomId};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 
-use crate::filter::event_passes;
+use crate::filter::{event_passes, limit};
 use crate::lazy_members::SentMembers;
 use crate::news::{AccountNews, DeviceNews, NewsError};
 use crate::other_servers::OtherServers;
@@ -287,7 +287,7 @@ impl Look {
             next_batch: next.to_string(),
             rooms: RoomsLook::new(&self).await?.rooms_update().await?,
             account_data: self.filtered(account_data).into(),
-            presence: self.presence().await?.into(),
+            presence: self.presence().into(),
             to_device: to_device.into(),
             device_lists,
             device_one_time_keys_count: held.one_time,
@@ -301,7 +301,9 @@ impl Look {
     }
 
     fn filtered(&self, mut account_data: Vec<EventJson>) -> Vec<EventJson> {
-        account_data.retain(|event| event_passes(&self.request.filter.account_data, event.get()));
+        let filter = &self.request.filter.account_data;
+        account_data.retain(|event| event_passes(filter, event.get()));
+        limit(&mut account_data, filter.limit);
         account_data
     }
 }

@@ -7,7 +7,7 @@ use freehold_rooms::{RoomState, StateChange, StoredEvent};
 use freehold_store::{EventNumber, Position};
 use ruma_client_api::filter::LazyLoadOptions;
 
-use crate::filter::room_event_passes;
+use crate::filter::{room_event_passes, takes_room};
 use crate::response::{EventJson, StateUpdate};
 use crate::service::{Look, StateForm, SyncError};
 use crate::timeline::Shown;
@@ -140,10 +140,14 @@ impl Look {
         view: &View<'_>,
         wanted: BTreeSet<EventNumber>,
     ) -> Result<StateUpdate, SyncError> {
-        let numbers: Vec<EventNumber> = wanted.into_iter().collect();
+        let filter = &self.request.filter.room.state;
+        let numbers: Vec<EventNumber> = match takes_room(filter, view.room_id) {
+            true => wanted.into_iter().collect(),
+            false => Vec::new(),
+        };
         let mut events = Vec::with_capacity(numbers.len());
         for event in view.reader.events(&numbers).await? {
-            if room_event_passes(&self.request.filter.room.state, event.pdu.canonical_json()) {
+            if room_event_passes(filter, event.pdu.canonical_json()) {
                 events.push(view.client_event(&event).await?);
             }
         }

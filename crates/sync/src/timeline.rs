@@ -5,7 +5,7 @@ use std::sync::Arc;
 use freehold_rooms::{Between, StoredEvent};
 use freehold_store::{EventNumber, Order, TimelineIndex};
 
-use crate::filter::room_event_passes;
+use crate::filter::{room_event_passes, takes_room};
 use crate::response::Timeline;
 use crate::service::{Look, SyncError};
 use crate::token::TimelineToken;
@@ -53,6 +53,9 @@ impl Look {
         let limit = limit.and_then(|limit| usize::try_from(u64::from(limit)).ok()).unwrap_or(EVENTS_DEFAULT);
         let mut found = Found::default();
         let mut end = Some(TimelineIndex(window.to.0.saturating_add(1)));
+        if !takes_room(&self.request.filter.room.timeline, view.room_id) {
+            end = None;
+        }
         while let Some(before) = end {
             end = self.read_page(view, (window, before), &mut found, limit.min(EVENTS_MAX)).await?;
         }

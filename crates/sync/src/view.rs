@@ -7,11 +7,12 @@ use freehold_rooms::{ClientFormat, Reader, RoomState, StoredEvent, Unreadable, V
 use freehold_store::tables::rooms::{CurrentStateRow, Membership, MembershipRow};
 use freehold_store::{DeviceNumber, RoomNumber, TimelineIndex};
 use js_int::{Int, UInt};
+use ruma_client_api::filter::EventFormat;
 use ruma_common::push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx};
 use ruma_common::room_version_rules::RoomPowerLevelsRules;
 use ruma_common::{OwnedRoomId, OwnedUserId, UserId};
 use serde::Deserialize;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::OnceCell;
 
 use crate::filter::only_fields;
@@ -30,10 +31,12 @@ pub(crate) struct View<'a> {
     pub(crate) viewer: &'a Viewer,
     device: DeviceNumber,
     pub(crate) room: RoomNumber,
-    room_id: &'a OwnedRoomId,
+    pub(crate) room_id: &'a OwnedRoomId,
     pub(crate) membership: &'a MembershipRow,
     /// The newest state, once somebody asked.
     current: OnceCell<Option<CurrentStateRow>>,
+    /// Whether events are shown as they go between servers.
+    format: EventFormat,
     /// The fields of events that the device wants; all if absent.
     fields: Option<&'a [String]>,
     /// Whom the room is named after, once somebody asked.
@@ -50,6 +53,7 @@ impl<'a> View<'a> {
             room_id: &standing.room_id,
             membership: &standing.membership,
             current: OnceCell::new(),
+            format: look.request.filter.event_format.clone(),
             fields: look.request.filter.event_fields.as_deref(),
             heroes: OnceCell::new(),
         }
@@ -72,8 +76,14 @@ impl<'a> View<'a> {
 
     /// An event as the device sees it, with the fields that it wants.
     pub(crate) async fn client_event(&self, event: &Arc<StoredEvent>) -> Result<EventJson, Unreadable> {
-        let who = (self.viewer, Some(self.device));
-        let whole = self.reader.client_event(who, event, ClientFormat::InSync).await?;
+        let whole = match self.format {
+            EventFormat::Federation => RawValue::from_string(event.pdu.canonical_json().to_owned())
+                .map_err(|error| Unreadable::Damaged(Box::new(error)))?,
+            _ => {
+                let who = (self.viewer, Some(self.device));
+                self.reader.client_event(who, event, ClientFormat::InSync).await?
+            }
+        };
         let Some(fields) = self.fields else { return Ok(whole) };
         let read = serde_json::from_str(whole.get());
         let fewer = read.and_then(|event| to_raw_value(&only_fields(&event, fields)));

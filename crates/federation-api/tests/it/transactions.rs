@@ -77,7 +77,7 @@ async fn transactions_of_servers_that_never_come_again_are_forgotten_after_a_wee
     let server = Server::start();
     let strangers = 300;
     for number in 0..strangers {
-        let body = json!({ "pdus": [], "edus": [] });
+        let body = json!({ "pdus": [], "edus": [{ "edu_type": "new", "content": {} }] });
         let origin = ["other.example", REMOTE][number % 2];
         server.send(put(origin, &number.to_string(), &body)).await.ok();
     }
@@ -361,7 +361,7 @@ async fn messages_for_devices_come_once_from_their_sender_to_users_of_the_tenant
     .into_iter()
     .enumerate()
     {
-        let message_id = format!("for nobody {number}");
+        let message_id = format!("for-nobody-{number}");
         let content =
             json!({ "sender": ROBIN, "type": "m.test", "message_id": message_id, "messages": messages });
         server.send(edu(REMOTE, &message_id, ("m.direct_to_device", content))).await.ok();

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 
 use super::fetching::{Asking, Fetching, NoAnswer};
 use super::flight::{Flight, Flights, Found, Kin, NoSearch, Occasion, Piece};
-use super::vain::Vain;
 use super::state::WholeStates;
+use super::vain::Vain;
 use crate::limits::{FLIGHT_EVENTS_MAX, FLIGHT_SERVERS_MAX, FLIGHT_TIME_MS, POLICY_TIME_MS, TAKEN_MAX};
 
 /// Takes the events that other servers bring. A clone is another handle on the same.

@@ -77,11 +77,8 @@ impl Truth {
         let mut next: Vec<String> = of.into_iter().collect();
         let mut chain = BTreeSet::new();
         while let Some(id) = next.pop() {
-            for auth in &self.room.events[&id].auth_events {
-                if chain.insert(auth.clone()) {
-                    next.push(auth.clone());
-                }
-            }
+            let auth_events = self.room.events[&id].auth_events.iter().cloned();
+            next.extend(auth_events.filter(|auth| chain.insert(auth.clone())));
         }
         chain
     }
@@ -285,9 +282,8 @@ impl Fetching for Others {
                 _ => {
                     let is_known = |id: &&OwnedEventId| self.truth.room.events.contains_key(id.as_str());
                     let from: Vec<OwnedEventId> = from.iter().filter(is_known).cloned().collect();
-                    let mut ids: Vec<String> = from.iter().map(ToString::to_string).collect();
-                    ids.extend(self.truth.before(&from, &[], limit.min(8)));
-                    Ok(self.texts(ids))
+                    let before = self.truth.before(&from, &[], limit.min(8));
+                    Ok(self.texts(from.iter().map(ToString::to_string).chain(before)))
                 }
             }
         })

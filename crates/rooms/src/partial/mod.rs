@@ -25,8 +25,8 @@
 mod complete;
 mod held;
 mod join;
-mod now;
 mod lacking;
+mod now;
 mod states;
 
 use std::collections::BTreeSet;
@@ -40,8 +40,8 @@ pub(crate) use self::complete::Completion;
 pub use self::complete::Unverified;
 pub use self::held::{HeldEvent, Hold};
 pub(crate) use self::join::Said;
-pub(crate) use self::now::PartialNow;
 pub use self::lacking::{LackingRoom, LateState};
+pub(crate) use self::now::PartialNow;
 use crate::error::ActionError;
 use crate::loaded::parse;
 use crate::read::{Reader, RoomFacts, Unreadable};

@@ -6,8 +6,7 @@ use serde_json::value::to_raw_value;
 
 use super::limits::ANSWERED_MAX;
 use super::shown::{PresenceState, ToldPresence};
-use crate::filter::event_passes;
-use crate::news::NewsError;
+use crate::filter::{event_passes, limit};
 use crate::response::EventJson;
 use crate::service::Look;
 
@@ -29,18 +28,15 @@ struct Content<'a> {
 
 impl Look {
     /// Who came and went, as the filter wants it; of users whom the reader ignores, nothing is said.
-    pub(crate) async fn presence(&self) -> Result<Vec<EventJson>, NewsError> {
+    pub(crate) fn presence(&self) -> Vec<EventJson> {
         let now_ts = self.inner.outside.clock.now_ts();
-        let mut news = self.inner.presence.news(self.actor.user, self.presence_since, (now_ts, ANSWERED_MAX));
-        if news.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ignored = self.inner.outside.accounts.ignored_users(&self.snapshot, self.actor.user).await?;
-        news.retain(|(user_id, _)| !ignored.contains(user_id));
-        let shown = news.iter().filter(|(user_id, _)| self.reader.is_told_of(&self.viewer, user_id));
+        let news = self.inner.presence.news(self.actor.user, self.presence_since, (now_ts, ANSWERED_MAX));
+        let shown = news.iter().filter(|(user_id, _)| self.is_told_of(user_id));
         let mut events: Vec<EventJson> = shown.filter_map(|(user_id, told)| event(user_id, told)).collect();
-        events.retain(|event| event_passes(&self.request.filter.presence, event.get()));
-        Ok(events)
+        let filter = &self.request.filter.presence;
+        events.retain(|event| event_passes(filter, event.get()));
+        limit(&mut events, filter.limit);
+        events
     }
 }
 

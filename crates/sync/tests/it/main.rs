@@ -6,6 +6,7 @@
     reason = "a test that fails may panic"
 )]
 
+mod filters;
 #[path = "../../../rooms/tests/it/hosted.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of rooms, which use all of it")]
 mod hosted;

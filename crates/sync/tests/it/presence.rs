@@ -234,13 +234,13 @@ async fn of_users_whom_somebody_ignores_they_are_told_nothing() {
     let stage = Stage::new().await;
     let Stage { people, .. } = &stage;
     people.shared_room().await;
-    people.accounts.ignored.lock().unwrap().insert(people.bob.user_id.clone());
+    people.ignore(&people.alice, &people.bob).await;
     let first = stage.sync(&people.alice, None).await;
     stage.sync(&people.bob, None).await;
     stage.round().await;
     assert_eq!(seen(&stage.sync(&people.alice, Some(&first)).await), [(ALICE, "online")]);
     assert_eq!(seen(&stage.sync(&people.alice, None).await), [(ALICE, "online")]);
-    people.accounts.ignored.lock().unwrap().clear();
+    people.settle(&people.alice, "m.ignored_user_list", serde_json::json!({ "ignored_users": {} })).await;
     let both = stage.sync(&people.alice, None).await;
     assert_eq!(seen(&both), [(ALICE, "online"), (BOB, "online")]);
 }
