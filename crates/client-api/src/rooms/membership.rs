@@ -11,8 +11,10 @@ use ruma_client_api::membership::{
 };
 use ruma_common::api::error::ErrorCode;
 use ruma_common::{OwnedRoomId, RoomId};
+use tokio::time::{Instant, timeout_at};
 
 use super::error::{entering, in_room};
+use super::whole::PATIENCE;
 use crate::authenticated::{Authenticated, EvenSuspended};
 use crate::consent::Consenting;
 use crate::error::ApiError;
@@ -164,11 +166,29 @@ async fn to_its_end(
     let (rooms, actor, entry) = (rooms.clone(), actor.clone(), entry.clone());
     let entering = tokio::spawn(async move {
         match way {
-            Way::Join => rooms.join(&actor, entry).await,
-            Way::Knock => rooms.knock(&actor, entry).await,
+            Way::Join => once_known(&rooms, || rooms.join(&actor, entry.clone())).await,
+            Way::Knock => once_known(&rooms, || rooms.knock(&actor, entry.clone())).await,
         }
     });
     entering.await.map_err(ApiError::internal)
+}
+
+/// Tries again whenever all members of some room are known, while the reason against it is that they are not, for a while.
+async fn once_known<T, F>(rooms: &Rooms, enter: impl Fn() -> F) -> Result<T, ActionError>
+where
+    F: Future<Output = Result<T, ActionError>>,
+{
+    let mut changes = rooms.partial_changes();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        changes.borrow_and_update();
+        let entered = enter().await;
+        let waits = matches!(entered, Err(ActionError::Partial))
+            && matches!(timeout_at(deadline, changes.changed()).await, Ok(Ok(())));
+        if !waits {
+            return entered;
+        }
+    }
 }
 
 async fn entered_or_why(

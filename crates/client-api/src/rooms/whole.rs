@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::services::Services;
 
 /// For how long a request waits.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Has a request wait until all members of its room are known.
 pub(crate) async fn once_whole(

@@ -122,6 +122,20 @@ async fn who_waits_is_answered_when_the_room_is_whole() {
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
+/// Who is in the room already says so to friends at once.
+#[tokio::test(start_paused = true)]
+async fn another_user_of_the_tenant_who_wants_in_waits_until_all_members_are_known() {
+    let scene = Scene::new().await;
+    let completing = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        scene.complete().await;
+    };
+    let path = format!("/_matrix/client/v3/join/{}?via={ALICES}", scene.room);
+    let joining = scene.server.send(Ask::new("POST", &path).by("@dora:alice.example").json(&json!({})));
+    let (answer, ()) = tokio::join!(joining, completing);
+    assert_eq!(answer.ok()["room_id"], scene.room.as_str());
+}
+
 /// How long an answer takes would tell whether a neighbour is in the room.
 #[tokio::test(start_paused = true)]
 async fn who_never_was_in_the_room_is_refused_as_if_nobody_here_were() {

@@ -95,8 +95,9 @@ settings! {
         /// at once, in this order. They are believed.
         notaries: Vec<OwnedServerName> = vec![owned_server_name!("matrix.org")], default "[\"matrix.org\"]";
         /// Whether rooms of others are joined with a few of their members at first, so that large ones can be used before all
-        /// the others have come and were verified. On trial.
-        omit_members: bool = false, default "false";
+        /// the others have come and were verified. Without it a join takes until they have, and what asks who is in the
+        /// room never has to wait.
+        omit_members: bool = true, default "true";
         /// How much people and other servers may have the server keep and do.
         limits: Bounds = Bounds::default(), default "";
         /// How many requests who may send.
