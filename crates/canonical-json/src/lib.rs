@@ -72,7 +72,7 @@ pub use error::{NotCanonical, NotCanonicalKind, ParseError, ParseErrorKind};
 pub use limits::{Limits, MAX_INTEGER, MAX_INTEGER_DIGITS, MIN_INTEGER, Numbers};
 pub use number::Number;
 pub use object::{Iter, Object};
-pub use raw::{Elements, Fields, Kind, RawValue, elements, fields, member};
+pub use raw::{Elements, Fields, Kind, RawValue, elements, fields, member, string_member};
 pub use serialize::{SerializeError, to_canonical_vec_from, to_value};
 pub use sink::Sink;
 pub use tree::parse;

@@ -173,6 +173,21 @@ pub fn member<'a>(text: &'a str, key: &str) -> Result<Option<RawValue<'a>>, Pars
     Ok(found)
 }
 
+/// The string that is the value of a key in a JSON object given as text; `None` also if the value is no string, or the text no
+/// object ([`member`]).
+///
+/// ```
+/// use freehold_canonical_json::string_member;
+///
+/// let content = r#"{"membership":"join","via":7}"#;
+/// assert_eq!(string_member(content, "membership").as_deref(), Some("join"));
+/// assert_eq!(string_member(content, "via"), None);
+/// assert_eq!(string_member("[]", "via"), None);
+/// ```
+pub fn string_member<'a>(text: &'a str, key: &str) -> Option<Cow<'a, str>> {
+    member(text, key).ok().flatten()?.as_str()
+}
+
 /// The members of a JSON object given as text; see [`fields`].
 #[derive(Debug)]
 pub struct Fields<'a> {

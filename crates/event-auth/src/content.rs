@@ -1,17 +1,10 @@
 //! Reading single members of an event's content, without a tree.
 
-use std::borrow::Cow;
-
 use freehold_canonical_json::{RawValue, fields, member};
 
 /// The value of a member, `None` when it is absent (or the text is not an object).
 pub(crate) fn raw_member<'a>(object: &'a str, key: &str) -> Option<RawValue<'a>> {
     member(object, key).ok().flatten()
-}
-
-/// The value of a member that is a string.
-pub(crate) fn string_member<'a>(object: &'a str, key: &str) -> Option<Cow<'a, str>> {
-    raw_member(object, key)?.as_str()
 }
 
 /// The elements of a member that is an array.

@@ -1,5 +1,6 @@
 //! Policy servers: whether a room has one, and whether it recommends an event.
 
+use freehold_canonical_json::string_member;
 use freehold_event::{EventView, Pdu, server_name_of};
 use freehold_signing::{VerifyingKey, verify_policy_signature};
 
@@ -38,9 +39,9 @@ impl PolicyServer {
     /// The policy server that the content of an `m.room.policy` event names. It is the room's only if it "has at least one
     /// joined user in the room", which the caller knows.
     pub fn named_by(policy_content: &str) -> Option<Self> {
-        let server_name = content::string_member(policy_content, "via")?;
+        let server_name = string_member(policy_content, "via")?;
         let keys = content::raw_member(policy_content, "public_keys")?;
-        let key = content::string_member(keys.text(), "ed25519")?;
+        let key = string_member(keys.text(), "ed25519")?;
         Some(Self { server_name: server_name.into(), key: VerifyingKey::from_base64(&key).ok() })
     }
 

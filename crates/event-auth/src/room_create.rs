@@ -1,5 +1,6 @@
 //! The create event: what it tells the rules, and the rules on itself.
 
+use freehold_canonical_json::string_member;
 use freehold_event::{EventView, RoomVersion, server_name_of};
 
 use crate::{AuthRule, Denial, content};
@@ -26,7 +27,7 @@ impl RoomCreate {
         let creator = if rules.use_room_create_sender {
             Some(event.sender.into())
         } else {
-            content::string_member(event.content, "creator").map(Box::from)
+            string_member(event.content, "creator").map(Box::from)
         };
         let additional_creators =
             if rules.additional_room_creators { additional_creators(event.content) } else { Vec::new() };

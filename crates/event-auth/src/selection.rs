@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use freehold_canonical_json::string_member;
 use freehold_event::{EventView, RoomVersion};
 
 use crate::{AuthRule, Denial, content, content::MemberContent, room_create};
@@ -121,7 +122,7 @@ fn add_for_member<'a, Id>(types: &mut AuthTypes<'a>, event: &EventView<'a, Id>, 
         Some("invite") => {
             let signed =
                 member.third_party_invite.and_then(|invite| content::raw_member(invite.text(), "signed"));
-            let token = signed.and_then(|signed| content::string_member(signed.text(), "token"));
+            let token = signed.and_then(|signed| string_member(signed.text(), "token"));
             if let Some(token) = token {
                 types.add("m.room.third_party_invite", token);
             }

@@ -1,7 +1,7 @@
 //! Rule 4.4.1 (5.3.1 and 5.4.1 in others): invites of people who had no Matrix ID when they were
 //! invited.
 
-use freehold_canonical_json::RawValue;
+use freehold_canonical_json::{RawValue, string_member};
 use freehold_signing::verify_third_party_invite;
 
 use crate::{AuthRule, AuthState, Denial, Membership, check::is, content, member::MemberAttempt};
@@ -21,7 +21,7 @@ pub(crate) fn check_third_party_invite<S: AuthState>(
         return attempt.deny(AuthRule::ThirdPartyInviteNotSigned, None);
     };
     // 4.4.1.3 "If `signed` does not have `mxid` and `token` properties, reject."
-    let property = |key| content::string_member(signed.text(), key);
+    let property = |key| string_member(signed.text(), key);
     let (Some(mxid), Some(token)) = (property("mxid"), property("token")) else {
         return attempt.deny(AuthRule::ThirdPartyInviteIncomplete, None);
     };

@@ -1,6 +1,6 @@
 //! What an `m.room.member` event says, in a form that a server can keep beside it.
 
-use freehold_canonical_json::{RawValue, fields};
+use freehold_canonical_json::{RawValue, fields, string_member};
 
 use crate::view::{EventView, server_name_of_user};
 
@@ -37,8 +37,7 @@ impl Membership {
 
     /// Reads the content of an `m.room.member` event of the state.
     pub fn of_content(content: &str) -> Self {
-        let membership = freehold_canonical_json::member(content, "membership").ok().flatten();
-        membership.and_then(|membership| membership.as_str()).map_or(Self::Other, |text| Self::parse(&text))
+        string_member(content, "membership").map_or(Self::Other, |membership| Self::parse(&membership))
     }
 }
 

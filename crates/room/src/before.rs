@@ -89,7 +89,7 @@ impl Room {
         }
         let mut states = states_after(known.into_iter().map(|event| &**event), &self.state, shelf)?;
         if let Some(given) = given {
-            states.push(self.given_state(given, shelf)?);
+            states.push(self.given_state(given)?);
         }
         let state = resolved(self.version, &states, shelf)?;
         if state.root_id() == self.state.root_id() {
@@ -122,12 +122,10 @@ impl Room {
         !heads.is_empty() && prev == heads
     }
 
-    fn given_state(&self, given: &[(u64, Entry)], shelf: &Shelf) -> Result<StateMap, ReceiveError> {
-        let mut state = StateMap::new();
-        for (key, entry) in given {
-            if state.insert(*key, *entry, &shelf.nodes()).map_err(Stop::from)?.is_some() {
-                return Err(GivenError::Twice.into());
-            }
+    fn given_state(&self, given: &[(u64, Entry)]) -> Result<StateMap, ReceiveError> {
+        let state: StateMap = given.iter().copied().collect();
+        if state.len() < given.len() {
+            return Err(GivenError::Twice.into());
         }
         let has_create = given.iter().any(|(_, entry)| entry.event == self.create);
         if has_create { Ok(state) } else { Err(GivenError::OtherCreate.into()) }

@@ -42,8 +42,11 @@ pub use draft::{Draft, DraftError};
 pub use event::{Event, Standing};
 pub use receive::{
     Coming, CreateError, Dropped, Fetch, Numbers, Place, Receipt, ReceiveError, Received, Refused, parse,
-    parse_past, verify,
+    parse_past, verify, verify_all,
 };
 pub use recompute::{nodes_beside, rechecked, state_after_all};
+pub use resolve::BUDGET;
 pub use room::{Room, StoredRoom};
 pub use shelf::{Needs, Nodes, Shelf, Stop};
+
+pub use freehold_state_res::ResolveBudget;

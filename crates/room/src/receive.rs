@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use freehold_event::{FormatError, Pdu, RawPdu, ReferenceLimits, RoomVersion};
 use freehold_event_auth::{PolicyServer, ReceiptCheck, Refusal, SoftFailure};
-use freehold_signing::{KeySource, SignatureError, SignedPdu, verify_event};
+use freehold_signing::{KeySource, SignatureError, SignedPdu, verify_event, verify_events};
 use freehold_state_map::{Change, Entry, NodeId};
 use ruma_common::{OwnedEventId, OwnedRoomId, RoomId};
 
@@ -186,6 +186,12 @@ fn parse_with(
 /// [`Dropped`]: it is as if the event had never come.
 pub fn verify(pdu: Pdu, keys: &impl KeySource, now_ms: i64) -> Result<SignedPdu, Dropped> {
     Ok(verify_event(pdu.check_content_hash(), keys, now_ms)?)
+}
+
+/// The same for several events at once; the answers are in their order.
+pub fn verify_all(pdus: Vec<Pdu>, keys: &impl KeySource, now_ms: i64) -> Vec<Result<SignedPdu, Dropped>> {
+    let hashed = pdus.into_iter().map(Pdu::check_content_hash).collect();
+    verify_events(hashed, keys, now_ms).into_iter().map(|verified| Ok(verified?)).collect()
 }
 
 impl Room {

@@ -8,8 +8,9 @@ use freehold_state_res::{ResolveBudget, SnapshotForks, resolve};
 
 use crate::shelf::{AskedKeys, Shelf, Stop};
 
-/// The most work that is done for one event; a room that needs more is hostile or damaged.
-pub(crate) const BUDGET: ResolveBudget =
+/// The most work that is done for one event, unless somebody sets another bound ([`Shelf::allow`]); a room that needs more is hostile
+/// or damaged.
+pub const BUDGET: ResolveBudget =
     ResolveBudget { events: 500_000, auth_edges: 5_000_000, sort_steps: 500_000, auth_checks: 500_000 };
 
 /// The resolution of several states
@@ -31,7 +32,7 @@ pub(crate) fn resolved(
     let number = |event_type: &str, state_key: &str| keys.number(event_type, state_key);
     let nodes = shelf.nodes();
     let forks = SnapshotForks::new(&maps, &number, &nodes)?;
-    let resolution = resolve(version, &forks, shelf, &BUDGET);
+    let resolution = resolve(version, &forks, shelf, shelf.allowed());
     // Without the number of a key the resolution saw less than there is.
     keys.complete()?;
     let resolution = resolution?;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use freehold_event::{EventSource, EventView};
 use freehold_state_map::{Entry, LoadError, NodeId, NodeStore, StateMap, StoreError};
-use freehold_state_res::ResolveError;
+use freehold_state_res::{ResolveBudget, ResolveError};
 use ruma_common::{EventId, OwnedEventId};
 
 use crate::event::Event;
+use crate::resolve::BUDGET;
 
 /// The pieces of a room that are at hand: what was read from the store so far.
 ///
@@ -22,6 +23,17 @@ pub struct Shelf {
     numbers: BTreeMap<OwnedEventId, Option<u64>>,
     state_keys: BTreeMap<String, BTreeMap<String, Option<u64>>>,
     nodes: BTreeMap<NodeId, Vec<u8>>,
+    allowed: Allowed,
+}
+
+/// The most work that the resolution of forks may take.
+#[derive(Clone, Copy, Debug)]
+struct Allowed(ResolveBudget);
+
+impl Default for Allowed {
+    fn default() -> Self {
+        Allowed(BUDGET)
+    }
 }
 
 /// Pieces that are not on the shelf.
@@ -92,6 +104,15 @@ impl Shelf {
         Shelf::default()
     }
 
+    /// Sets the most work that the resolution of forks may take. Beyond it, nothing is decided: [`Stop::Resolve`].
+    pub fn allow(&mut self, budget: ResolveBudget) {
+        self.allowed = Allowed(budget);
+    }
+
+    pub(crate) fn allowed(&self) -> &ResolveBudget {
+        &self.allowed.0
+    }
+
     /// Puts an event on the shelf, and its number.
     pub fn put_event(&mut self, event: Arc<Event>) {
         self.numbers.insert(event.pdu.event_id().to_owned(), Some(event.number));
@@ -141,12 +162,17 @@ impl Shelf {
     /// # Errors
     /// [`Stop::Needs`], naming all that are missing.
     pub fn events(&self, numbers: &[u64]) -> Result<Vec<&Arc<Event>>, Stop> {
-        let missing: BTreeSet<u64> =
-            numbers.iter().copied().filter(|number| !self.events.contains_key(number)).collect();
-        if !missing.is_empty() {
-            return Err(Needs::events(missing));
+        let mut found = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            match self.events.get(number) {
+                Some(event) => found.push(event),
+                None => {
+                    let is_missing = |number: &u64| !self.events.contains_key(number);
+                    return Err(Needs::events(numbers.iter().copied().filter(is_missing)));
+                }
+            }
         }
-        numbers.iter().map(|number| self.event(*number)).collect()
+        Ok(found)
     }
 
     /// The numbers of events; `None` for one that is not known at all.
@@ -154,12 +180,18 @@ impl Shelf {
     /// # Errors
     /// [`Stop::Needs`], naming all that are missing.
     pub fn numbers(&self, event_ids: &[OwnedEventId]) -> Result<Vec<Option<u64>>, Stop> {
-        let missing: BTreeSet<OwnedEventId> =
-            event_ids.iter().filter(|id| !self.numbers.contains_key::<EventId>(id)).cloned().collect();
-        if !missing.is_empty() {
-            return Err(Needs { event_ids: missing, ..Needs::default() }.stop());
+        let mut numbers = Vec::with_capacity(event_ids.len());
+        for event_id in event_ids {
+            match self.numbers.get::<EventId>(event_id) {
+                Some(number) => numbers.push(*number),
+                None => {
+                    let is_missing = |id: &&OwnedEventId| !self.numbers.contains_key::<EventId>(id);
+                    let event_ids = event_ids.iter().filter(is_missing).cloned().collect();
+                    return Err(Needs { event_ids, ..Needs::default() }.stop());
+                }
+            }
         }
-        Ok(event_ids.iter().map(|id| self.numbers.get::<EventId>(id).copied().flatten()).collect())
+        Ok(numbers)
     }
 
     /// The number of a (type, state key) pair, `None` if it has none.

@@ -35,7 +35,7 @@ impl Comb {
                 multiples.push(multiple);
                 multiple += place;
             }
-            (0..window as usize * rows).for_each(|_| place += place);
+            place = doubled(place, window * rows as u32);
         }
         Self { window, rows, multiples }
     }
@@ -47,7 +47,7 @@ impl Comb {
         let mut sum = EdwardsPoint::identity();
         for row in (0..self.rows).rev() {
             if row + 1 < self.rows {
-                (0..self.window).for_each(|_| sum += sum);
+                sum = doubled(sum, self.window);
             }
             let digits = digits.iter().skip(row).step_by(self.rows);
             for (digit, multiples) in digits.zip(self.multiples.chunks_exact(half(self.window))) {
@@ -58,6 +58,12 @@ impl Comb {
         }
         sum
     }
+}
+
+/// A point times a power of two. Doubling three times at once is faster than adding thrice.
+fn doubled(point: EdwardsPoint, times: u32) -> EdwardsPoint {
+    let tripled = (0..times / 3).fold(point, |point, _| point.mul_by_cofactor());
+    (0..times % 3).fold(tripled, |point, _| point + point)
 }
 
 /// The greatest digit: they are positive and negative, so that half as many multiples do.
@@ -102,7 +108,7 @@ mod tests {
     fn products_at_the_ends_of_the_range_are_those_of_the_library() {
         let scalars = [Scalar::ZERO, Scalar::ONE, -Scalar::ONE, -Scalar::from(2_u64), Scalar::from(u64::MAX)];
         for scalar in &scalars {
-            for shape in [(4, 1), (4, 4), (5, 1), (5, 4), (6, 3), (7, 1), (8, 2)] {
+            for shape in [(4, 1), (4, 4), (5, 1), (5, 4), (6, 4), (7, 1), (8, 1), (8, 2)] {
                 agrees(&ED25519_BASEPOINT_POINT, scalar, shape);
                 EIGHT_TORSION.iter().for_each(|torsion| agrees(torsion, scalar, shape));
             }
@@ -115,7 +121,7 @@ mod tests {
             wide in any::<[u8; 32]>(),
             of_point in any::<[u8; 32]>(),
             torsion in 0_usize..8,
-            shape in prop::sample::select(vec![(5, 4), (7, 1), (4, 2), (8, 1)]),
+            shape in prop::sample::select(vec![(6, 4), (5, 4), (7, 1), (4, 2), (8, 1)]),
         ) {
             let point = EdwardsPoint::mul_base(&Scalar::from_bytes_mod_order(of_point)) + EIGHT_TORSION[torsion];
             agrees(&point, &Scalar::from_bytes_mod_order(wide), shape);

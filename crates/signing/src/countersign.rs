@@ -6,7 +6,7 @@ use ruma_common::{OwnedServerName, ServerName};
 use crate::{
     KeySource, SignatureError, SignedPdu, Signer,
     event::verify_server,
-    made::Made,
+    proven::Proven,
     required::{AUTHORISER, content_member, has_membership, required_signatures, server_of},
 };
 
@@ -33,8 +33,8 @@ pub fn countersign_invite(
     let target = pdu.state_key().ok_or(CountersignError::OtherKind)?;
     concerns(server_of(target)?, signer)?;
     is_from(pdu.sender().server_name(), origin)?;
-    let (signed, made) = signed(event.hashed(), signer)?;
-    Ok(SignedPdu::trust(signed, event.made().iter().cloned().chain([made]).collect()))
+    let (signed, proven) = signed(event.hashed(), signer)?;
+    Ok(SignedPdu::trust(signed, event.proven().iter().cloned().chain([proven]).collect()))
 }
 
 /// Checks and signs a restricted join as the server of the user who authorised it, received by
@@ -68,8 +68,8 @@ pub fn countersign_join(
             verify_server(pdu, &server, (keys, &[]), now_ms)?;
         }
     }
-    let (signed, made) = signed(event, signer)?;
-    Ok(SignedPdu::trust(signed, vec![made]))
+    let (signed, proven) = signed(event, signer)?;
+    Ok(SignedPdu::trust(signed, vec![proven]))
 }
 
 /// Why an event of another server is not signed.
@@ -113,8 +113,8 @@ fn is_from(server: &ServerName, origin: &ServerName) -> Result<(), CountersignEr
     Err(CountersignError::OtherOrigin { server: server.to_owned() })
 }
 
-fn signed(event: &HashedPdu, signer: &impl Signer) -> Result<(HashedPdu, Made), FormatError> {
-    let (signature, made) = Made::by(signer, event.pdu().signed_bytes());
+fn signed(event: &HashedPdu, signer: &impl Signer) -> Result<(HashedPdu, Proven), FormatError> {
+    let (signature, proven) = Proven::by(signer, event.pdu().signed_bytes());
     let (server, key_id) = (signer.server_name().as_str(), signer.key_id().as_str());
-    Ok((event.with_signature(server, key_id, &signature.to_base64())?, made))
+    Ok((event.with_signature(server, key_id, &signature.to_base64())?, proven))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ruma_common::ServerName;
 
 use crate::{
-    KeyId, KeySource, KeyValidity, Signature, SignatureError, VerifyingKey, WrongSignature, made::Made,
+    KeyId, KeySource, KeyValidity, Signature, SignatureError, VerifyingKey, WrongSignature, proven::Proven,
 };
 
 /// A server's entry under `signatures`: key ids, and the signatures where they are strings.
@@ -20,11 +20,11 @@ pub(crate) struct Check<'c, K, V> {
     pub(crate) keys: &'c K,
     /// Whether a key of this validity is good for the time in question.
     pub(crate) valid: V,
-    /// Signatures of the same bytes that were made in this process.
-    pub(crate) made: &'c [Made],
+    /// Signatures of the same bytes of which it is known that they hold.
+    pub(crate) proven: &'c [Proven],
 }
 
-impl<K: KeySource, V: Fn(KeyValidity) -> bool> Check<'_, K, V> {
+impl<'c, K: KeySource, V: Fn(KeyValidity) -> bool> Check<'c, K, V> {
     /// Checks an entry as
     /// [Checking for a signature](https://spec.matrix.org/v1.19/appendices/#checking-for-a-signature)
     /// and, for events,
@@ -61,9 +61,19 @@ impl<K: KeySource, V: Fn(KeyValidity) -> bool> Check<'_, K, V> {
         if verified { Ok(()) } else { Err(self.nothing_to_check(unknown, out_of_time)) }
     }
 
-    /// Whether a signature is that of a key: known if it was made here with the key, or computed.
+    /// The signatures of an entry that are to hold, with their keys, as far as they can be read.
+    pub(crate) fn named<'e>(&self, entry: impl Entry<'e>) -> Vec<(&'c VerifyingKey, Signature)> {
+        let looked_at = |(key_id, signature): (Cow<'e, str>, Option<Cow<'e, str>>)| {
+            let key_id = KeyId::parse(&key_id).ok().filter(KeyId::is_ed25519)?;
+            let key = self.keys.key(self.server, &key_id).filter(|key| (self.valid)(key.validity))?;
+            Some((key.key, Signature::from_base64(&signature?)?))
+        };
+        entry.filter_map(looked_at).collect()
+    }
+
+    /// Whether a signature is that of a key: known already, or computed.
     fn verify(&self, key: &VerifyingKey, signature: &Signature) -> Result<(), WrongSignature> {
-        if self.made.iter().any(|made| made.is(key, signature)) {
+        if self.proven.iter().any(|proven| proven.is(key, signature)) {
             return Ok(());
         }
         match self.keys.prepared() {

@@ -4,9 +4,9 @@ use freehold_event::{FormatError, HashedPdu, Pdu};
 use ruma_common::ServerName;
 
 use crate::{
-    KeySource, Signature, SignatureError, VerifyingKey, WrongSignature,
+    KeySource, KeyValidity, Signature, SignatureError, VerifyingKey, WrongSignature,
     entry::Check,
-    made::Made,
+    proven::Proven,
     required::{entry, required_signatures},
 };
 
@@ -17,17 +17,17 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct SignedPdu {
     event: HashedPdu,
-    /// The signatures of it that were made in this process.
-    made: Vec<Made>,
+    /// The signatures of it of which it is known that they hold.
+    proven: Vec<Proven>,
 }
 
 impl SignedPdu {
-    pub(crate) fn trust(event: HashedPdu, made: Vec<Made>) -> Self {
-        Self { event, made }
+    pub(crate) fn trust(event: HashedPdu, proven: Vec<Proven>) -> Self {
+        Self { event, proven }
     }
 
-    pub(crate) fn made(&self) -> &[Made] {
-        &self.made
+    pub(crate) fn proven(&self) -> &[Proven] {
+        &self.proven
     }
 
     /// The event: as received, or redacted because its content hash did not match.
@@ -54,7 +54,7 @@ impl SignedPdu {
     ) -> Result<Self, FormatError> {
         let signature = signature.to_base64();
         let event = self.event.with_signature(policy_server.as_str(), POLICY_SERVER_KEY_ID, &signature)?;
-        Ok(Self { event, made: self.made.clone() })
+        Ok(Self { event, proven: self.proven.clone() })
     }
 
     /// The event, back at the stage before.
@@ -71,9 +71,7 @@ impl SignedPdu {
     ///
     /// Those of [`verify_event`].
     pub fn verified_by(self, keys: &impl KeySource, now_ms: i64) -> Result<Self, SignatureError> {
-        for server in required_signatures(self.pdu())? {
-            verify_server(self.pdu(), &server, (keys, &self.made), now_ms)?;
-        }
+        check(self.pdu(), (keys, &self.proven), now_ms)?;
         Ok(self)
     }
 }
@@ -106,9 +104,7 @@ pub fn verify_event(
     keys: &impl KeySource,
     now_ms: i64,
 ) -> Result<SignedPdu, SignatureError> {
-    for server in required_signatures(event.pdu())? {
-        verify_server(event.pdu(), &server, (keys, &[]), now_ms)?;
-    }
+    check(event.pdu(), (keys, &[]), now_ms)?;
     Ok(SignedPdu::trust(event, Vec::new()))
 }
 
@@ -142,13 +138,35 @@ pub fn verify_policy_signature(
 /// The key id under which a policy server signs events.
 pub const POLICY_SERVER_KEY_ID: &str = "ed25519:policy_server";
 
+/// Checks that everybody who must sign an event has signed it.
+pub(crate) fn check(
+    pdu: &Pdu,
+    (keys, proven): (&impl KeySource, &[Proven]),
+    now_ms: i64,
+) -> Result<(), SignatureError> {
+    for server in required_signatures(pdu)? {
+        verify_server(pdu, &server, (keys, proven), now_ms)?;
+    }
+    Ok(())
+}
+
 pub(crate) fn verify_server(
     pdu: &Pdu,
     server: &ServerName,
-    (keys, made): (&impl KeySource, &[Made]),
+    (keys, proven): (&impl KeySource, &[Proven]),
     now_ms: i64,
 ) -> Result<(), SignatureError> {
+    check_of(pdu, server, (keys, proven), now_ms).entry(entry(pdu, server.as_str()))
+}
+
+/// How the signatures of a server on an event are checked.
+pub(crate) fn check_of<'c, K: KeySource>(
+    pdu: &'c Pdu,
+    server: &'c ServerName,
+    (keys, proven): (&'c K, &'c [Proven]),
+    now_ms: i64,
+) -> Check<'c, K, impl Fn(KeyValidity) -> bool + 'c> {
     let (at, version) = (pdu.origin_server_ts(), pdu.version());
-    let valid = |validity: crate::KeyValidity| validity.covers_event(at, version, now_ms);
-    Check { server, message: pdu.signed_bytes(), keys, valid, made }.entry(entry(pdu, server.as_str()))
+    let valid = move |validity: KeyValidity| validity.covers_event(at, version, now_ms);
+    Check { server, message: pdu.signed_bytes(), keys, valid, proven }
 }

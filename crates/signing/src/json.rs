@@ -51,7 +51,7 @@ pub fn verify_json(
     // 5. Removes the `signatures` and `unsigned` members of the object.
     // 6. Encodes the remainder of the JSON object using the Canonical JSON encoding.
     let message = signed_bytes(object);
-    Check { server, message: &message, keys, valid: |_| true, made: &[] }.entry(entry)
+    Check { server, message: &message, keys, valid: |_| true, proven: &[] }.entry(entry)
 }
 
 /// `signatures`, or one server's entry in it, is there and no object.

@@ -74,7 +74,7 @@
 //! cofactor. Its unreleased development branch multiplies by the cofactor since November 2022, so
 //! it accepts more: exactly the signatures that are right up to a component of small order. The
 //! releases are followed here. Batch verification would accept those as well, or by chance, and
-//! is not offered.
+//! is not offered: [`which_hold`] computes the equation of each signature.
 //!
 //! # Where this differs from others
 //!
@@ -89,16 +89,18 @@ mod comb;
 mod countersign;
 mod encoding;
 mod entry;
+mod equation;
 mod error;
 mod event;
 mod header_parameters;
 mod json;
 mod key_id;
 mod key_source;
-mod made;
 mod prepared_keys;
+mod proven;
 mod request;
 mod required;
+mod several;
 mod sign_event;
 mod signature;
 mod signer;
@@ -111,6 +113,7 @@ mod x_matrix;
 pub use ruma_common;
 
 pub use countersign::{CountersignError, countersign_invite, countersign_join};
+pub use equation::{Claim, which_hold};
 pub use error::SignatureError;
 pub use event::{POLICY_SERVER_KEY_ID, SignedPdu, signature_on, verify_event, verify_policy_signature};
 pub use json::{MalformedSignatures, sign_json, verify_json};
@@ -119,6 +122,7 @@ pub use key_source::{KeySource, KeyValidity, PublishedKey, VALIDITY_AHEAD_MAX_MS
 pub use prepared_keys::PreparedKeys;
 pub use request::{Request, RequestError, sign_request, verify_request};
 pub use required::{WantedKey, required_signatures, wanted_keys};
+pub use several::verify_events;
 pub use sign_event::{SignEventError, SignedEvent, sign_event};
 pub use signature::Signature;
 pub use signer::{ServerSigner, Signer};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use freehold_canonical_json::{RawValue, member};
+use freehold_canonical_json::{RawValue, member, string_member};
 use freehold_event::{Pdu, server_name_of};
 use ruma_common::{OwnedServerName, ServerName};
 
@@ -101,7 +101,7 @@ pub(crate) fn content_member<'a>(object: &'a str, key: &str) -> Option<RawValue<
 
 /// Whether a content has this membership.
 pub(crate) fn has_membership(content: &str, membership: &str) -> bool {
-    content_member(content, "membership").and_then(|value| value.as_str()).as_deref() == Some(membership)
+    string_member(content, "membership").as_deref() == Some(membership)
 }
 
 /// Whether the sender's server need not have signed an event: an invite that redeems a third-party

@@ -5,7 +5,7 @@ use ruma_common::OwnedServerName;
 
 use crate::{
     SignatureError, SignedPdu, Signer,
-    made::Made,
+    proven::Proven,
     required::{is_third_party_invite, required_signatures},
 };
 
@@ -37,10 +37,10 @@ pub fn sign_event(event: NewPdu, signer: &impl Signer) -> Result<SignedEvent, Si
     }
     let mut servers = required_signatures(event.pdu())?;
     servers.retain(|server| server != ours);
-    let (signature, made) = Made::by(signer, event.signed_bytes());
+    let (signature, proven) = Proven::by(signer, event.signed_bytes());
     let event = event.with_signature(ours.as_str(), signer.key_id().as_str(), &signature.to_base64())?;
     Ok(if servers.is_empty() {
-        SignedEvent::Complete(SignedPdu::trust(event, vec![made]))
+        SignedEvent::Complete(SignedPdu::trust(event, vec![proven]))
     } else {
         SignedEvent::AwaitingOthers { event, servers }
     })

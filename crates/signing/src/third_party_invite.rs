@@ -1,8 +1,8 @@
 //! Invites of people known by an e-mail address or a telephone number only.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::collections::BTreeSet;
 
-use freehold_canonical_json::{Limits, Object, RawValue, Value, member, parse};
+use freehold_canonical_json::{Limits, Object, Value, member, parse, string_member};
 
 use crate::{KeyId, Signature, VerifyingKey, json::signed_bytes};
 
@@ -77,15 +77,11 @@ pub enum ThirdPartyInviteError {
 
 /// The usable keys in the content of an `m.room.third_party_invite`, each once.
 fn public_keys(content: &str) -> BTreeSet<VerifyingKey> {
-    let single = text_member(content, "public_key");
+    let single = string_member(content, "public_key");
     let listed = member(content, "public_keys").ok().flatten();
     let listed = listed.and_then(|keys| keys.as_array()).into_iter().flatten();
-    let listed = listed.filter_map(Result::ok).filter_map(|key| text_member(key.text(), "public_key"));
+    let listed = listed.filter_map(Result::ok).filter_map(|key| string_member(key.text(), "public_key"));
     single.into_iter().chain(listed).filter_map(|key| VerifyingKey::from_base64(&key).ok()).collect()
-}
-
-fn text_member<'a>(object: &'a str, key: &str) -> Option<Cow<'a, str>> {
-    member(object, key).ok().flatten().as_ref().and_then(RawValue::as_str)
 }
 
 /// Every Ed25519 signature under `signatures`, whoever signed.

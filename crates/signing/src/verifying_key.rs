@@ -6,6 +6,8 @@ use std::{
     hash::{Hash, Hasher},
 };
 
+use curve25519_dalek::EdwardsPoint;
+
 use crate::{Signature, encoding};
 
 /// An Ed25519 public key that may be used to verify.
@@ -72,6 +74,11 @@ impl VerifyingKey {
         }
         let signature = ed25519_dalek::Signature::from_bytes(bytes);
         ed25519_dalek::Verifier::verify(&self.0, message, &signature).map_err(|_| WrongSignature)
+    }
+
+    /// The point of the curve that the key is.
+    pub(crate) fn point(&self) -> EdwardsPoint {
+        self.0.to_edwards()
     }
 
     /// The public half of a secret key, which is never of small order.

@@ -5,16 +5,31 @@
 mod support;
 
 use freehold_canonical_json::{Limits, Object, parse};
-use freehold_event::{ContentHashVerdict, Pdu, RoomVersion, redact};
+use freehold_event::{ContentHashVerdict, HashedPdu, Pdu, RoomVersion, redact};
 use freehold_signing::{
-    KeyId, KeyValidity, ServerSigner, SignEventError, SignatureError, SignedEvent, Signer, SigningKey,
-    VALIDITY_AHEAD_MAX_MS, required_signatures, sign_event, sign_json, verify_event, wanted_keys,
+    KeyId, KeyValidity, ServerSigner, SignEventError, SignatureError, SignedEvent, SignedPdu, Signer,
+    SigningKey, VALIDITY_AHEAD_MAX_MS, required_signatures, sign_event, sign_json, verify_events,
+    wanted_keys,
 };
 use proptest::prelude::*;
 use ruma_common::server_name;
 use support::{EVENT_MS, Keys, member, proto, received, signer};
 
 const NOW_MS: i64 = EVENT_MS + 1000;
+
+/// The verdict on an event, which is the same alone and among others.
+fn verify_event(event: HashedPdu, keys: &Keys, now_ms: i64) -> Result<SignedPdu, SignatureError> {
+    let alone = freehold_signing::verify_event(event.clone(), keys, now_ms);
+    let signed = sign_event(
+        proto(RoomVersion::V11, "@al:a.example", "m.room.message").build(RoomVersion::V11).unwrap(),
+        &signer("a.example", "1", 1),
+    );
+    let other = signed.unwrap().complete().unwrap().into_hashed();
+    let verdict = freehold_signing::verify_event(other.clone(), keys, now_ms);
+    let together = verify_events(vec![other, event.clone(), event], keys, now_ms);
+    assert_eq!(together, [verdict, alone.clone(), alone.clone()]);
+    alone
+}
 
 fn not_signed(server: &str) -> Result<(), SignatureError> {
     Err(SignatureError::NotSigned { server: server.to_owned() })

@@ -14,7 +14,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
-use freehold_signing::{InvalidKey, PreparedKeys, Signature, VerifyingKey};
+use freehold_signing::{Claim, InvalidKey, PreparedKeys, Signature, VerifyingKey, which_hold};
 
 struct Row {
     name: &'static str,
@@ -35,13 +35,32 @@ fn every_verdict_equals_libsodiums() {
     }
 }
 
-/// With a table from the fourth time on.
+#[test]
+fn every_verdict_is_the_same_among_others() {
+    let rows = rows();
+    let keys: Vec<_> = rows.iter().map(|row| VerifyingKey::from_bytes(&row.key)).collect();
+    let signatures: Vec<_> = rows.iter().map(|row| Signature::from_bytes(row.signature)).collect();
+    let (mut claims, mut verdicts) = (Vec::new(), Vec::new());
+    for ((row, key), signature) in rows.iter().zip(&keys).zip(&signatures) {
+        let Ok(key) = key else { continue };
+        claims.push(Claim { key, message: &row.message, signature });
+        verdicts.push(row.verdicts[0]);
+    }
+    assert!(verdicts.iter().any(|holds| *holds) && verdicts.iter().any(|holds| !holds));
+    assert_eq!(which_hold(&claims, None), verdicts);
+    let prepared = PreparedKeys::new(4);
+    for _ in 0..10 {
+        assert_eq!(which_hold(&claims, Some(&prepared)), verdicts);
+    }
+}
+
+/// With a table from the eighth time on.
 #[test]
 fn every_verdict_with_a_prepared_key_is_the_same() {
     let prepared = PreparedKeys::new(4);
     for row in rows() {
         let Ok(key) = VerifyingKey::from_bytes(&row.key) else { continue };
-        for time in 0..6 {
+        for time in 0..10 {
             let ours = prepared.verify(&key, &row.message, &Signature::from_bytes(row.signature)).is_ok();
             assert_eq!(ours, row.verdicts[0], "{} {time}", row.name);
         }

@@ -8,7 +8,7 @@ mod svg;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use freehold_canonical_json::member;
+use freehold_canonical_json::string_member;
 use freehold_event::Pdu;
 use serde_json::{Value, json};
 
@@ -176,7 +176,7 @@ impl Node {
 }
 
 fn membership(pdu: &Pdu) -> Option<String> {
-    let membership = member(pdu.content(), "membership").ok().flatten()?.as_str()?.into_owned();
+    let membership = string_member(pdu.content(), "membership")?.into_owned();
     (pdu.event_type() == "m.room.member").then_some(membership)
 }
 

@@ -155,6 +155,36 @@ fn gomatrixserverlib_16e7431_a_membership_is_taken_from_the_auth_events_where_th
     }
 }
 
+/// Dendrite 0.14.0 (gomatrixserverlib#443): events that had been rejected were applied when forks were resolved, so that what came after
+/// them was judged by them, and rooms lost levels and members.
+///
+/// ```text
+/// PL <-+- coup (Bob takes Alice's level and raises his; rejected) <- kick (of Charlie)
+///      +- topic (by Charlie)
+/// ```
+#[test]
+fn dendrite_0_14_0_what_was_rejected_is_not_applied_when_forks_are_resolved() {
+    for version in [RoomVersion::V2, RoomVersion::V6, RoomVersion::V11, RoomVersion::V12] {
+        let mut dag = founded(version);
+        let coup = dag.users(json!({ BOB: 100 }));
+        dag.levels("coup", BOB, coup, &["bob", "PL"]).rejected = true;
+        let kicked = json!({ "membership": "leave" });
+        dag.add("kick", (BOB, "m.room.member", CHARLIE), kicked, &["bob", "coup", "charlie"]);
+        dag.topic("topic", CHARLIE, &["charlie", "PL"]);
+        let mut theirs = with(&["kick", "coup"]);
+        theirs.retain(|name| !["charlie", "PL"].contains(name));
+        for forks in [[with(&["topic"]), theirs.clone()], [theirs.clone(), with(&["topic"])]] {
+            let outcome = dag.resolve(&[&forks[0], &forks[1]]);
+            assert_eq!(outcome.at("m.room.power_levels", ""), Some("PL"), "{version}");
+            assert_eq!(outcome.member(CHARLIE), Some("charlie"), "{version}");
+            assert_eq!(outcome.at("m.room.topic", ""), Some("topic"), "{version}");
+            let mut dropped = outcome.dropped();
+            dropped.sort_unstable();
+            assert_eq!(dropped, ["coup", "kick"], "{version}");
+        }
+    }
+}
+
 /// CVE-2022-39374: an event that had been rejected for its auth events got into the room's state
 /// by way of resolution.
 #[test]
