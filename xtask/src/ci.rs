@@ -151,7 +151,7 @@ fn typos_program() -> Result<PathBuf, String> {
     let typos = environment.join("bin/typos");
     if !typos.exists() {
         peers::install_python_packages(&environment, &["typos==1.52.0"])
-            .map_err(|reason| format!("typos is not on the path and could not be installed: {reason}"))?;
+            .map_err(|reason| format!("typos is not on the path: {}", String::from(reason)))?;
     }
     Ok(typos)
 }
@@ -164,30 +164,35 @@ fn browser() -> Result<Verdict, String> {
 }
 
 fn real_servers() -> Result<Verdict, String> {
-    match peers::availability() {
-        Ok(()) => peers::run(&peers::Peer::Synapse(peers::SynapseOptions::default())).map(passed),
-        Err(reason) => Ok(Verdict::Skipped(reason)),
-    }
+    unless_unreached(peers::availability(), || {
+        peers::run(&peers::Peer::Synapse(peers::SynapseOptions::default())).map(passed)
+    })
 }
 
 /// What the README shows of our server and a Synapse.
 fn walk() -> Result<Verdict, String> {
-    match peers::availability() {
-        Ok(()) => demo::walk(&[]).map(passed),
-        Err(reason) => Ok(Verdict::Skipped(reason)),
-    }
+    unless_unreached(peers::availability(), || demo::walk(&[]).map(passed))
 }
 
 fn real_neighbours() -> Result<Verdict, String> {
-    match peers::availability() {
-        Ok(()) => peers::run(&peers::Peer::Federation(peers::FederationOptions::smoke())).map(passed),
-        Err(reason) => Ok(Verdict::Skipped(reason)),
-    }
+    unless_unreached(peers::availability(), || {
+        let left_out = peers::federation(&peers::FederationOptions::smoke())?;
+        Ok(left_out.map_or(Verdict::Passed, |reason| Verdict::Skipped(format!("in part: {reason}"))))
+    })
 }
 
 fn real_clients() -> Result<Verdict, String> {
-    match peers::clients::availability() {
-        Ok(()) => peers::clients::run().map(passed),
-        Err(reason) => Ok(Verdict::Skipped(reason)),
+    unless_unreached(peers::clients::availability(), || peers::clients::run().map(passed))
+}
+
+/// Runs a step that needs packages. Only a registry that is not reached excuses it.
+fn unless_unreached(
+    available: Result<(), peers::Unavailable>,
+    step: impl FnOnce() -> Result<Verdict, String>,
+) -> Result<Verdict, String> {
+    match available {
+        Ok(()) => step(),
+        Err(peers::Unavailable::Registry(reason)) => Ok(Verdict::Skipped(reason)),
+        Err(peers::Unavailable::Here(reason)) => Err(reason),
     }
 }

@@ -33,9 +33,9 @@ enum Task {
     Ci(ci::Options),
     /// Make a room at random, verify, resolve, compare and draw it; or have our server talk with a Synapse
     Demo(demo::Options),
-    /// Check layers, dependency caps, sizes, names and specification links
+    /// Check layers, dependency caps, sizes, names, specification links and the version of the schema
     Tidy {
-        /// Lower the recorded sizes to what the tree has now
+        /// Lower the recorded sizes to what the tree has now, and record the tables of a new version of the schema
         #[arg(long)]
         ratchet: bool,
     },
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         Task::Ci(options) => ci::run(&options),
         Task::Demo(options) => demo::run(&options),
         Task::Tidy { ratchet: false } => tidy::run(),
-        Task::Tidy { ratchet: true } => tidy::record_sizes(),
+        Task::Tidy { ratchet: true } => tidy::record(),
         Task::SpecTests => spec_tests::run(),
         Task::Examples => examples::run(),
         Task::Wasm => wasm::run(),

@@ -1,13 +1,13 @@
 //! Real servers and clients from the package registries, run on loopback.
 
 pub(crate) mod clients;
+mod registry;
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use crate::process::{Outcome, call, cargo, is_present, program, target_folder};
+pub(crate) use registry::Unavailable;
 
 /// A peer to run against.
 #[derive(clap::Subcommand)]
@@ -46,14 +46,9 @@ pub(crate) struct FederationOptions {
 }
 
 impl FederationOptions {
-    /// What is looked at with every change, in a few minutes.
+    /// What is looked at with every change, in a few minutes: everything, but forks of each version in one direction only.
     pub(crate) fn smoke() -> Self {
-        FederationOptions {
-            versions: ["10", "12"].map(str::to_owned).into(),
-            history: 200,
-            seconds: 420,
-            in_turn: true,
-        }
+        FederationOptions { versions: Vec::new(), history: 1000, seconds: 900, in_turn: true }
     }
 }
 
@@ -62,39 +57,46 @@ const SYNAPSE: &str = "matrix-synapse==1.163.2";
 /// Runs a peer, or says what is missing.
 pub(crate) fn run(peer: &Peer) -> Outcome {
     match peer {
-        Peer::Synapse(options) => availability().and_then(|()| synapse(options)),
-        Peer::Federation(options) => availability().and_then(|()| federation(options)),
-        Peer::Clients => clients::availability().and_then(|()| clients::run()),
+        Peer::Synapse(options) => {
+            availability()?;
+            synapse(options)
+        }
+        Peer::Federation(options) => {
+            availability()?;
+            federation(options).and_then(|left_out| left_out.map_or(Ok(()), Err))
+        }
+        Peer::Clients => {
+            clients::availability()?;
+            clients::run()
+        }
     }
 }
 
 /// Whether a virtual environment can be made and filled; otherwise the reason.
-pub(crate) fn availability() -> Result<(), String> {
+pub(crate) fn availability() -> Result<(), Unavailable> {
     if !is_present("python3") {
-        return Err("python3 is not installed".into());
+        return Err(Unavailable::Here("python3 is not installed".into()));
     }
     install_python_packages(&target_folder().join("peers/synapse"), &[SYNAPSE])
 }
 
 /// Makes a virtual environment, if there is none, and installs packages into it.
-pub(crate) fn install_python_packages(environment: &Path, packages: &[&str]) -> Result<(), String> {
+pub(crate) fn install_python_packages(environment: &Path, packages: &[&str]) -> Result<(), Unavailable> {
     let done = environment.join("installed");
     let wanted = packages.join("\n");
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    let quiet = |command: &mut Command| {
-        let status = command.stdin(Stdio::null()).status();
-        status.is_ok_and(|status| status.success())
-    };
-    if !quiet(Command::new("python3").args(["-m", "venv"]).arg(environment)) {
-        return Err("python3 cannot make a virtual environment (Debian: package python3-venv)".into());
+    let made = Command::new("python3").args(["-m", "venv"]).arg(environment).stdin(Stdio::null()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        let reason = "python3 cannot make a virtual environment (Debian: package python3-venv)";
+        return Err(Unavailable::Here(reason.into()));
     }
-    let pip = environment.join("bin/pip");
-    if !quiet(Command::new(pip).args(["install", "--quiet", "--disable-pip-version-check"]).args(packages)) {
-        return Err(format!("the Python package registry did not give {}", packages.join(", ")));
-    }
-    std::fs::write(&done, wanted).map_err(|error| format!("cannot write `{}`: {error}", done.display()))
+    let mut pip = Command::new(environment.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    registry::install(&mut pip, &format!("Python packages {}", packages.join(", ")))?;
+    let written = std::fs::write(&done, wanted);
+    written.map_err(|error| Unavailable::Here(format!("cannot write `{}`: {error}", done.display())))
 }
 
 fn synapse(options: &SynapseOptions) -> Outcome {
@@ -104,7 +106,8 @@ fn synapse(options: &SynapseOptions) -> Outcome {
     call(&mut command)
 }
 
-fn federation(options: &FederationOptions) -> Outcome {
+/// Gives why steps were left out, if some were: only because a package registry is not reached.
+pub(crate) fn federation(options: &FederationOptions) -> Result<Option<String>, String> {
     call(&mut cargo(&["build", "--release", "--locked", "--package", "freehold-server"]))?;
     let named = ["6", "7", "8", "9", "10", "11", "12"].map(str::to_owned);
     let versions = if options.versions.is_empty() { &named } else { options.versions.as_slice() };
@@ -115,11 +118,16 @@ fn federation(options: &FederationOptions) -> Outcome {
     if options.in_turn {
         command.arg("--in-turn");
     }
-    match clients::availability() {
-        Ok(()) => drop(command.arg("--clients").arg(clients::folder())),
-        Err(reason) => println!("nobody talks encrypted: {reason}"),
-    }
-    call(&mut command)
+    let left_out = match clients::availability() {
+        Ok(()) => {
+            command.arg("--clients").arg(clients::folder());
+            None
+        }
+        Err(Unavailable::Registry(reason)) => Some(format!("nobody talked encrypted: {reason}")),
+        Err(Unavailable::Here(reason)) => return Err(format!("nobody can talk encrypted: {reason}")),
+    };
+    call(&mut command)?;
+    Ok(left_out)
 }
 
 /// The program that drives real servers.

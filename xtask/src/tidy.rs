@@ -1,11 +1,12 @@
 //! The workspace's own rules, checked by a machine: layers, dependency caps, purity, sizes, names,
-//! specification links.
+//! specification links, the version of the schema.
 
 mod dependencies;
 mod named_files;
 mod names;
 mod past_failures;
 mod purity;
+mod schema;
 mod sizes;
 mod sources;
 mod spec_links;
@@ -25,6 +26,7 @@ pub(crate) fn run() -> Outcome {
     findings.extend(names::check(&sources));
     findings.extend(past_failures::check(&sources));
     findings.extend(purity::check(&sources)?);
+    findings.extend(schema::check(&sources)?);
     findings.extend(spec_links::check(&sources));
     findings.extend(sizes::check(&sources)?);
     for finding in &findings {
@@ -37,7 +39,10 @@ pub(crate) fn run() -> Outcome {
     }
 }
 
-/// Lowers the recorded sizes to what the tree has now; a recorded size never rises.
-pub(crate) fn record_sizes() -> Outcome {
-    sizes::record(&sources::read()?)
+/// Lowers the recorded sizes to what the tree has now, a recorded size never rises; and records the tables of a new version of the
+/// schema.
+pub(crate) fn record() -> Outcome {
+    let sources = sources::read()?;
+    sizes::record(&sources)?;
+    schema::record(&sources)
 }

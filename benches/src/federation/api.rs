@@ -14,7 +14,8 @@ use freehold_federation::{
     Asking, Fetching, Ingest, IngestParts, MissingQuery, NoAnswer, StateIds, WholeState,
 };
 use freehold_federation_api::{
-    Connection, Limits, LimitsSettings, Notary, OriginKeys, Services, Tenants, Transactions, Unserved, router,
+    Connection, Limits, LimitsSettings, Notary, NotaryRefusal, OriginKeys, Services, Tenants, Transactions,
+    Unserved, router,
 };
 use freehold_keyring::NotaryQuery;
 use freehold_media::{Media, MediaPolicy, MediaSettings};
@@ -216,8 +217,13 @@ impl Tenants for Hosted {
 }
 
 impl Notary for Hosted {
-    fn answer<'a>(&'a self, _: &'a Tenant, _: &'a NotaryQuery) -> BoxFuture<'a, Result<Vec<u8>, Unserved>> {
-        Box::pin(std::future::ready(Err(Unserved("nobody asks a notary here".into()))))
+    fn answer<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a NotaryQuery,
+    ) -> BoxFuture<'a, Result<Vec<u8>, NotaryRefusal>> {
+        let refusal = NotaryRefusal::Unserved(Unserved("nobody asks a notary here".into()));
+        Box::pin(std::future::ready(Err(refusal)))
     }
 }
 

@@ -157,9 +157,28 @@ impl Accounts {
             }
             if attempts.commit(self.store(), removal.batch).await?.is_some() {
                 self.0.sessions.forget(&removal.tokens);
-                return Ok(self.remove_late_tokens(removal.devices).await?);
+                self.remove_late_tokens(removal.devices).await?;
+                if others == OtherSessions::End {
+                    self.end_late_sessions(user, except).await?;
+                }
+                return Ok(());
             }
         }
+    }
+
+    /// Ends the sessions of those who logged in between reading which there were and writing the new password. From now on the
+    /// old one opens none.
+    async fn end_late_sessions(
+        &self,
+        user: UserNumber,
+        except: Option<DeviceNumber>,
+    ) -> Result<(), ServerFailure> {
+        let (snapshot, mut late) = (self.store().snapshot()?, Removal::default());
+        self.remove_all_devices(&snapshot, (user, except), &mut late).await?;
+        if !late.devices.is_empty() {
+            self.finish_removal(late).await?;
+        }
+        Ok(())
     }
 }
 

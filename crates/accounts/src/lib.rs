@@ -17,6 +17,7 @@
 mod account_data;
 mod accounts;
 mod attempts;
+mod carry_over;
 mod consent;
 mod credentials;
 mod deactivate;
@@ -53,6 +54,7 @@ mod username;
 
 pub use account_data::{AccountData, AccountDataError};
 pub use accounts::{AccountParts, Accounts};
+pub use carry_over::CarryOverError;
 pub use credentials::{CredentialsError, OtherSessions};
 pub use deactivate::Erase;
 pub use device::{Device, DeviceError, DeviceRequest};

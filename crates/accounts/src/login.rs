@@ -1,7 +1,7 @@
 //! Logins with a password, and with a token for one login.
 
 use freehold_store::tables::accounts::{
-    ACCOUNTS, AccountRow, EXPIRIES, LOGIN_TOKENS, PasswordRow, ShortTokenRow, TokenHash, TokenKind,
+    ACCOUNTS, AccountRow, DEVICES, EXPIRIES, LOGIN_TOKENS, LoginTokenRow, PasswordRow, TokenHash, TokenKind,
 };
 use freehold_store::{Actor, Batch, ReadError, Snapshot, Tenant, UserNumber};
 use ruma_common::OwnedUserId;
@@ -121,8 +121,8 @@ impl Accounts {
         }
     }
 
-    /// A token with which a new session of the actor can be opened, once and soon; and in how many milliseconds it
-    /// expires.
+    /// A token with which a new session of the actor can be opened, once, soon, and while the session goes on that asks for it;
+    /// and in how many milliseconds it expires.
     ///
     /// # Errors
     /// [`ServerFailure`].
@@ -130,7 +130,8 @@ impl Accounts {
         let token = Token::new(TokenKind::Login)?;
         let expires_ts = self.now_ts().saturating_add_unsigned(LOGIN_TOKEN_LIFETIME_MS);
         let mut batch = Batch::new();
-        batch.put(&LOGIN_TOKENS, &token.hash, &ShortTokenRow { user: actor.user, expires_ts });
+        let row = LoginTokenRow { user: actor.user, device: actor.device, expires_ts };
+        batch.put(&LOGIN_TOKENS, &token.hash, &row);
         batch.put(&EXPIRIES, &(expires_ts, token.hash), &TokenKind::Login);
         self.store().commit(batch).await?;
         Ok((token.text, LOGIN_TOKEN_LIFETIME_MS))
@@ -219,7 +220,7 @@ impl Accounts {
 
     async fn prove_login_token(&self, tenant: &Tenant, hash: &TokenHash) -> Result<OwnedUserId, LoginError> {
         let snapshot = self.store().snapshot()?;
-        let row = snapshot.get(&LOGIN_TOKENS, hash).await?.ok_or(LoginError::Wrong)?;
+        let row = login_token(&snapshot, hash).await?;
         let user_id = snapshot.id_of(row.user).await?;
         if row.expires_ts <= self.now_ts() || !tenant.owns(&user_id) {
             return Err(LoginError::Wrong);
@@ -250,8 +251,9 @@ impl Accounts {
                 Ground::Password(proved) if *proved != account.password => return Err(LoginError::Wrong),
                 Ground::Password(_) => {}
                 Ground::Token(hash) => {
-                    let row = snapshot.get(&LOGIN_TOKENS, hash).await?.ok_or(LoginError::Wrong)?;
+                    let row = login_token(&snapshot, hash).await?;
                     batch.expect_present(&LOGIN_TOKENS, hash);
+                    row.device.iter().for_each(|device| batch.expect_present(&DEVICES, device));
                     batch.delete(&LOGIN_TOKENS, hash);
                     batch.delete(&EXPIRIES, &(row.expires_ts, *hash));
                 }
@@ -263,5 +265,14 @@ impl Accounts {
                 return Ok(opening.session);
             }
         }
+    }
+}
+
+/// The row of a login token whose session goes on: who ends a session, as with a new password, ends what it asked for.
+async fn login_token(snapshot: &Snapshot, hash: &TokenHash) -> Result<LoginTokenRow, LoginError> {
+    let row = snapshot.get(&LOGIN_TOKENS, hash).await?.ok_or(LoginError::Wrong)?;
+    match row.device {
+        Some(device) if snapshot.get(&DEVICES, &device).await?.is_none() => Err(LoginError::Wrong),
+        _ => Ok(row),
     }
 }

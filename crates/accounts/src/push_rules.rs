@@ -147,7 +147,8 @@ impl Accounts {
         Ok(json!({ "global": self.ruleset(snapshot, user).await? }).to_string())
     }
 
-    async fn change_rules(
+    /// Changes the rules of the actor.
+    pub(crate) async fn change_rules(
         &self,
         actor: &Actor,
         change: impl Fn(&mut Ruleset) -> Result<(), PushRulesError>,

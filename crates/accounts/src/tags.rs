@@ -8,7 +8,7 @@ use crate::account_data::AccountDataError;
 use crate::accounts::Accounts;
 use crate::failure::ServerFailure;
 
-const TAG_TYPE: &str = "m.tag";
+pub(crate) const TAG_TYPE: &str = "m.tag";
 /// Bytes of the name of a tag.
 const TAG_BYTES_MAX: usize = 255;
 

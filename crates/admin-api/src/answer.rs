@@ -57,6 +57,15 @@ pub enum Answer {
         /// Until when those before it are valid, in milliseconds since the Unix epoch.
         others_until_ts: i64,
     },
+    /// A key is published as an old one.
+    OldKey {
+        /// The tenant.
+        server_name: String,
+        /// The id of the key.
+        key_id: String,
+        /// Until when it was in use, in milliseconds since the Unix epoch.
+        expired_ts: i64,
+    },
     /// A policy.
     Policy {
         /// The tenant's name.
@@ -254,6 +263,9 @@ impl fmt::Display for Answer {
                 let (from, until) = (time(*signs_from_ts), time(*others_until_ts));
                 write!(f, "{key_id} signs for {server_name} from {from}; ")?;
                 write!(f, "keys before it are valid until {until} and stay published as old")
+            }
+            Answer::OldKey { server_name, key_id, expired_ts } => {
+                write!(f, "{key_id} is published as a key of {server_name} until {}", time(*expired_ts))
             }
             Answer::Policy { policy, .. } => write!(f, "{policy:#}"),
             Answer::Audit { acts } if acts.is_empty() => f.write_str("nothing yet"),

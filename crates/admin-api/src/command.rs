@@ -103,6 +103,15 @@ pub enum Command {
         #[serde(default)]
         at_once: bool,
     },
+    /// Publishes a key with which a tenant signed before it came here.
+    #[serde(rename = "tenant/add-old-key")]
+    TenantAddOldKey {
+        /// Its name.
+        server_name: String,
+        /// The key.
+        #[serde(flatten)]
+        key: OldKeyText,
+    },
     /// Shows a tenant's policy, or changes it first.
     #[serde(rename = "tenant/policy")]
     TenantPolicy {
@@ -328,6 +337,9 @@ pub enum Command {
         /// The tenants to look at; without any, the first few.
         #[serde(default)]
         tenants: Vec<String>,
+        /// Whether to look at all that are in service, where none are named.
+        #[serde(default)]
+        all: bool,
     },
     /// Makes a backup of everything in a new directory on the server's machine, and reads it again.
     #[serde(rename = "backup")]
@@ -371,6 +383,18 @@ pub enum Command {
     Forget {},
 }
 
+/// A public key that is in use no longer, as `old_verify_keys` shows it
+/// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixkeyv2server>).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldKeyText {
+    /// Its id.
+    pub key_id: String,
+    /// The key, as unpadded Base64.
+    pub key: String,
+    /// Until when it was in use, in milliseconds since the Unix epoch.
+    pub expired_ts: i64,
+}
+
 fn page() -> usize {
     100
 }
@@ -398,6 +422,7 @@ impl Command {
             | Command::TenantRecords { server_name }
             | Command::TenantCheck { server_name }
             | Command::TenantRotateKey { server_name, .. }
+            | Command::TenantAddOldKey { server_name, .. }
             | Command::TenantPolicy { server_name, .. }
             | Command::RegistrationTokenAdd { server_name, .. }
             | Command::RegistrationTokenList { server_name }

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freehold_accounts::Accounts;
+use freehold_federation::limits::DOCTOR_TENANTS;
 use freehold_federation::{Doctor, Ingest, TakeError};
+use freehold_keyring::OldKey;
 use freehold_media::Media;
 use freehold_rooms::{ActionError, Rooms};
+use freehold_signing::{KeyId, VerifyingKey};
 use freehold_store::tables::rooms::Membership;
 use freehold_store::{Batch, BoxFuture, Clock, Store, Tenant, TenantNumber};
 use freehold_tenancy::{
@@ -18,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 use crate::authority::Authority;
-use crate::command::Command;
+use crate::command::{Command, OldKeyText};
 use crate::entry;
 use crate::files::Files;
 use crate::fsck::{self, Extent};
@@ -148,6 +151,9 @@ impl Desk {
             Command::TenantRotateKey { server_name, at_once } => {
                 self.rotate_key(server_name, at_once, authority).await
             }
+            Command::TenantAddOldKey { server_name, key } => {
+                self.add_old_key(server_name, key, authority).await
+            }
             Command::TenantVouch { server_name } => self.change(&server_name, Change::Vouch, authority).await,
             Command::TenantSuspend { server_name } => {
                 self.change(&server_name, Change::Suspend, authority).await
@@ -173,7 +179,10 @@ impl Desk {
                 let removed = self.tenancy.remove_operator_tokens(&label, &authority.by()).await?;
                 Ok(Answer::Removed { removed })
             }
-            Command::Doctor { server_name, tenants } => self.examine(&server_name, &tenants).await,
+            Command::Doctor { server_name, tenants, all } => {
+                let most = if all || !tenants.is_empty() { usize::MAX } else { DOCTOR_TENANTS };
+                self.examine(&server_name, &tenants, most).await
+            }
             Command::RoomShow { room_id } => self.show_room(&room_id).await,
             Command::RoomRepair { room_id, apply: false, via } => self.plan_repair(&room_id, &via).await,
             Command::RoomRepair { room_id, apply: true, via } => {
@@ -294,7 +303,7 @@ impl Desk {
         }
     }
 
-    async fn examine(&self, server_name: &str, named: &[String]) -> Result<Answer, Refusal> {
+    async fn examine(&self, server_name: &str, named: &[String], most: usize) -> Result<Answer, Refusal> {
         let server_name = parse(server_name)?;
         let mut tenants: Vec<Tenant> = Vec::new();
         for name in named {
@@ -304,10 +313,10 @@ impl Desk {
             let active = |found: &freehold_tenancy::Found| {
                 found.state == TenantState::Active && found.tenant.server_name() != server_name
             };
-            let all = self.tenancy.list(TenantNumber(0), LIMIT_MAX).into_iter().filter(active);
+            let all = self.tenancy.list(TenantNumber(0), usize::MAX).into_iter().filter(active);
             tenants.extend(all.map(|found| found.tenant));
         }
-        Ok(Answer::Diagnosis(self.doctor.examine(&server_name, &tenants).await))
+        Ok(Answer::Diagnosis(self.doctor.examine(&server_name, &tenants, most).await))
     }
 
     fn list(&self, after: u32, limit: usize) -> Answer {
@@ -360,6 +369,21 @@ impl Desk {
         let key = self.tenancy.rotate_key(&parse(&server_name)?, haste, &authority.by()).await?;
         let NewKey { key_id, signs_from_ts, others_until_ts } = key;
         Ok(Answer::KeyRotated { server_name, key_id, signs_from_ts, others_until_ts })
+    }
+
+    async fn add_old_key(
+        &self,
+        server_name: String,
+        OldKeyText { key_id, key, expired_ts }: OldKeyText,
+        authority: &Authority,
+    ) -> Result<Answer, Refusal> {
+        let old = OldKey {
+            key_id: KeyId::parse(&key_id).map_err(Refusal::invalid)?,
+            key: VerifyingKey::from_base64(&key).map_err(Refusal::invalid)?,
+            expired_ts,
+        };
+        self.tenancy.publish_old_key(&parse(&server_name)?, &old, &authority.by()).await?;
+        Ok(Answer::OldKey { server_name, key_id, expired_ts })
     }
 
     async fn policy(

@@ -27,7 +27,7 @@ mod whole;
 
 pub use answer::{Answer, AuditLine, TenantDetails, TenantSummary, TokenLine};
 pub use authority::{Authority, TenantUsers};
-pub use command::Command;
+pub use command::{Command, OldKeyText};
 pub use desk::Desk;
 pub use entry::{InvitationFacts, RegistrationToken, WantedToken};
 pub use files::{FileReport, WithheldLine};

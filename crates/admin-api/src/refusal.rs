@@ -5,6 +5,7 @@ use std::fmt;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use freehold_keyring::ChangeError;
 use freehold_tenancy::{AddError, PolicyError, ProofError, SettleError, StateError, TenancyError};
 use serde::{Deserialize, Serialize};
 
@@ -111,9 +112,16 @@ impl From<SettleError> for Refusal {
     fn from(error: SettleError) -> Self {
         match error {
             SettleError::HostnameTaken { .. } => Refusal::new("M_IN_USE", error),
-            SettleError::Hostname(_) | SettleError::TooManyHostnames { .. } | SettleError::Departed => {
-                Refusal::invalid(error)
-            }
+            SettleError::Hostname(_)
+            | SettleError::TooManyHostnames { .. }
+            | SettleError::Departed
+            | SettleError::NotOld
+            | SettleError::Keys(
+                ChangeError::KeyIdReused { .. }
+                | ChangeError::KeyRenamed { .. }
+                | ChangeError::Predictable { .. }
+                | ChangeError::InUse { .. },
+            ) => Refusal::invalid(error),
             SettleError::Keys(_) => Refusal::internal(error),
             SettleError::Tenancy(error) => error.into(),
         }

@@ -13,6 +13,7 @@ use ruma_common::{OwnedDeviceId, OwnedServerName, OwnedUserId};
 use crate::devices::device_number;
 use crate::failure::Failure;
 use crate::one_time_keys::of_algorithm;
+use crate::patience::Patience;
 use crate::service::{ATTEMPTS, Encryption, Reached};
 
 /// Wanted keys: the algorithm by user and device.
@@ -43,12 +44,18 @@ impl Encryption {
     ///
     /// # Errors
     /// [`Failure`]; keys that were claimed by then are lost.
-    pub async fn claim_keys(&self, actor: &Actor, wanted: &WantedKeys) -> Result<ClaimedKeys, Failure> {
+    pub async fn claim_keys(
+        &self,
+        actor: &Actor,
+        wanted: &WantedKeys,
+        patience: Patience,
+    ) -> Result<ClaimedKeys, Failure> {
+        let deadline = self.deadline(patience);
         let mut claimed = ClaimedKeys::default();
         let mut elsewhere = BTreeMap::new();
         let claims = self.claims(actor, wanted, &mut elsewhere).await?;
         self.claim_all(claims, &mut claimed).await?;
-        self.claim_elsewhere(actor, elsewhere, &mut claimed).await;
+        self.claim_elsewhere((actor, deadline), elsewhere, &mut claimed).await;
         Ok(claimed)
     }
 

@@ -16,6 +16,7 @@ use crate::claim::{ClaimedKeys, WantedKeys};
 use crate::document::Document;
 use crate::failure::Failure;
 use crate::outside::NotAnswered;
+use crate::patience::Deadline;
 use crate::query::{QueriedKeys, WantedDevices};
 use crate::service::Encryption;
 
@@ -56,6 +57,9 @@ struct ClaimAnswer {
     one_time_keys: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, BTreeMap<String, Box<RawValue>>>>,
 }
 
+/// Who asks, what of the store is looked at, and until when they wait for other servers.
+type Question<'q> = (&'q Snapshot, &'q Actor, Deadline);
+
 /// The keys of users, by user.
 type Lists = BTreeMap<OwnedUserId, ForeignDeviceListRow>;
 
@@ -63,12 +67,12 @@ impl Encryption {
     /// Adds the keys of users of other servers.
     pub(crate) async fn query_elsewhere(
         &self,
-        (snapshot, asker): (&Snapshot, &Actor),
+        question: Question<'_>,
         elsewhere: BTreeMap<OwnedServerName, WantedDevices>,
         keys: &mut QueriedKeys,
     ) -> Result<(), Failure> {
         let asked = iter(elsewhere.into_iter().map(|(server, wanted)| async move {
-            let (lists, failed) = self.query_server((snapshot, asker), &server, &wanted).await?;
+            let (lists, failed) = self.query_server(question, &server, &wanted).await?;
             Ok::<_, Failure>((server, wanted, lists, failed))
         }));
         let mut answers = asked.buffer_unordered(SERVERS_AT_ONCE);
@@ -83,6 +87,7 @@ impl Encryption {
             }
         }
         drop(answers);
+        let (snapshot, asker, _) = question;
         self.add_own_signatures(snapshot, asker, keys).await?;
         Ok(())
     }
@@ -90,13 +95,13 @@ impl Encryption {
     /// What is known or can be had of users of one server, and whether something could not be had.
     async fn query_server(
         &self,
-        (snapshot, asker): (&Snapshot, &Actor),
+        question: Question<'_>,
         server: &ServerName,
         wanted: &WantedDevices,
     ) -> Result<(Lists, bool), Failure> {
         let (mut lists, mut tracked, mut others) = (Lists::new(), Vec::new(), WantedDevices::new());
         for (user_id, devices) in wanted {
-            match self.followed((snapshot, asker), user_id).await? {
+            match self.followed(question, user_id).await? {
                 None => drop(others.insert(user_id.clone(), devices.clone())),
                 Some((_, Some(list))) => drop(lists.insert(user_id.clone(), list)),
                 Some((user, None)) => tracked.push((user_id.clone(), user)),
@@ -104,7 +109,7 @@ impl Encryption {
         }
         let spare = tracked.split_off(tracked.len().min(self.0.limits.foreign_lists_fetched));
         let fetched = iter(tracked).map(|(user_id, user)| async move {
-            let list = self.fetch_list((snapshot, asker), (&user_id, user)).await;
+            let list = self.fetch_list(question, (&user_id, user)).await;
             (user_id, list)
         });
         let fetched: Vec<_> = fetched.buffer_unordered(LISTS_AT_ONCE).collect().await;
@@ -118,7 +123,7 @@ impl Encryption {
         if others.is_empty() {
             return Ok((lists, false));
         }
-        match self.ask(asker, server, &others).await {
+        match self.ask(question, server, &others).await {
             Ok(answered) => {
                 lists.extend(answered);
                 Ok((lists, false))
@@ -131,7 +136,7 @@ impl Encryption {
     /// server tells of changes while a room is shared: what was known before may have changed unseen.
     async fn followed(
         &self,
-        (snapshot, asker): (&Snapshot, &Actor),
+        (snapshot, asker, _): Question<'_>,
         user_id: &OwnedUserId,
     ) -> Result<Option<(UserNumber, Option<ForeignDeviceListRow>)>, Failure> {
         let Some(user) = snapshot.number_of(user_id).await? else { return Ok(None) };
@@ -148,10 +153,12 @@ impl Encryption {
     /// The whole list of a user, which is remembered from now on; `None` if it cannot be had.
     async fn fetch_list(
         &self,
-        (snapshot, asker): (&Snapshot, &Actor),
+        (snapshot, asker, deadline): Question<'_>,
         (user_id, user): (&OwnedUserId, UserNumber),
     ) -> Result<Option<ForeignDeviceListRow>, Failure> {
-        let Ok(answer) = self.0.servers.devices(&asker.tenant, user_id).await else { return Ok(None) };
+        let Ok(within) = self.until(deadline) else { return Ok(None) };
+        let answer = self.0.servers.devices(&asker.tenant, user_id, within).await;
+        let Ok(answer) = answer else { return Ok(None) };
         let answer = serde_json::from_str(&answer).ok();
         let Some(answer) = answer.filter(|answer: &DevicesAnswer| answer.user_id == *user_id) else {
             return Ok(None);
@@ -169,12 +176,13 @@ impl Encryption {
 
     async fn ask(
         &self,
-        asker: &Actor,
+        (_, asker, deadline): Question<'_>,
         server: &ServerName,
         wanted: &WantedDevices,
     ) -> Result<Lists, NotAnswered> {
         let body = json!({ "device_keys": wanted }).to_string();
-        let answer = self.0.servers.query_keys(&asker.tenant, server, body).await?;
+        let within = self.until(deadline)?;
+        let answer = self.0.servers.query_keys(&asker.tenant, server, body, within).await?;
         let mut answer: QueryAnswer = serde_json::from_str(&answer).map_err(|_| NotAnswered)?;
         let of_user = |user_id: &OwnedUserId| {
             let devices = answer.device_keys.remove(user_id).unwrap_or_default();
@@ -234,14 +242,12 @@ impl Encryption {
     /// Adds keys of devices of other servers that could be claimed.
     pub(crate) async fn claim_elsewhere(
         &self,
-        actor: &Actor,
+        (actor, deadline): (&Actor, Deadline),
         elsewhere: BTreeMap<OwnedServerName, WantedKeys>,
         claimed: &mut ClaimedKeys,
     ) {
         let asked = iter(elsewhere.into_iter().map(|(server, wanted)| async move {
-            let body = json!({ "one_time_keys": wanted }).to_string();
-            let answer = self.0.servers.claim_keys(&actor.tenant, &server, body).await;
-            let answer = answer.and_then(|text| serde_json::from_str(&text).map_err(|_| NotAnswered));
+            let answer = self.claim_from((actor, deadline), &server, &wanted).await;
             (server, wanted, answer)
         }));
         let mut answers = asked.buffer_unordered(SERVERS_AT_ONCE);
@@ -251,6 +257,18 @@ impl Encryption {
                 Err(NotAnswered) => drop(claimed.failures.insert(server)),
             }
         }
+    }
+
+    async fn claim_from(
+        &self,
+        (actor, deadline): (&Actor, Deadline),
+        server: &ServerName,
+        wanted: &WantedKeys,
+    ) -> Result<ClaimAnswer, NotAnswered> {
+        let body = json!({ "one_time_keys": wanted }).to_string();
+        let within = self.until(deadline)?;
+        let answer = self.0.servers.claim_keys(&actor.tenant, server, body, within).await?;
+        serde_json::from_str(&answer).map_err(|_| NotAnswered)
     }
 
     fn add_claimed(&self, wanted: WantedKeys, mut answer: ClaimAnswer, claimed: &mut ClaimedKeys) {

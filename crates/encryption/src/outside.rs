@@ -1,5 +1,7 @@
 //! What this crate asks of others.
 
+use std::time::Duration;
+
 use freehold_store::{BoxFuture, Position, ReadError, RoomNumber, Snapshot, Tenant, UserNumber};
 use ruma_common::{OwnedUserId, ServerName, UserId};
 
@@ -15,31 +17,39 @@ pub trait Servers: Send + Sync {
     }
 
     /// The devices of a user of another server, as that server tells a tenant
-    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1userdevicesuserid>): the body of its answer.
-    fn devices<'a>(&'a self, _: &'a Tenant, _: &'a UserId) -> BoxFuture<'a, Result<String, NotAnswered>> {
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1userdevicesuserid>): the body of its answer, if it
+    /// comes `within` a time.
+    fn devices<'a>(
+        &'a self,
+        _: &'a Tenant,
+        _: &'a UserId,
+        _within: Duration,
+    ) -> BoxFuture<'a, Result<String, NotAnswered>> {
         Box::pin(std::future::ready(Err(NotAnswered)))
     }
 
     /// Asks another server for keys on behalf of a tenant
     /// (<https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1userkeysquery>), with the body of a request:
-    /// the body of the answer.
+    /// the body of the answer, if it comes `within` a time.
     fn query_keys<'a>(
         &'a self,
         _: &'a Tenant,
         _: &'a ServerName,
         _: String,
+        _within: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
         Box::pin(std::future::ready(Err(NotAnswered)))
     }
 
     /// Claims one-time keys of another server on behalf of a tenant
     /// (<https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1userkeysclaim>), with the body of a request: the
-    /// body of the answer.
+    /// body of the answer, if it comes `within` a time.
     fn claim_keys<'a>(
         &'a self,
         _: &'a Tenant,
         _: &'a ServerName,
         _: String,
+        _within: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
         Box::pin(std::future::ready(Err(NotAnswered)))
     }

@@ -12,6 +12,7 @@ use crate::devices::devices;
 use crate::document::with_signatures;
 use crate::elsewhere::stream_id;
 use crate::failure::Failure;
+use crate::patience::Patience;
 use crate::service::{Encryption, Reached};
 
 /// Wanted devices by user; an empty list wants all devices of the user.
@@ -66,8 +67,13 @@ impl Encryption {
     ///
     /// # Errors
     /// [`Failure`].
-    pub async fn query_keys(&self, asker: &Actor, wanted: &WantedDevices) -> Result<QueriedKeys, Failure> {
-        let snapshot = self.snapshot()?;
+    pub async fn query_keys(
+        &self,
+        asker: &Actor,
+        wanted: &WantedDevices,
+        patience: Patience,
+    ) -> Result<QueriedKeys, Failure> {
+        let (snapshot, deadline) = (self.snapshot()?, self.deadline(patience));
         let mut keys = QueriedKeys::default();
         let mut elsewhere: BTreeMap<OwnedServerName, WantedDevices> = BTreeMap::new();
         for (user_id, devices) in wanted {
@@ -87,7 +93,7 @@ impl Encryption {
                 }
             }
         }
-        self.query_elsewhere((&snapshot, asker), elsewhere, &mut keys).await?;
+        self.query_elsewhere((&snapshot, asker, deadline), elsewhere, &mut keys).await?;
         Ok(keys)
     }
 

@@ -58,7 +58,7 @@ impl Encryption {
         for _ in 0..ATTEMPTS {
             let snapshot = self.snapshot()?;
             let mut batch = Batch::new();
-            if !self.begin_transaction(&snapshot, actor, transaction, &mut batch).await? {
+            if !self.begin_transaction(&snapshot, actor, (event_type, transaction), &mut batch).await? {
                 return Ok(());
             }
             let (mut recipients, mut elsewhere) = (BTreeSet::new(), Parcels::default());
@@ -165,23 +165,25 @@ impl Encryption {
         if count > most { Err(SendToDeviceError::TooManyRecipients { count, most }) } else { Ok(()) }
     }
 
-    /// Adds the note that a transaction took place; `false` if it did already.
+    /// Adds the note that a transaction took place; `false` if it did already:
+    ///
+    /// > if the transaction ID is the same as a previous request, and the path of the HTTP request is the same.
     async fn begin_transaction(
         &self,
         snapshot: &Snapshot,
         actor: &Actor,
-        transaction: &TransactionId,
+        (event_type, transaction): (&str, &TransactionId),
         batch: &mut Batch,
     ) -> Result<bool, ReadError> {
         let Some(device) = actor.device else { return Ok(true) };
-        let place = (device, transaction.to_string());
+        let place = (device, event_type.to_owned(), transaction.to_string());
         if snapshot.get(&TO_DEVICE_SENT, &place).await?.is_some() {
             return Ok(false);
         }
         let now = self.0.clock.now_ts();
         batch.expect_absent(&TO_DEVICE_SENT, &place);
         batch.put(&TO_DEVICE_SENT, &place, &now);
-        batch.put(&TO_DEVICE_SENT_AGES, &(device, now, place.1), &());
+        batch.put(&TO_DEVICE_SENT_AGES, &(device, now, place.1, place.2), &());
         let oldest = now.saturating_sub(self.0.limits.transactions_remembered_ms);
         let old = ((device, i64::MIN), (device, oldest));
         let old = snapshot
@@ -189,7 +191,7 @@ impl Encryption {
             .await?;
         for (age, ()) in old {
             batch.delete(&TO_DEVICE_SENT_AGES, &age);
-            batch.delete(&TO_DEVICE_SENT, &(device, age.2));
+            batch.delete(&TO_DEVICE_SENT, &(device, age.2, age.3));
         }
         Ok(true)
     }

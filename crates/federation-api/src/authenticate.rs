@@ -7,13 +7,15 @@ use axum::http::{HeaderMap, StatusCode, header, request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use freehold_signing::{Request as SignedRequest, RequestError, XMatrix, verify_request};
+use freehold_store::Tenant;
+use ruma_common::OwnedServerName;
 use ruma_common::api::error::ErrorCode;
 
 use crate::asker::Asker;
 use crate::bodies::{BodyRefused, Share};
 use crate::connection::Connection;
 use crate::error::ApiError;
-use crate::limits::{BODY_BYTES_MAX, LimitKey, TRANSACTION_BYTES_MAX, network};
+use crate::limits::{BODY_BYTES_MAX, LimitKey, SIGNATURES_MAX, TRANSACTION_BYTES_MAX, network};
 use crate::services::Services;
 
 /// Lets a request pass that its origin signed for this tenant.
@@ -67,14 +69,8 @@ async fn prove(
     body: Body,
 ) -> Result<(Asker, Bytes, Share), ApiError> {
     let tenant = &connection.tenant;
-    let credentials = credentials(&parts.headers)?;
-    // Before anything is read or fetched: a request for somebody else, and one that claims to come from ourselves.
-    if let Some(named) = credentials.destination.as_ref().filter(|named| *named != tenant.server_name()) {
-        return Err(refused(&RequestError::WrongDestination { named: named.clone() }));
-    }
-    if credentials.origin == tenant.server_name() {
-        return Err(ApiError::unauthorized("a server does not ask itself"));
-    }
+    // Before anything is read or fetched.
+    let (origin, credentials) = credentials(&parts.headers, tenant)?;
     let (body, held) = read(services, connection, parts, body).await?;
     let target = target(parts);
     let request = SignedRequest {
@@ -83,10 +79,15 @@ async fn prove(
         destination: tenant.server_name(),
         content: (!body.is_empty()).then_some(&body[..]),
     };
-    let keys = services.origin_keys.keys(tenant, &credentials.origin, &credentials.key).await;
-    verify_request(&request, &credentials, &&*keys, services.clock.now_ts())
-        .map_err(|error| refused(&error))?;
-    Ok((Asker { tenant: tenant.clone(), origin: credentials.origin }, body, held))
+    let mut refusal = None;
+    for credentials in &credentials {
+        let keys = services.origin_keys.keys(tenant, &origin, &credentials.key).await;
+        match verify_request(&request, credentials, &&*keys, services.clock.now_ts()) {
+            Ok(()) => return Ok((Asker { tenant: tenant.clone(), origin }, body, held)),
+            Err(error) => refusal = refusal.or(Some(refused(&error))),
+        }
+    }
+    Err(refusal.unwrap_or_else(missing))
 }
 
 /// Whether the tenant wants to hear a server that proved who it is. Only then, so that nobody can ask for lists of
@@ -109,18 +110,42 @@ fn address_key(connection: &Connection) -> LimitKey {
     LimitKey::of_address(connection.tenant.number(), connection.address)
 }
 
-/// The credentials of the first header with the scheme `X-Matrix`.
-fn credentials(headers: &HeaderMap) -> Result<XMatrix, ApiError> {
-    let is_ours = |value: &[u8]| {
-        let scheme = value.get(..b"X-Matrix ".len()).unwrap_or_default();
-        scheme.eq_ignore_ascii_case(b"X-Matrix ")
-    };
-    let mut values =
-        headers.get_all(header::AUTHORIZATION).iter().map(|value| value.as_bytes().trim_ascii_start());
-    let value = values.find(|value| is_ours(value));
-    let value = value.ok_or_else(|| ApiError::unauthorized("missing X-Matrix authorization header"))?;
-    XMatrix::parse(value)
-        .map_err(|error| ApiError::unauthorized(format!("malformed X-Matrix authorization header: {error}")))
+/// Who says to ask this tenant, with the credentials of each header with the scheme `X-Matrix`. A server that changes its key signs
+/// with the old and the new one, and sends a header for each; one that can be verified is enough. Each may have a key fetched, so they
+/// are few, of one server.
+fn credentials(headers: &HeaderMap, tenant: &Tenant) -> Result<(OwnedServerName, Vec<XMatrix>), ApiError> {
+    let values = headers.get_all(header::AUTHORIZATION).iter();
+    let ours = values.map(|value| value.as_bytes().trim_ascii_start()).filter(|value| is_x_matrix(value));
+    let parsed: Result<Vec<XMatrix>, _> = ours.take(SIGNATURES_MAX + 1).map(XMatrix::parse).collect();
+    let parsed = parsed.map_err(|error| {
+        ApiError::unauthorized(format!("malformed X-Matrix authorization header: {error}"))
+    })?;
+    let origin = parsed.first().ok_or_else(missing)?.origin.clone();
+    if parsed.len() > SIGNATURES_MAX {
+        return Err(ApiError::unauthorized(format!(
+            "more than {SIGNATURES_MAX} X-Matrix authorization headers"
+        )));
+    }
+    if parsed.iter().any(|one| one.origin != origin) {
+        return Err(ApiError::unauthorized("X-Matrix authorization headers of several servers"));
+    }
+    let mut named = parsed.iter().filter_map(|one| one.destination.as_ref());
+    if let Some(named) = named.find(|named| *named != tenant.server_name()) {
+        return Err(refused(&RequestError::WrongDestination { named: named.clone() }));
+    }
+    if origin == tenant.server_name() {
+        return Err(ApiError::unauthorized("a server does not ask itself"));
+    }
+    Ok((origin, parsed))
+}
+
+fn is_x_matrix(value: &[u8]) -> bool {
+    let scheme = value.get(..b"X-Matrix ".len()).unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"X-Matrix ")
+}
+
+fn missing() -> ApiError {
+    ApiError::unauthorized("missing X-Matrix authorization header")
 }
 
 /// Path and query as on the wire, whatever router the request went through.

@@ -9,6 +9,7 @@ use freehold_store::TenantNumber;
 use ruma_common::OwnedServerName;
 
 use crate::bodies::Bodies;
+use crate::heavy::HeavyAnswers;
 
 /// Bytes of the body of a transaction: 50 events of 65,536 bytes each, 100 EDUs of as many, and what is around them.
 /// The specification bounds neither EDUs nor bodies; Synapse takes 200 times 65,536 bytes.
@@ -23,6 +24,9 @@ pub(crate) const ADDRESS_BODIES_BYTES_MAX: usize = 2 * TRANSACTION_BYTES_MAX + B
 pub(crate) const SMALL_BODY_BYTES: usize = 128 * 1024;
 /// How long the other side may take to send its body.
 pub(crate) const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Headers with which a server proves who it is: one for each of its keys.
+pub(crate) const SIGNATURES_MAX: usize = 4;
 
 /// Events of a transaction
 /// (<https://spec.matrix.org/v1.19/server-server-api/#transactions>).
@@ -47,10 +51,29 @@ pub(crate) const TRANSACTIONS_REMEMBERED: usize = 100;
 pub(crate) const TRANSACTIONS_REMEMBERED_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 /// How many remembered transactions are looked at with one step.
 pub(crate) const TRANSACTIONS_PAGE: usize = 256;
+/// How many answers to transactions wait to be written, of all servers; whoever sends one more waits with it.
+pub(crate) const TRANSACTIONS_NOTED_MAX: usize = 1_000;
 /// How long a transaction is worked on before the server is told to send it again.
 pub(crate) const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(120);
 /// Receipts of one EDU.
 pub(crate) const RECEIPTS_MAX: usize = 1000;
+/// Answers that take a whole state or auth chain which are put together at the same time: more would hold up everything else, as each
+/// of them reads as much as there is of a room.
+pub(crate) const STATES_MAX: usize = 8;
+/// Those of them for one server. One that catches up asks about many rooms at a time.
+pub(crate) const STATES_OF_ORIGIN_MAX: usize = 3;
+/// How many are put together or wait for their turn.
+pub(crate) const STATES_ASKED_MAX: usize = 256;
+/// Those of them for one server.
+pub(crate) const STATES_ASKED_OF_ORIGIN_MAX: usize = 32;
+/// How long one waits for its turn.
+pub(crate) const STATES_TURN_MAX: Duration = Duration::from_secs(10);
+/// When to come again who found too many of them, in milliseconds.
+pub(crate) const STATES_WAIT_MS: u64 = 1_000;
+/// When to come again who found as many queries for keys being answered as may be, in milliseconds.
+pub(crate) const NOTARY_WAIT_MS: u64 = 1_000;
+/// When to come again with events for which too much is being looked for already, in milliseconds.
+pub(crate) const SEARCHES_WAIT_MS: u64 = 5_000;
 /// Users of one question about keys.
 pub(crate) const KEY_USERS_MAX: usize = 1000;
 
@@ -122,17 +145,24 @@ pub struct Limits {
     settings: LimitsSettings,
     full_at_us: Arc<Mutex<HashMap<LimitKey, i64>>>,
     bodies: Bodies,
+    heavy_answers: HeavyAnswers,
 }
 
 impl Limits {
     /// Counts by these rates.
     pub fn new(settings: LimitsSettings) -> Self {
-        Limits { settings, full_at_us: Arc::default(), bodies: Bodies::default() }
+        let (bodies, heavy_answers) = (Bodies::default(), HeavyAnswers::default());
+        Limits { settings, full_at_us: Arc::default(), bodies, heavy_answers }
     }
 
     /// How much memory the bodies of requests take.
     pub(crate) fn bodies(&self) -> &Bodies {
         &self.bodies
+    }
+
+    /// How many answers take a whole state.
+    pub(crate) fn heavy_answers(&self) -> &HeavyAnswers {
+        &self.heavy_answers
     }
 
     /// Takes one request; or says in how many milliseconds there is one to take.

@@ -41,12 +41,23 @@ pub trait Notary: Send + Sync {
     /// (<https://spec.matrix.org/v1.19/server-server-api/#querying-keys-through-another-server>).
     ///
     /// # Errors
-    /// [`Unserved`].
+    /// [`NotaryRefusal`].
     fn answer<'a>(
         &'a self,
         tenant: &'a Tenant,
         query: &'a NotaryQuery,
-    ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>>;
+    ) -> BoxFuture<'a, Result<Vec<u8>, NotaryRefusal>>;
+}
+
+/// Why a query for the keys of others is not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum NotaryRefusal {
+    /// As many queries as may be are being answered.
+    #[error("too many queries for keys are being answered")]
+    Busy,
+    /// It cannot be answered; a fault here.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
 }
 
 /// The one way in for events of other servers.
@@ -57,13 +68,24 @@ pub trait Ingest: Send + Sync {
     /// it came first.
     ///
     /// # Errors
-    /// [`Unserved`]: nothing can be said of the rest, and the server is to send it again.
+    /// [`IngestRefusal`]: nothing can be said of the rest, and the server is to send it again.
     fn take<'a>(
         &'a self,
         tenant: &'a Tenant,
         origin: &'a ServerName,
         events: (&'a RoomId, Vec<String>),
-    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, Unserved>>;
+    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, IngestRefusal>>;
+}
+
+/// Why events cannot be taken now.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestRefusal {
+    /// As many searches for what events refer to as may be are under way.
+    #[error("too many events wait for what they refer to")]
+    Busy,
+    /// They cannot be taken; a fault here.
+    #[error(transparent)]
+    Unserved(#[from] Unserved),
 }
 
 /// What came of an event.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use freehold_federation::{Health, RemoteKeyring, TakeError, TakenEvents};
+use freehold_federation::{Health, NotaryError, RemoteKeyring, TakeError, TakenEvents};
 use freehold_keyring::NotaryQuery;
 use freehold_signing::{KeyId, KeySource, WantedKey};
 use freehold_store::{BoxFuture, Clock, Tenant};
 use ruma_common::{RoomId, ServerName};
 
-use crate::outside::{Ingest, Notary, OriginKeys, Taken, Unserved};
+use crate::outside::{Ingest, IngestRefusal, Notary, NotaryRefusal, OriginKeys, Taken, Unserved};
 use crate::send::NOT_ALLOWED;
 
 /// Events that servers bring go into rooms, with everything that is missing for them.
@@ -18,7 +18,7 @@ impl Ingest for freehold_federation::Ingest {
         tenant: &'a Tenant,
         origin: &'a ServerName,
         (room_id, events): (&'a RoomId, Vec<String>),
-    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, Unserved>> {
+    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, IngestRefusal>> {
         Box::pin(async move {
             told(room_id, freehold_federation::Ingest::take(self, tenant, origin, room_id, events).await)
         })
@@ -30,7 +30,7 @@ const DAMAGED: &str = "the event cannot be taken because something is wrong with
 
 /// What the other server is told. When the store is full, or cannot be read, it sends everything again. What is wrong with one room or
 /// one event stays so, and keeps nothing else of the transaction from being taken.
-fn told(room_id: &RoomId, taken: TakenEvents) -> Result<Vec<Option<Taken>>, Unserved> {
+fn told(room_id: &RoomId, taken: TakenEvents) -> Result<Vec<Option<Taken>>, IngestRefusal> {
     use freehold_federation::Taken as Became;
     let mut told = Vec::with_capacity(taken.len());
     for (event_id, taken) in taken {
@@ -38,13 +38,15 @@ fn told(room_id: &RoomId, taken: TakenEvents) -> Result<Vec<Option<Taken>>, Unse
         let refused = match taken {
             Ok(Became::Known | Became::Accepted | Became::Held) => None,
             Ok(Became::Refused(_) | Became::RefusedBefore) => Some(NOT_ALLOWED.to_owned()),
-            Err(TakeError::Here(error)) if error.is_of_server() => return Err(Unserved(Box::new(error))),
+            Err(TakeError::Here(error)) if error.is_of_server() => {
+                return Err(Unserved(Box::new(error)).into());
+            }
             Err(TakeError::Here(error)) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(%room_id, ?event_id, error, "an event cannot be taken: something is wrong with its room");
                 Some(DAMAGED.to_owned())
             }
-            Err(error @ TakeError::Later) => return Err(Unserved(Box::new(error))),
+            Err(TakeError::Later) => return Err(IngestRefusal::Busy),
             Err(error) => Some(error.to_string()),
         };
         told.push(event_id.map(|event_id| Taken { event_id, refused, is_held }));
@@ -87,8 +89,13 @@ impl Notary for RemoteKeyring {
         &'a self,
         tenant: &'a Tenant,
         query: &'a NotaryQuery,
-    ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>> {
-        Box::pin(async move { self.notary(tenant, query).await.map_err(|error| Unserved(Box::new(error))) })
+    ) -> BoxFuture<'a, Result<Vec<u8>, NotaryRefusal>> {
+        Box::pin(async move {
+            self.notary(tenant, query).await.map_err(|error| match error {
+                NotaryError::Busy => NotaryRefusal::Busy,
+                error => Unserved(Box::new(error)).into(),
+            })
+        })
     }
 }
 
@@ -102,7 +109,14 @@ mod tests {
 
     use super::*;
 
-    fn told_of(error: ActionError) -> Result<Vec<Option<Taken>>, Unserved> {
+    #[test]
+    fn events_for_which_too_much_is_looked_for_already_are_to_come_again() {
+        let room_id = RoomId::parse("!room:one.example").unwrap();
+        let taken = vec![(EventId::parse("$one").ok(), Err(TakeError::Later))];
+        assert!(matches!(told(&room_id, taken), Err(IngestRefusal::Busy)));
+    }
+
+    fn told_of(error: ActionError) -> Result<Vec<Option<Taken>>, IngestRefusal> {
         let room_id = RoomId::parse("!room:one.example").unwrap();
         let id = |name: &str| Some(EventId::parse(name).unwrap());
         let good = || Ok(freehold_federation::Taken::Accepted);

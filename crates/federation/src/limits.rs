@@ -94,8 +94,10 @@ pub const MANY_SERVERS: usize = 16;
 /// How many notary queries are answered at a time.
 pub const NOTARY_QUERIES_MAX: usize = 32;
 
-/// How many tenants a diagnosis looks at.
-pub const DOCTOR_TENANTS_MAX: usize = 20;
+/// How many tenants a diagnosis looks at if nobody says at which.
+pub const DOCTOR_TENANTS: usize = 20;
+/// At how many of them it looks at the same time.
+pub const DOCTOR_TENANTS_AT_ONCE: usize = 8;
 /// How long a diagnosis waits for each answer.
 pub const DOCTOR_TIME_MS: u64 = 10_000;
 

@@ -207,6 +207,19 @@ pub(crate) fn thumbnails_of_others(
 mod tests {
     use super::*;
 
+    /// CVE-2021-41281: the names that other servers gave files led out of the folder for them.
+    #[test]
+    fn cve_2021_41281_no_name_of_a_server_leads_out_of_its_folder() {
+        let media_id = MediaId::parse("a").unwrap();
+        for name in ["..", ".", "a..b", "...", "[::1]:1", "one.example:8448"] {
+            let Ok(server_name) = ServerName::parse(name) else { continue };
+            let place = thumbnails_of_others(TenantNumber(1), &server_name, &media_id);
+            let parts: Vec<_> = place.parts().map(|part| part.as_ref().to_owned()).collect();
+            assert_eq!(parts.len(), 4, "{name}: {place}");
+            assert!(parts.iter().all(|part| part != "." && part != ".."), "{name}: {place}");
+        }
+    }
+
     #[test]
     fn places_and_hashes_are_two_names_for_one_thing() {
         let hash: BlobHash = std::array::from_fn(|i| u8::try_from(i * 7 % 256).unwrap());

@@ -54,9 +54,9 @@ impl fmt::Display for MediaId {
 mod tests {
     use super::*;
 
-    /// A media id that named a path led out of the directory (CVE-2021-41281).
+    /// A media id that named a path led out of the directory.
     #[test]
-    fn only_letters_digits_and_two_signs_are_media_ids() {
+    fn cve_2021_41281_only_letters_digits_and_two_signs_are_media_ids() {
         for valid in ["a", "AQwafuaFswefuhsfAFAgsw", "_-09", &"x".repeat(255)] {
             assert_eq!(MediaId::parse(valid).unwrap().as_str(), valid);
         }

@@ -1,6 +1,8 @@
 //! Room aliases
 //! (<https://spec.matrix.org/v1.19/client-server-api/#room-aliases>).
 
+use std::collections::BTreeSet;
+
 use freehold_canonical_json::{Limits, Object, Value, parse};
 use freehold_event_auth::Power;
 use freehold_room::Event;
@@ -9,6 +11,7 @@ use freehold_store::{Actor, Batch, Order, RoomNumber, Tenant, TenantNumber};
 use ruma_common::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId};
 
 use crate::error::ActionError;
+use crate::limits::FOREIGN_ALIASES_MAX;
 use crate::outside::{ResolvedAlias, Unanswered};
 use crate::read::{Reader, Unreadable};
 use crate::rooms::Rooms;
@@ -64,6 +67,33 @@ impl Rooms {
         // The server of the alias answers for it, and is the likeliest to be reached.
         servers.sort_by_key(|other| other != server);
         Ok(ResolvedAlias { room_id, servers })
+    }
+
+    /// Whether all of some aliases lead to a room, as their servers say.
+    async fn check_aliases(
+        &self,
+        tenant: &Tenant,
+        room_id: &RoomId,
+        aliases: &BTreeSet<String>,
+    ) -> Result<(), ActionError> {
+        let bad = |alias: &str| ActionError::BadAlias(alias.to_owned());
+        let mut servers_asked = 0;
+        for alias in aliases {
+            let id = RoomAliasId::parse(alias).map_err(|_| bad(alias))?;
+            if self.0.outside.identities.tenant(id.server_name()).is_none() {
+                servers_asked += 1;
+            }
+            if servers_asked > FOREIGN_ALIASES_MAX {
+                let reason = format!("names more than {FOREIGN_ALIASES_MAX} new aliases of other servers");
+                return Err(ActionError::BadField { field: "content", reason });
+            }
+            match self.find_alias(tenant, &id).await {
+                Ok(found) if found.room_id == room_id => {}
+                Ok(_) | Err(ActionError::UnknownAlias(_)) => return Err(bad(alias)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Makes an alias of the user's tenant lead to a room that the user is in.
@@ -207,22 +237,28 @@ impl Work {
     }
 
     /// Aliases that a canonical alias event names for the first time must lead to the room
-    /// (<https://spec.matrix.org/v1.19/client-server-api/#mroomcanonical_alias>).
-    pub(crate) async fn check_canonical_alias(&mut self, content: &Object<'_>) -> Result<(), ActionError> {
+    /// (`M_BAD_ALIAS`, <https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3roomsroomidstateeventtypestatekey>).
+    /// Others write to the room while the servers of the aliases are asked.
+    pub(crate) async fn check_canonical_alias(
+        &mut self,
+        actor: &Actor,
+        content: &Object<'_>,
+    ) -> Result<(), ActionError> {
         let before = self.state_event("m.room.canonical_alias", "").await?;
         let before = before.map(|event| aliases_in(&content_of(&event))).unwrap_or_default();
-        for alias in aliases_in(content) {
-            if before.contains(&alias) {
-                continue;
-            }
-            let bad = || ActionError::BadAlias(alias.clone());
-            let alias = RoomAliasId::parse(&alias).map_err(|_| bad())?;
-            let row = self.snapshot.get(&ALIASES, &alias).await?;
-            if row.is_none_or(|row| row.room != self.number) {
-                return Err(bad());
-            }
+        let new: BTreeSet<String> =
+            aliases_in(content).into_iter().filter(|alias| !before.contains(alias)).collect();
+        let Some(first) = new.first() else { return Ok(()) };
+        // No alias leads to a room that is not there yet.
+        if self.row.is_none() {
+            return Err(ActionError::BadAlias(first.clone()));
         }
-        Ok(())
+        // The rules refuse the event of who may not name the room; nobody is asked for it.
+        if !self.may_name(actor).await? {
+            return Ok(());
+        }
+        let (rooms, room_id) = (self.rooms.clone(), self.room_id());
+        self.while_open(rooms.check_aliases(&actor.tenant, &room_id, &new)).await?
     }
 }
 

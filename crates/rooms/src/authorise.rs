@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use freehold_canonical_json::{elements, member};
+use freehold_canonical_json::{elements, member, string_member};
 use freehold_event_auth::{AuthState, JoinRule, NamedLevel, Power};
 use freehold_store::tables::rooms::{LOCAL_MEMBERS, Membership};
 use freehold_store::{Actor, Order, RoomNumber, TenantNumber};
@@ -128,12 +128,9 @@ pub(crate) fn allow_list(content: &str) -> Vec<OwnedRoomId> {
     let Some(list) = member(content, "allow").ok().flatten() else {
         return Vec::new();
     };
-    let text = |condition: &str, key: &str| -> Option<String> {
-        Some(member(condition, key).ok().flatten()?.as_str()?.into_owned())
-    };
     let room_of = |condition: &str| {
-        let is_membership = text(condition, "type").as_deref() == Some("m.room_membership");
-        let room_id = text(condition, "room_id").filter(|_| is_membership)?;
+        let is_membership = string_member(condition, "type").as_deref() == Some("m.room_membership");
+        let room_id = string_member(condition, "room_id").filter(|_| is_membership)?;
         RoomId::parse(room_id).ok()
     };
     elements(list.text()).filter_map(Result::ok).filter_map(|condition| room_of(condition.text())).collect()

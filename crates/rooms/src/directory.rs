@@ -1,7 +1,9 @@
 //! The rooms that a tenant's directory lists, and what is told about them
 //! (<https://spec.matrix.org/v1.19/client-server-api/#published-room-directory>).
 
-use freehold_canonical_json::member;
+use std::borrow::Cow;
+
+use freehold_canonical_json::string_member;
 use freehold_store::tables::rooms::DIRECTORY;
 use freehold_store::{Actor, Batch, Order, RoomNumber, Tenant, TenantNumber};
 use ruma_common::{OwnedRoomId, RoomId};
@@ -183,6 +185,5 @@ async fn text(state: &RoomState, (event_type, key): (&str, &str)) -> Result<Opti
 }
 
 fn member_text(content: &str, key: &str) -> Option<String> {
-    let text = member(content, key).ok().flatten()?.as_str()?.into_owned();
-    Some(text).filter(|text| !text.is_empty())
+    string_member(content, key).filter(|text| !text.is_empty()).map(Cow::into_owned)
 }

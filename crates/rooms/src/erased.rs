@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_lock::OnceCell;
 use freehold_store::tables::accounts::ERASED;
 use freehold_store::tables::rooms::{Membership, MembershipRow};
-use freehold_store::{Order, Position, Snapshot, TimelineIndex, UserNumber};
+use freehold_store::{Order, Position, Store, TimelineIndex, UserNumber};
 
 use crate::read::{Reader, StoredEvent, Unreadable, Viewer};
 use crate::rooms::Rooms;
@@ -25,12 +25,11 @@ use crate::rooms::Rooms;
 pub(crate) struct Erased(OnceCell<RwLock<BTreeMap<UserNumber, Position>>>);
 
 impl Erased {
-    async fn known(
-        &self,
-        snapshot: &Snapshot,
-    ) -> Result<&RwLock<BTreeMap<UserNumber, Position>>, Unreadable> {
+    async fn known(&self, store: &Store) -> Result<&RwLock<BTreeMap<UserNumber, Position>>, Unreadable> {
         self.0
             .get_or_try_init(|| async {
+                // Of now, not of what somebody reads: what is learnt between the two is noted in what is read here.
+                let snapshot = store.snapshot()?;
                 let rows = snapshot.scan_prefix(&ERASED, &(), Order::Ascending, usize::MAX).await?;
                 Ok(RwLock::new(rows.into_iter().collect()))
             })
@@ -44,9 +43,8 @@ impl Rooms {
     /// # Errors
     /// [`Unreadable`].
     pub async fn note_erased(&self, user: UserNumber) -> Result<(), Unreadable> {
-        let snapshot = self.0.store.snapshot()?;
-        let known = self.0.erased.known(&snapshot).await?;
-        if let Some(at) = snapshot.get(&ERASED, &user).await? {
+        let known = self.0.erased.known(&self.0.store).await?;
+        if let Some(at) = self.0.store.snapshot()?.get(&ERASED, &user).await? {
             known.write().unwrap_or_else(PoisonError::into_inner).insert(user, at);
         }
         Ok(())
@@ -54,8 +52,7 @@ impl Rooms {
 
     /// When a user asked, if the user did.
     async fn erased_at(&self, user: UserNumber) -> Result<Option<Position>, Unreadable> {
-        // Of now, not of what somebody reads: what is learnt between the two is noted in what is read here.
-        let known = self.0.erased.known(&self.0.store.snapshot()?).await?;
+        let known = self.0.erased.known(&self.0.store).await?;
         Ok(known.read().unwrap_or_else(PoisonError::into_inner).get(&user).copied())
     }
 }
@@ -71,7 +68,7 @@ impl Reader {
         let row = self.membership(viewer.user, event.row.room).await?;
         let had_seen = row.is_some_and(|row| was_in_before(&row, erased))
             || self.membership_at(viewer, event).await? == Some(Membership::Join);
-        Ok(if had_seen { Arc::clone(event) } else { Arc::new(redacted(event)) })
+        Ok(if had_seen { Arc::clone(event) } else { Arc::new(event.redacted()) })
     }
 
     /// When the sender of an event asked that it be shown to nobody new, if it is one that the sender said.
@@ -90,8 +87,4 @@ fn was_in_before(row: &MembershipRow, at: Position) -> bool {
         Membership::Join => row.since < at,
         _ => row.joined_until.is_some_and(|until| until < TimelineIndex::at(at, 0)),
     }
-}
-
-fn redacted(event: &StoredEvent) -> StoredEvent {
-    StoredEvent { pdu: event.pdu.redacted(), ..event.clone() }
 }

@@ -1,6 +1,8 @@
 //! Spaces: rooms that lead to others (<https://spec.matrix.org/v1.19/client-server-api/#spaces>).
 
-use freehold_canonical_json::{RawValue, elements, member};
+use std::borrow::Cow;
+
+use freehold_canonical_json::{RawValue, elements, member, string_member};
 use freehold_store::tables::rooms::{LOCAL_MEMBERS, Membership};
 use freehold_store::{Actor, EventNumber, Order, RoomNumber, StateKeyNumber, Tenant};
 use ruma_common::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
@@ -210,7 +212,8 @@ impl Reader {
         let mut children = Vec::with_capacity(numbers.len());
         for event in self.events(&numbers).await? {
             let Some(child) = child_of(&event.pdu) else { continue };
-            let order = text(event.pdu.content(), "order").filter(|order| is_order(order));
+            let order = string_member(event.pdu.content(), "order").filter(|order| is_order(order));
+            let order = order.map(Cow::into_owned);
             children.push(((order.is_none(), order, event.pdu.origin_server_ts()), child));
         }
         children.sort_by(|(one, a), (other, b)| one.cmp(other).then_with(|| a.room_id.cmp(&b.room_id)));
@@ -259,10 +262,6 @@ fn child_of(pdu: &freehold_event::Pdu) -> Option<SpaceChild> {
         event,
         is_suggested: suggested.is_some_and(|value| value.text() == "true"),
     })
-}
-
-fn text(content: &str, key: &str) -> Option<String> {
-    Some(member(content, key).ok().flatten()?.as_str()?.into_owned())
 }
 
 /// "Strings … consisting of ASCII characters in the range `\x20` to `\x7E` … not longer than 50 characters".

@@ -42,7 +42,6 @@ mod own_choices;
 mod partial;
 mod policy;
 mod processors;
-mod profile;
 mod random;
 mod read;
 mod receive;
@@ -88,3 +87,5 @@ pub use repair::{EventCounts, Fetched, Hole, RepairNote, RepairPlan, RoomPicture
 pub use rooms::{Outside, Rooms, RoomsMemory, RoomsSettings};
 pub use send::NewEvent;
 pub use upgrade::Upgrade;
+
+pub use freehold_room::ResolveBudget;

@@ -3,6 +3,10 @@
 /// How many events are received in one change at most.
 pub const BATCH_MAX: usize = 500;
 
+/// How many events that several brought are received in one change. While it is committed, the signatures of what comes next are
+/// checked; with more at once, all would wait for the disk at the same time, and the processors for all.
+pub(crate) const TOGETHER_MAX: usize = 200;
+
 /// How many events of a list are checked before others have their turn.
 pub(crate) const CHECKED_AT_ONCE: usize = 8;
 
@@ -94,6 +98,9 @@ pub(crate) const RESIDENTS_MAX: usize = 20;
 /// How many of them are asked at the same time.
 pub(crate) const RESIDENTS_AT_ONCE: usize = 3;
 
+/// How many aliases of other servers a canonical alias event names for the first time: each has its server asked.
+pub(crate) const FOREIGN_ALIASES_MAX: usize = 8;
+
 /// How many rooms that are not known here a user is invited to at most, or knocks on.
 pub(crate) const PENDING_MAX: usize = 1_000;
 
@@ -123,6 +130,12 @@ pub(crate) const HELD_EVENTS_MAX: u64 = 5_000;
 
 /// How many bytes their texts have at most.
 pub(crate) const HELD_BYTES_MAX: u64 = 16 << 20;
+
+/// How many are held of all rooms together, roughly: rooms lack members for minutes, few of them at a time.
+pub(crate) const HELD_EVENTS_IN_ALL_MAX: u64 = 100_000;
+
+/// How many bytes those have at most, roughly.
+pub(crate) const HELD_BYTES_IN_ALL_MAX: u64 = 256 << 20;
 
 /// Of how many servers whose events were too many it is noted that they were.
 pub(crate) const HELD_TURNED_AWAY_MAX: usize = 32;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::content::{self, text};
 use crate::error::ActionError;
-use crate::own_choices::blocks_invites;
+use crate::own_choices::check_wants_invites;
 use crate::rooms::Rooms;
 use crate::send::tried;
 use crate::work::{Wanted, Work};
@@ -375,23 +375,9 @@ impl Work {
         let event = self.append(&actor.tenant, wanted).await?;
         // Asked when the room allows it: who may not invite learns nothing of what others want.
         if membership.as_deref() == Some("invite") {
-            self.check_wants_invites(&target).await?;
+            check_wants_invites(&self.snapshot, &target).await?;
         }
         Ok(event)
-    }
-
-    /// "When invites to a given user are blocked, the user's homeserver MUST respond […] with the Matrix error code
-    /// `M_INVITE_BLOCKED`" (<https://spec.matrix.org/v1.19/client-server-api/#invite-permission>). Users of other servers have
-    /// no account data here.
-    async fn check_wants_invites(&self, target: &str) -> Result<(), ActionError> {
-        let Ok(user_id) = UserId::parse(target) else { return Ok(()) };
-        let user = self.snapshot.number_of(&user_id).await?;
-        match user {
-            Some(user) if blocks_invites(&self.snapshot, user).await? => {
-                Err(ActionError::InviteBlocked(user_id))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn check_invitee(&self, actor: &Actor, target: &str) -> Result<(), ActionError> {

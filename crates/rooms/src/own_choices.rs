@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use freehold_store::tables::accounts::ACCOUNT_DATA;
 use freehold_store::{ReadError, Snapshot, UserNumber};
-use ruma_common::OwnedUserId;
+use ruma_common::{OwnedUserId, UserId};
 use serde_json::Value;
 
+use crate::error::ActionError;
 use crate::read::{Reader, StoredEvent, Unreadable};
 
 impl Reader {
@@ -39,9 +40,23 @@ impl StoredEvent {
     }
 }
 
+/// "When invites to a given user are blocked, the user's homeserver MUST respond […] with the Matrix error code
+/// `M_INVITE_BLOCKED`" (<https://spec.matrix.org/v1.19/client-server-api/#invite-permission>). Users of other servers have no
+/// account data here.
+///
+/// # Errors
+/// [`ActionError::InviteBlocked`], and those of the store.
+pub(crate) async fn check_wants_invites(snapshot: &Snapshot, invitee: &str) -> Result<(), ActionError> {
+    let Ok(user_id) = UserId::parse(invitee) else { return Ok(()) };
+    match snapshot.number_of(&user_id).await? {
+        Some(user) if blocks_invites(snapshot, user).await? => Err(ActionError::InviteBlocked(user_id)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a user of a tenant wants no invites, by `m.invite_permission_config`
 /// (<https://spec.matrix.org/v1.19/client-server-api/#invite-permission>).
-pub(crate) async fn blocks_invites(snapshot: &Snapshot, user: UserNumber) -> Result<bool, ReadError> {
+async fn blocks_invites(snapshot: &Snapshot, user: UserNumber) -> Result<bool, ReadError> {
     let content = account_data(snapshot, user, "m.invite_permission_config").await?;
     Ok(content.get("default_action").and_then(Value::as_str) == Some("block"))
 }

@@ -3,7 +3,9 @@
 //! A relation may come long before what it is about, as when history is read backwards; so the event that it names gets its
 //! number with the relation, and whoever asks for the relations of an event finds those that were there first.
 
-use freehold_canonical_json::{Object, RawValue, Value, member};
+use std::borrow::Cow;
+
+use freehold_canonical_json::{Object, Value, member, string_member};
 use freehold_event::Pdu;
 use freehold_room::Event;
 use freehold_store::tables::rooms::{EventRow, RELATIONS, RelationRow};
@@ -124,6 +126,5 @@ fn annotation_key(content: &str) -> Option<String> {
 
 fn of_relation(content: &str, key: &str) -> Option<String> {
     let relation = member(content, "m.relates_to").ok().flatten()?;
-    let value: RawValue<'_> = member(relation.text(), key).ok().flatten()?;
-    Some(value.as_str()?.into_owned())
+    string_member(relation.text(), key).map(Cow::into_owned)
 }

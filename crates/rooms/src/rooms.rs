@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use freehold_event::RoomVersion;
+use freehold_room::ResolveBudget;
 use freehold_store::tables::rooms::TENANT_ROOMS;
 use freehold_store::{Clock, Interner, Places, ReadError, RoomNumber, Snapshot, Store, Tenant};
 use ruma_common::{OwnedRoomId, RoomId, ServerName};
@@ -53,6 +54,8 @@ pub struct RoomsSettings {
     /// Whether a room that is new here is joined with a few of its members, and somebody has the others told
     /// ([`Rooms::complete`]).
     pub omits_members: bool,
+    /// The most work that the forks of a room may take to be resolved, for one event.
+    pub resolve_budget: ResolveBudget,
     /// Where identifiers come from that nobody may guess.
     pub entropy: Arc<dyn Entropy>,
 }
@@ -74,6 +77,7 @@ impl Default for RoomsSettings {
             cache_bytes: 16 << 20,
             open_rooms_bytes: 16 << 20,
             omits_members: false,
+            resolve_budget: freehold_room::BUDGET,
             entropy: Arc::new(SystemEntropy),
         }
     }

@@ -1,5 +1,6 @@
 //! Sending events.
 
+use freehold_canonical_json::string_member;
 use freehold_event::RoomVersion;
 use freehold_store::tables::rooms::{EVENTS, SENT};
 use freehold_store::{Actor, DeviceNumber, RoomNumber, Snapshot};
@@ -92,8 +93,7 @@ impl Rooms {
     fn foreign_invitee(&self, event: &NewEvent) -> Option<OwnedUserId> {
         let target = event.state_key.as_deref().filter(|_| event.event_type == "m.room.member")?;
         let target = UserId::parse(target).ok().filter(|target| self.is_foreign(target))?;
-        let membership = freehold_canonical_json::member(event.content.get(), "membership").ok().flatten()?;
-        (membership.as_str().as_deref() == Some("invite")).then_some(target)
+        (string_member(event.content.get(), "membership")? == "invite").then_some(target)
     }
 
     async fn send_invite(

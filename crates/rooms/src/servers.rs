@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use freehold_room::Event;
 use freehold_store::tables::rooms::{
-    CURRENT_STATE, MISSING_PREVS, Membership, OUTGOING, OutgoingRow, ROOM_SERVERS, RoomServerRow,
+    CURRENT_STATE, FORMER_SERVERS, MISSING_PREVS, Membership, OUTGOING, OutgoingRow, ROOM_SERVERS,
+    RoomServerRow,
 };
 use freehold_store::{EventNumber, Order, Position, RoomNumber, Snapshot, Tenant, TenantNumber};
 use ruma_common::{OwnedEventId, OwnedServerName, ServerName, UserId};
@@ -81,6 +82,7 @@ impl Work {
             match known {
                 Some(_) if joined == 0 => {
                     self.batch.delete(&ROOM_SERVERS, &key);
+                    self.batch.put(&FORMER_SERVERS, &key, &());
                     self.foreign_servers = self.foreign_servers.saturating_sub(u64::from(is_foreign));
                 }
                 Some(row) => self.batch.put(&ROOM_SERVERS, &key, &RoomServerRow { joined, ..row }),
@@ -111,7 +113,8 @@ impl Work {
             let Some(tenant) = outgoing.get(&receipt.event.number) else { continue };
             let others: Vec<OwnedServerName> = self.meant(&receipt.event).into_iter().collect();
             if is_shared || !others.is_empty() {
-                let row = OutgoingRow { room: self.number, event: EventNumber(receipt.event.number), others };
+                let (event, queued_ts) = (EventNumber(receipt.event.number), self.rooms.now_ts());
+                let row = OutgoingRow { room: self.number, event, queued_ts, others };
                 rows.push((*tenant, u16::try_from(place).unwrap_or(u16::MAX), row));
             }
         }
@@ -159,6 +162,18 @@ impl Reader {
         server: &ServerName,
     ) -> Result<Option<RoomServerRow>, Unreadable> {
         Ok(self.snapshot.get(&ROOM_SERVERS, &(room, server.to_owned())).await?)
+    }
+
+    /// Whether a server had joined users in a room once, and lost the last of them.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub(crate) async fn was_in_room(
+        &self,
+        room: RoomNumber,
+        server: &ServerName,
+    ) -> Result<bool, Unreadable> {
+        Ok(self.snapshot.get(&FORMER_SERVERS, &(room, server.to_owned())).await?.is_some())
     }
 
     /// Up to `limit` rooms that tenants share with other servers, those in which something happened last first, each with a

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_canonical_json::member;
+use freehold_canonical_json::string_member;
 use freehold_event::{NewPdu, Pdu, server_name_of};
 use freehold_keyring::Purpose;
 use freehold_signing::{
@@ -75,13 +75,12 @@ pub(crate) fn verified(rooms: &Rooms, signed: SignedPdu, now_ts: i64) -> Result<
 }
 
 fn authoriser(pdu: &Pdu) -> Option<OwnedUserId> {
-    let user = member(pdu.content(), "join_authorised_via_users_server").ok().flatten()?;
-    UserId::parse(&*user.as_str()?).ok()
+    UserId::parse(&*string_member(pdu.content(), "join_authorised_via_users_server")?).ok()
 }
 
 fn invitee(pdu: &Pdu) -> Option<OwnedUserId> {
-    let membership = member(pdu.content(), "membership").ok().flatten()?;
-    let is_invite = pdu.event_type() == "m.room.member" && membership.as_str().as_deref() == Some("invite");
+    let membership = string_member(pdu.content(), "membership")?;
+    let is_invite = pdu.event_type() == "m.room.member" && membership == "invite";
     let target = pdu.state_key().filter(|target| is_invite && server_name_of(target).is_some())?;
     UserId::parse(target).ok()
 }

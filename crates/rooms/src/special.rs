@@ -32,7 +32,7 @@ impl Work {
             }
             ("m.room.redaction", None) => self.append_redaction(actor, wanted).await,
             ("m.room.canonical_alias", Some("")) => {
-                self.check_canonical_alias(&wanted.content).await?;
+                self.check_canonical_alias(actor, &wanted.content).await?;
                 self.append(&actor.tenant, wanted).await
             }
             ("m.room.power_levels", Some("")) => {

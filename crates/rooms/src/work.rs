@@ -109,7 +109,8 @@ impl Work {
             return Ok(None);
         };
         // If the change is given up, what was put on the shelf for it goes with it.
-        let shelf = std::mem::take(&mut loaded.shelf);
+        let mut shelf = std::mem::take(&mut loaded.shelf);
+        shelf.allow(rooms.0.settings.resolve_budget);
         Ok(Some(Work {
             rooms: rooms.clone(),
             snapshot,
@@ -143,11 +144,11 @@ impl Work {
         let guard = self.rooms.cell(self.number).lock_owned().await;
         let now = Work::with(&self.rooms, self.number, guard).await?;
         let now = now.ok_or_else(|| ActionError::UnknownRoom(self.room_id()))?;
-        let Work { snapshot, machine, shelf, locals, foreign_servers, is_partial, row, guard, .. } = now;
-        self.snapshot = snapshot;
+        let Work { snapshot, machine, shelf, locals, row, guard, .. } = now;
+        (self.snapshot, self.row, self.guard) = (snapshot, row, guard);
         (self.machine, self.shelf, self.locals) = (machine, shelf, locals);
-        (self.foreign_servers, self.is_partial) = (foreign_servers, is_partial);
-        (self.row, self.guard) = (row, guard);
+        let Work { foreign_servers, is_partial, is_lacking, .. } = now;
+        (self.foreign_servers, self.is_partial, self.is_lacking) = (foreign_servers, is_partial, is_lacking);
         Ok(done)
     }
 

@@ -56,12 +56,9 @@ pub(crate) struct AllServers {
     pub(crate) rooms: Rooms,
 }
 
-/// How long somebody waits for the keys of others.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 impl AllServers {
     async fn ask(&self, tenant: &Tenant, at: &ServerName, request: Request) -> Result<String, NotAnswered> {
-        let answer = self.client.request(tenant, at, request.within(PATIENCE)).await;
+        let answer = self.client.request(tenant, at, request).await;
         String::from_utf8(answer.map_err(|_| NotAnswered)?.body.to_vec()).map_err(|_| NotAnswered)
     }
 }
@@ -79,10 +76,11 @@ impl Servers for AllServers {
         &'a self,
         tenant: &'a Tenant,
         user_id: &'a UserId,
+        within: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
         let user = user_id.as_str().replace('@', "%40").replace(':', "%3A");
         let request = Request::get(format!("/_matrix/federation/v1/user/devices/{user}"));
-        Box::pin(self.ask(tenant, user_id.server_name(), request))
+        Box::pin(self.ask(tenant, user_id.server_name(), request.within(within)))
     }
 
     fn query_keys<'a>(
@@ -90,8 +88,10 @@ impl Servers for AllServers {
         tenant: &'a Tenant,
         at: &'a ServerName,
         body: String,
+        within: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
-        Box::pin(self.ask(tenant, at, Request::post("/_matrix/federation/v1/user/keys/query", body)))
+        let request = Request::post("/_matrix/federation/v1/user/keys/query", body);
+        Box::pin(self.ask(tenant, at, request.within(within)))
     }
 
     fn shares_room<'a>(

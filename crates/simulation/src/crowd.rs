@@ -178,6 +178,7 @@ impl Crowd {
             Act::Redact { event_id } => self.redact(process, (actor, room_id), (deed, event_id)).await,
             Act::Join { via } => {
                 self.concern(number, &actor.user_id);
+                let via = self.liars_first(via);
                 let via = via.iter().filter_map(|name| ServerName::parse(name.as_str()).ok()).collect();
                 let entry = Entry { room: room.room_id.clone().into(), via, reason: None };
                 rooms.join(actor, entry).await?;
@@ -208,6 +209,15 @@ impl Crowd {
                 Ok(())
             }
         }
+    }
+
+    /// Nobody knows who lies, and whoever comes in asks him first if he can: that is when lies do most.
+    fn liars_first(&self, via: &[String]) -> Vec<String> {
+        let mut via = via.to_vec();
+        via.sort_by_key(|name| {
+            self.world.hostile.is_none() || self.world.place_of(name) != self.world.hostile
+        });
+        via
     }
 
     async fn redact(

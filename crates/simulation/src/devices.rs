@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_encryption::KeysUpload;
+use freehold_encryption::{KeysUpload, Patience};
 use freehold_signing::SigningKey;
 use freehold_store::tables::accounts::{DEVICE_NUMBERS, DEVICES, DeviceRow};
 use freehold_store::tables::encryption::TO_DEVICE;
@@ -115,7 +115,7 @@ impl Process {
     pub(crate) async fn look_up(&self, actor: &Actor, users: &[OwnedUserId]) -> Result<LookedUp, NotDone> {
         let at = self.store.snapshot()?.position();
         let wanted = users.iter().map(|user| (user.clone(), Vec::new())).collect();
-        let queried = self.encryption.query_keys(actor, &wanted).await?;
+        let queried = self.encryption.query_keys(actor, &wanted, Patience::default()).await?;
         let mut lists: BTreeMap<OwnedUserId, DeviceList> = BTreeMap::new();
         for (user, devices) in queried.device_keys {
             let keys = devices.iter().map(|(device_id, keys)| (device_id.to_string(), identity(keys)));

@@ -45,6 +45,7 @@ mod tests {
             is_soft_failed: false,
             redacts: None,
             redacted_by: None,
+            is_of_liar: false,
             is_leave: false,
             joins: None,
         };

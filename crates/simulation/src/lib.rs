@@ -2,7 +2,8 @@
 //!
 //! Some processes, each the real parts of the homeserver over a disk and a network of the simulation, and people who use
 //! them; links are cut and healed, answers get lost, requests come twice, processes die with what they had not flushed and
-//! start again with what they had. One of them may be an operator's who lies. In the end everything is healed, and after a
+//! start again with what they had. One of them may be an operator's who lies, unasked and in answers, as a resident of rooms and as a
+//! notary. In the end everything is healed, and after a
 //! bounded time the laws must hold ([`Violation`]):
 //!
 //! - **agreement**: all honest processes in a room have the same newest events, the same current state, and judged

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use freehold_rooms::{Reader, StoredEvent};
 use freehold_store::tables::receipts::{RECEIPTS, ReceiptKind};
 use freehold_store::tables::rooms::{EVENTS, Membership, Standing};
-use freehold_store::{EventNumber, Order, RoomNumber};
+use freehold_store::{EventNumber, Order, RoomNumber, TimelineIndex};
 use ruma_common::{OwnedRoomId, UserId};
 
 use crate::process::Process;
@@ -55,6 +55,8 @@ pub(crate) struct EventSeen {
     pub(crate) redacts: Option<String>,
     /// The redaction that took its content.
     pub(crate) redacted_by: Option<String>,
+    /// Whether it is of a user of the operator who lies.
+    pub(crate) is_of_liar: bool,
     /// Whether somebody leaves by it.
     pub(crate) is_leave: bool,
     /// Of a join of a user of the process: which of its users were in the room before it, as the state before it says.
@@ -68,7 +70,11 @@ pub(crate) async fn observe(world: &World, rooms: &[OwnedRoomId]) -> Observed {
         let Some(process) = world.process(place) else { continue };
         let mut seen = BTreeMap::new();
         for room_id in rooms {
-            if let Some(room) = room_seen(&process, room_id).await {
+            if let Some(mut room) = room_seen(&process, room_id).await {
+                for event in room.events.values_mut() {
+                    let server = event.sender.split_once(':').map_or("", |(_, server)| server);
+                    event.is_of_liar = world.hostile.is_some() && world.place_of(server) == world.hostile;
+                }
                 seen.insert(room_id.to_string(), room);
             }
         }
@@ -117,14 +123,15 @@ async fn room_seen(process: &Process, room_id: &OwnedRoomId) -> Option<RoomSeen>
 async fn read(reader: &Reader, room: RoomNumber) -> BTreeMap<String, String> {
     let snapshot = reader.snapshot();
     let rows = snapshot.scan_prefix(&RECEIPTS, &(room,), Order::Ascending, usize::MAX).await.unwrap();
-    let mut read = BTreeMap::new();
-    for ((_, user, kind, thread), row) in rows {
+    // What other servers say they say to each tenant: the last that any of them was told.
+    let mut read: BTreeMap<String, (TimelineIndex, String)> = BTreeMap::new();
+    for ((_, _, user, kind, thread), row) in rows {
         if kind == ReceiptKind::Read && thread.is_none() {
-            let user_id = snapshot.id_of(user).await.unwrap();
-            read.insert(user_id.to_string(), row.event_id.to_string());
+            let last = read.entry(snapshot.id_of(user).await.unwrap().to_string()).or_default();
+            *last = last.clone().max((row.index, row.event_id.to_string()));
         }
     }
-    read
+    read.into_iter().map(|(user, (_, event_id))| (user, event_id)).collect()
 }
 
 fn entry(event: &StoredEvent) -> ((String, String), String) {
@@ -170,6 +177,7 @@ fn event_seen(
         is_soft_failed: event.row.standing == Standing::SoftFailed,
         redacts: event.pdu.redacts().map(ToOwned::to_owned),
         redacted_by,
+        is_of_liar: false,
         is_leave: event.row.membership == Some(Membership::Leave),
         joins,
     }

@@ -170,7 +170,7 @@ impl Process {
     }
 
     /// What its listener does with a request.
-    async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
+    pub(crate) async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
         let host = request.uri().host().unwrap_or_default();
         let Some(tenant) = self.setting.hosted.find(host) else {
             return answer(421, r#"{"errcode":"M_UNRECOGNIZED","error":"this server is not responsible"}"#);

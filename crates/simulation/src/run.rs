@@ -104,7 +104,10 @@ async fn simulate(seed: u64, disks: Disks, show: Option<fn(&str)>) -> Outcome {
     let crowd = Crowd::new(world.clone());
     gather(&world, &crowd, (&plan, rng.fork("gather"))).await;
     world.wires.weather(plan.weather);
-    let adversary = plan.hostile.map(|place| Adversary::new(world.clone(), crowd.clone(), place));
+    let adversary = plan.hostile.map(|place| {
+        let lies = rng.fork("lies");
+        Adversary::new(world.clone(), crowd.clone(), (place, lies))
+    });
     live(&world, (&crowd, adversary.as_ref()), (&plan, rng.fork("live"))).await;
     world.recover().await;
     let (mut violations, rounds) = settle(&world, &crowd).await;
@@ -132,8 +135,10 @@ async fn gather(world: &World, crowd: &Crowd, (plan, mut rng): (&Plan, Rng)) {
         crowd.create(&creator, &mut rng).await;
     }
     for who in people {
+        // Who lies is where he can.
+        let lies = world.hostile.is_some() && world.place_of(who.server_name().as_str()) == world.hostile;
         for (number, room) in crowd.rooms().iter().enumerate() {
-            if room.door.is_tried() && rng.chance(50) {
+            if room.door.is_tried() && (rng.chance(50) || lies) {
                 crowd.perform(Deed::join(&mut rng, (number, room), who.clone())).await;
             }
         }

@@ -1,9 +1,9 @@
 //! Processes on a network: they start, die, and start again with what was durable.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use freehold_federation::fake::RuntimeClock;
+use freehold_federation::fake::{Handler, RuntimeClock};
 use freehold_store::MemoryEngine;
 use freehold_testkit::Rng;
 use ruma_common::{OwnedRoomId, OwnedUserId, ServerName, UserId};
@@ -34,7 +34,12 @@ pub(crate) struct World {
     running: Mutex<Running>,
     /// The process whose operator lies.
     pub(crate) hostile: Option<Place>,
+    /// What answers in the place of that process.
+    disguise: OnceLock<Disguise>,
 }
+
+/// What answers in the place of a process, if something does.
+pub(crate) type Disguise = Box<dyn Fn(&Arc<Process>) -> Option<Handler> + Send + Sync>;
 
 struct Running {
     rng: Rng,
@@ -57,7 +62,15 @@ impl World {
         let disks = settings.iter().map(|_| Arc::new(MemoryEngine::new())).collect();
         let are_forgetful = plan.are_disks_forgetful;
         let running = Mutex::new(Running { rng: rng.fork("running"), processes, disks, are_forgetful });
-        let world = Arc::new(World { trace, ledger, wires, settings, running, hostile: plan.hostile });
+        let world = Arc::new(World {
+            trace,
+            ledger,
+            wires,
+            settings,
+            running,
+            hostile: plan.hostile,
+            disguise: OnceLock::new(),
+        });
         for place in world.places() {
             world.start(place).await;
         }
@@ -139,8 +152,27 @@ impl World {
         let process = Process::start(&self.settings[place], &self.wires, (disk, rng)).await;
         let users = self.users(place);
         let _died = process.life.during(process.give_devices(&users)).await;
+        self.disguised(&process);
         self.lock().processes[place] = Some(process);
         self.trace.note(format!("p{place} starts"));
+    }
+
+    /// Has something else answer in the place of the process whose operator lies.
+    pub(crate) fn disguise(&self, disguise: Disguise) {
+        if self.disguise.set(disguise).is_ok()
+            && let Some(process) = self.hostile.and_then(|place| self.process(place))
+        {
+            self.disguised(&process);
+        }
+    }
+
+    fn disguised(&self, process: &Arc<Process>) {
+        let Process { setting, life, .. } = &**process;
+        if Some(setting.place) == self.hostile
+            && let Some(handler) = self.disguise.get().and_then(|disguise| disguise(process))
+        {
+            self.wires.serve(setting.place, (&setting.names, life.clone()), &handler);
+        }
     }
 
     /// Kills a process.
@@ -185,12 +217,12 @@ fn setting(place: Place, tenants: usize, rng: &mut Rng) -> Setting {
     Setting { place, names, hosted, clock, notaries: Vec::new() }
 }
 
-/// Every process asks the others for keys that it cannot have otherwise, but for the one whose operator lies: without the
+/// Every process asks the others for keys that it cannot have otherwise, and first the one whose operator lies: without the
 /// keys of a server that does not answer, nobody could tell its part of the state of a room from what others make up.
 fn with_notaries(mut settings: Vec<Setting>, hostile: Option<Place>) -> Vec<Setting> {
-    let honest = settings.iter().filter(|setting| Some(setting.place) != hostile);
-    let names: Vec<(Place, String)> =
-        honest.map(|setting| (setting.place, setting.names[0].clone())).collect();
+    let mut names: Vec<(Place, String)> =
+        settings.iter().map(|setting| (setting.place, setting.names[0].clone())).collect();
+    names.sort_by_key(|(place, _)| (Some(*place) != hostile, *place));
     for setting in &mut settings {
         let others = names.iter().filter(|(place, _)| *place != setting.place);
         setting.notaries = others.map(|(_, name)| ServerName::parse(name.as_str()).unwrap()).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use freehold_canonical_json::member;
+use freehold_canonical_json::{member, string_member};
 use freehold_rooms::{Between, StoredEvent};
 use freehold_store::{EventNumber, Order, TimelineIndex};
 use ruma_common::push::{PushConditionRoomCtx, Ruleset};
@@ -127,9 +127,9 @@ struct Relation {
 impl Relation {
     fn of(content: &str) -> Option<Self> {
         let relates_to = member(content, "m.relates_to").ok().flatten()?;
-        let text = |name| Some(member(relates_to.text(), name).ok().flatten()?.as_str()?.into_owned());
-        let event_id = EventId::parse(text("event_id")?).ok()?;
-        Some(Relation { rel_type: text("rel_type")?, event_id })
+        let event_id = EventId::parse(string_member(relates_to.text(), "event_id")?).ok()?;
+        let rel_type = string_member(relates_to.text(), "rel_type")?.into_owned();
+        Some(Relation { rel_type, event_id })
     }
 }
 

@@ -1,7 +1,8 @@
 //! What other servers say of their users: that they type, and up to where they read.
 //!
-//! Each says it to a tenant; what a server has no business to say, and what is about rooms that the tenant is not in,
-//! changes nothing.
+//! Each says it to a tenant, and the users of that tenant are told: otherwise a server could be heard by way of a tenant where
+//! another does not listen to it, and could see who lives together. What a server has no business to say, and what is about rooms
+//! that the tenant is not in, changes nothing.
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use ruma_common::{OwnedEventId, RoomId, UserId};
 
 use crate::receipts::{NewReceipt, ReceiptError, set_one};
 use crate::service::SyncService;
+use crate::typing::Place;
 
 /// For how long a user of another server types without its saying so again: servers repeat it within 30 seconds.
 const TYPING_TIME: Duration = Duration::from_secs(45);
@@ -74,7 +76,8 @@ impl SyncService {
     ) -> Result<(), NotHeard> {
         let reader = self.0.rooms.reader()?;
         let (room, _) = shared(&reader, tenant, (user_id, room_id)).await?;
-        Ok(self.note_typing(&reader, (room, user_id), typing.then_some(TYPING_TIME)).await?)
+        let place = Place { room, told: Some(tenant.number()) };
+        Ok(self.note_typing(&reader, (place, user_id), typing.then_some(TYPING_TIME)).await?)
     }
 
     /// A user of another server read up to an event of a room. A receipt that would go back is left out.
@@ -109,11 +112,12 @@ impl SyncService {
         let (event_id, thread) = (receipt.event_id.clone(), receipt.thread.clone());
         let receipt = NewReceipt { event_id, kind: ReceiptKind::Read, thread };
         let mut batch = Batch::new();
-        if !set_one(reader.snapshot(), &mut batch, (room, user), receipt, ts).await? {
+        let place = (room, Some(tenant.number()), user);
+        if !set_one(reader.snapshot(), &mut batch, place, receipt, ts).await? {
             return Ok(());
         }
         batch.touch(room);
-        let members = reader.local_joined(room).await?;
+        let members = reader.joined_of(tenant.number(), room).await?;
         members.into_iter().for_each(|user| batch.wake(user));
         self.0.store.commit(batch).await.map_err(NotHeard::Commit)?;
         Ok(())

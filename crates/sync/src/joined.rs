@@ -26,8 +26,7 @@ impl Look {
         let span = Span { since, end: view.current_state().await? };
         let state = self.state_update(&view, &timeline, span).await?;
         let to = self.snapshot.position();
-        let receipts =
-            RoomReceipts::read(&self.snapshot, (standing.room, self.actor.user), since, to).await?;
+        let receipts = RoomReceipts::read(&self.snapshot, (standing.room, &self.actor), since, to).await?;
         let counts = self.unread_counts(&view, &receipts.own).await?;
         let ephemeral = self.ephemeral(standing, since, receipts).await?;
         let by_thread = self.request.filter.room.timeline.unread_thread_notifications;
@@ -96,9 +95,9 @@ impl Look {
     }
 
     fn typing_event(&self, room: RoomNumber, since: Option<Position>) -> Option<EventJson> {
-        let typing = &self.inner.typing;
-        let changed = typing.has_changed(room, self.typing_since);
-        let mut users = typing.users(room);
+        let (typing, tenant) = (&self.inner.typing, self.actor.tenant.number());
+        let changed = typing.has_changed((room, tenant), self.typing_since);
+        let mut users = typing.users(room, tenant);
         users.retain(|user| self.is_told_of(user));
         let is_news = if since.is_some() { changed } else { !users.is_empty() };
         let event = json!({ "type": "m.typing", "content": { "user_ids": users } });

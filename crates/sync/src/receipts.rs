@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use freehold_rooms::{Rooms, Unreadable};
 use freehold_store::tables::identity::{EVENT_NUMBERS, USER_IDS};
-use freehold_store::tables::receipts::{RECEIPT_CHANGES, RECEIPTS, ReceiptKind, ReceiptRow};
+use freehold_store::tables::receipts::{RECEIPT_CHANGES, RECEIPTS, ReceiptKind, ReceiptRow, Told};
 use freehold_store::tables::rooms::EVENTS;
 use freehold_store::{
-    Actor, Batch, CommitError, Order, Position, ReadError, RoomNumber, Snapshot, Store, TimelineIndex,
-    UserNumber,
+    Actor, Batch, CommitError, Key, Order, Position, ReadError, RoomNumber, Snapshot, Store, TenantNumber,
+    TimelineIndex, UserNumber,
 };
 use ruma_common::{EventId, OwnedEventId, OwnedUserId, RoomId, UserId};
 use serde_json::value::to_raw_value;
@@ -83,7 +83,7 @@ pub(crate) async fn set_receipts(
     let mut changed = false;
     for receipt in receipts {
         let as_public = receipt.as_public(now_ts);
-        if set_one(snapshot, &mut batch, (room, actor.user), receipt, now_ts).await? {
+        if set_one(snapshot, &mut batch, (room, None, actor.user), receipt, now_ts).await? {
             changed = true;
             public.extend(as_public);
         }
@@ -100,10 +100,11 @@ pub(crate) async fn set_receipts(
     Ok(public)
 }
 
+/// Adds a receipt to a batch; `false` if it would go back.
 pub(crate) async fn set_one(
     snapshot: &Snapshot,
     batch: &mut Batch,
-    (room, user): (RoomNumber, UserNumber),
+    (room, told, user): (RoomNumber, Told, UserNumber),
     receipt: NewReceipt,
     ts: i64,
 ) -> Result<bool, ReceiptError> {
@@ -111,20 +112,20 @@ pub(crate) async fn set_one(
         .await?
         .ok_or_else(|| ReceiptError::UnknownEvent(receipt.event_id.clone()))?;
     check_thread(snapshot, room, receipt.thread.as_deref()).await?;
-    let key = (room, user, receipt.kind, receipt.thread);
+    let key = (room, told, user, receipt.kind, receipt.thread);
     let old = snapshot.get(&RECEIPTS, &key).await?;
     if old.as_ref().is_some_and(|old| old.index >= index) {
         return Ok(false);
     }
     batch.expect_unchanged(&RECEIPTS, &key, old.as_ref());
     if let Some(old) = old {
-        let (room, user, kind, thread) = key.clone();
-        batch.delete(&RECEIPT_CHANGES, &(room, old.since, user, kind, thread));
+        let (room, told, user, kind, thread) = key.clone();
+        batch.delete(&RECEIPT_CHANGES, &(room, told, old.since, user, kind, thread));
     }
     batch.at_position(move |since, writes| {
         writes.put(&RECEIPTS, &key, &ReceiptRow { event_id: receipt.event_id, index, ts, since });
-        let (room, user, kind, thread) = key;
-        writes.put(&RECEIPT_CHANGES, &(room, since, user, kind, thread), &());
+        let (room, told, user, kind, thread) = key;
+        writes.put(&RECEIPT_CHANGES, &(room, told, since, user, kind, thread), &());
     });
     Ok(true)
 }
@@ -161,35 +162,35 @@ pub(crate) struct RoomReceipts {
 }
 
 impl RoomReceipts {
-    /// Reads those of a user, and everybody's that were set after `since` and up to `to`; without `since`, all, from which the
-    /// user's are then taken.
+    /// Reads those of a user, and everybody's that the user is told of and that were set after `since` and up to `to`; without `since`,
+    /// all, from which the user's are then taken.
     pub(crate) async fn read(
         snapshot: &Snapshot,
-        (room, user): (RoomNumber, UserNumber),
+        (room, actor): (RoomNumber, &Actor),
         since: Option<Position>,
         to: Position,
     ) -> Result<Self, ReadError> {
-        let news = match since {
-            None => all_receipts(snapshot, room).await?,
-            Some(since) => receipts_between(snapshot, room, since, to).await?,
-        };
+        let (mut news, user) = (Vec::new(), actor.user);
+        for told in [None, Some(actor.tenant.number())] {
+            news.extend(match since {
+                None => receipts_of(snapshot, &(room, told)).await?,
+                Some(since) => receipts_between(snapshot, (room, told), since, to).await?,
+            });
+        }
         let own = match since {
             None if news.len() < RECEIPTS_MAX => {
                 news.iter().filter(|(whose, ..)| *whose == user).cloned().collect()
             }
-            _ => own_receipts(snapshot, room, user).await?,
+            _ => receipts_of(snapshot, &(room, None::<TenantNumber>, user)).await?,
         };
         Ok(RoomReceipts { own, news })
     }
 }
 
-async fn own_receipts(
-    snapshot: &Snapshot,
-    room: RoomNumber,
-    user: UserNumber,
-) -> Result<Vec<Kept>, ReadError> {
-    let rows = snapshot.scan_prefix(&RECEIPTS, &(room, user), Order::Ascending, RECEIPTS_MAX).await?;
-    Ok(rows.into_iter().map(|((_, user, kind, thread), row)| (user, kind, thread, row)).collect())
+/// Receipts of which the keys begin so.
+async fn receipts_of(snapshot: &Snapshot, prefix: &impl Key) -> Result<Vec<Kept>, ReadError> {
+    let rows = snapshot.scan_prefix(&RECEIPTS, prefix, Order::Ascending, RECEIPTS_MAX).await?;
+    Ok(rows.into_iter().map(|((_, _, user, kind, thread), row)| (user, kind, thread, row)).collect())
 }
 
 /// `m.receipt` events, one for each thread, with what a user may see of some receipts. Users of whom the viewer is not
@@ -207,24 +208,20 @@ pub(crate) async fn receipt_events(
     Ok(events_of(known.filter(|(_, user)| user.as_deref().is_none_or(&is_told))))
 }
 
-async fn all_receipts(snapshot: &Snapshot, room: RoomNumber) -> Result<Vec<Kept>, ReadError> {
-    let rows = snapshot.scan_prefix(&RECEIPTS, &(room,), Order::Ascending, RECEIPTS_MAX).await?;
-    Ok(rows.into_iter().map(|((_, user, kind, thread), row)| (user, kind, thread, row)).collect())
-}
-
 async fn receipts_between(
     snapshot: &Snapshot,
-    room: RoomNumber,
+    (room, told): (RoomNumber, Told),
     since: Position,
     to: Position,
 ) -> Result<Vec<Kept>, ReadError> {
-    let range = (&(room, Position(since.0.saturating_add(1))), &(room, Position(to.0.saturating_add(1))));
+    let after = |position: Position| (room, told, Position(position.0.saturating_add(1)));
+    let range = (&after(since), &after(to));
     let changes = snapshot.scan_range(&RECEIPT_CHANGES, range, Order::Ascending, RECEIPTS_MAX).await?;
-    let keys: Vec<_> =
-        changes.into_iter().map(|((room, _, user, kind, thread), ())| (room, user, kind, thread)).collect();
+    let changed = changes.into_iter().map(|(change, ())| change);
+    let keys: Vec<_> = changed.map(|(.., user, kind, thread)| (room, told, user, kind, thread)).collect();
     let rows = snapshot.get_many(&RECEIPTS, &keys).await?;
     let kept = keys.into_iter().zip(rows);
-    Ok(kept.filter_map(|((_, user, kind, thread), row)| Some((user, kind, thread, row?))).collect())
+    Ok(kept.filter_map(|((_, _, user, kind, thread), row)| Some((user, kind, thread, row?))).collect())
 }
 
 type ByUser = BTreeMap<OwnedUserId, Value>;

@@ -165,7 +165,7 @@ fn changed_rooms(look: &Look) -> Option<BTreeSet<RoomNumber>> {
     let since = look.since()?;
     let touched = look.inner.store.rooms_touched(since, look.snapshot.position());
     let mut changed = touched?;
-    changed.extend(look.inner.typing.rooms_changed(look.typing_since));
+    changed.extend(look.inner.typing.rooms_changed(look.actor.tenant.number(), look.typing_since));
     changed.extend(look.account_data.keys().flatten());
     Some(changed)
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use freehold_rooms::{Reader, Unreadable};
-use freehold_store::{Actor, ReadError, RoomNumber, UserNumber};
+use freehold_store::{Actor, ReadError, UserNumber};
 use ruma_common::{RoomId, UserId};
 
 use crate::service::{Inner, SyncService};
-use crate::typing::TYPING_MS_MAX;
+use crate::typing::{Place, TYPING_MS_MAX};
 
 /// Why others are not told.
 #[derive(Debug, thiserror::Error)]
@@ -37,28 +37,31 @@ impl SyncService {
     ) -> Result<(), TypingError> {
         let reader = self.0.rooms.reader()?;
         let room = reader.joined_room(actor.user, room_id).await?.ok_or(TypingError::NotJoined)?;
-        self.note_typing(&reader, (room, &actor.user_id), typing_for).await?;
+        self.note_typing(&reader, (Place { room, told: None }, &actor.user_id), typing_for).await?;
         let place = (room_id, &*actor.user_id);
         self.0.outside.servers.typing(&actor.tenant, place, typing_for.is_some()).await;
         Ok(())
     }
 
-    /// Tells the members of a room who are users of tenants.
+    /// Tells the members of a room who are users of tenants, or of the one that was told.
     pub(crate) async fn note_typing(
         &self,
         reader: &Reader,
-        (room, user_id): (RoomNumber, &UserId),
+        (place, user_id): (Place, &UserId),
         typing_for: Option<Duration>,
     ) -> Result<(), Unreadable> {
-        let members = reader.local_joined(room).await?;
+        let members = match place.told {
+            Some(tenant) => reader.joined_of(tenant, place.room).await?,
+            None => reader.local_joined(place.room).await?,
+        };
         let inner = &self.0;
         let changed = match typing_for {
-            None => inner.typing.stop(room, user_id),
+            None => inner.typing.stop(place, user_id),
             Some(time) => {
                 let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX).min(TYPING_MS_MAX);
                 let until_ts = inner.outside.clock.now_ts().saturating_add(time_ms);
-                expire_later(Arc::clone(inner), room, time_ms, members.clone());
-                inner.typing.start(room, user_id, until_ts)
+                expire_later(Arc::clone(inner), place, time_ms, members.clone());
+                inner.typing.start(place, user_id, until_ts)
             }
         };
         if changed {
@@ -75,11 +78,11 @@ impl Inner {
 }
 
 /// Clients that vanish do not say that they stopped.
-fn expire_later(inner: Arc<Inner>, room: RoomNumber, time_ms: i64, members: Vec<UserNumber>) {
+fn expire_later(inner: Arc<Inner>, place: Place, time_ms: i64, members: Vec<UserNumber>) {
     let time = Duration::from_millis(u64::try_from(time_ms).unwrap_or_default());
     tokio::spawn(async move {
         tokio::time::sleep(time).await;
-        if inner.typing.expire(room, inner.outside.clock.now_ts()) {
+        if inner.typing.expire(place, inner.outside.clock.now_ts()) {
             inner.wake_all(&members);
         }
     });

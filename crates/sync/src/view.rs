@@ -1,8 +1,9 @@
 //! One room as the syncing device sees it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use freehold_canonical_json::member;
+use freehold_canonical_json::string_member;
 use freehold_rooms::{ClientFormat, Reader, RoomState, StoredEvent, Unreadable, Viewer};
 use freehold_store::tables::rooms::{CurrentStateRow, Membership, MembershipRow};
 use freehold_store::{DeviceNumber, RoomNumber, TimelineIndex};
@@ -185,8 +186,7 @@ async fn is_set(state: &RoomState, event_type: &str, field: &str) -> Result<bool
 
 /// A text member of an event's content.
 fn text_of(event: &StoredEvent, field: &str) -> Option<String> {
-    let value = member(event.pdu.content(), field).ok().flatten()?;
-    value.as_str().map(|text| text.into_owned())
+    string_member(event.pdu.content(), field).map(Cow::into_owned)
 }
 
 /// The first members who are joined or invited; if there are none, the first who were.

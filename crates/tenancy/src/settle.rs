@@ -2,7 +2,7 @@
 
 use std::io;
 
-use freehold_keyring::{ChangeError, KeyLogError, Rotation};
+use freehold_keyring::{ChangeError, KeyLogError, OldKey, Rotation};
 use freehold_store::tables::tenancy::{HOSTNAMES, TenantState};
 use freehold_store::{Batch, CommitError, ReadError};
 use getrandom::SysRng;
@@ -136,6 +136,37 @@ impl Tenancy {
     }
 }
 
+impl Tenancy {
+    /// Publishes a key with which a tenant signed before it came here, as an old one: what it signed then can be verified for ever.
+    /// A key that is published so already stays as it is.
+    ///
+    /// # Errors
+    /// [`SettleError`].
+    pub async fn publish_old_key(
+        &self,
+        server_name: &ServerName,
+        key: &OldKey,
+        by: &By,
+    ) -> Result<(), SettleError> {
+        let _changing = self.changing().await;
+        let facts = self.facts(server_name).await?;
+        let now_ts = self.now_ts();
+        if facts.row.state == TenantState::Departed {
+            return Err(SettleError::Departed);
+        }
+        if key.expired_ts > now_ts {
+            return Err(SettleError::NotOld);
+        }
+        self.keys().import_old(server_name, std::slice::from_ref(key))?;
+        let details = json!({ "key_id": key.key_id.as_str(), "expired_ts": key.expired_ts });
+        let mut batch = Batch::new();
+        let act = Act { by, name: "tenant add-old-key", details };
+        audit::record(&mut batch, Some(facts.tenant.number()), &act, now_ts);
+        self.store().commit(batch).await?;
+        Ok(())
+    }
+}
+
 fn hostnames(new: &NewFacts, held: &[String]) -> Result<Vec<String>, SettleError> {
     let mut hostnames: Vec<String> = Vec::new();
     let kept = held.iter().filter(|_| new.old_hostnames == OldHostnames::Kept);
@@ -172,7 +203,10 @@ pub enum SettleError {
     /// The tenant departed.
     #[error("the tenant departed")]
     Departed,
-    /// No key could be made.
+    /// The key is to be in use for longer than until now.
+    #[error("an old key is one that is in use no longer")]
+    NotOld,
+    /// No key could be made, or taken over.
     #[error(transparent)]
     Keys(#[from] ChangeError<KeyLogError<io::Error>>),
     /// There is no such tenant, or the store failed.

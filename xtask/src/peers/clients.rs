@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::install_python_packages;
+use super::{Unavailable, install_python_packages, registry};
 use crate::process::{Outcome, call, cargo, is_present, target_folder, workspace_root};
 
 /// What the suite is made of.
@@ -33,25 +33,32 @@ const START_SECONDS_MAX: u64 = 30;
 const RESTART: &str = "@restart";
 
 /// Whether the clients can be installed; otherwise the reason.
-pub(crate) fn availability() -> Result<(), String> {
+pub(crate) fn availability() -> Result<(), Unavailable> {
     for program in ["node", "npm", "python3"] {
         if !is_present(program) {
-            return Err(format!("{program} is not installed"));
+            return Err(Unavailable::Here(format!("{program} is not installed")));
         }
     }
+    let requirements = copy_files().map_err(Unavailable::Here)?;
     let folder = folder();
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder);
+    registry::install(&mut npm, "packages for matrix-js-sdk")?;
+    install_python_packages(&folder.join("python"), &requirements.lines().collect::<Vec<_>>())
+}
+
+/// Puts the suite where it is installed; gives the Python packages that it needs, one in a line.
+fn copy_files() -> Result<String, String> {
+    let (folder, source) = (folder(), workspace_root().join("xtask/peers/clients"));
     fs::create_dir_all(&folder).map_err(|error| format!("cannot make `{}`: {error}", folder.display()))?;
     for file in FILES {
-        let from = workspace_root().join("xtask/peers/clients").join(file);
+        let from = source.join(file);
         fs::copy(&from, folder.join(file))
             .map_err(|error| format!("cannot copy `{}`: {error}", from.display()))?;
     }
-    let mut npm = Command::new("npm");
-    npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(&folder).stdin(Stdio::null());
-    call(&mut npm).map_err(|_| "the npm registry did not give matrix-js-sdk".to_owned())?;
-    let requirements = workspace_root().join("xtask/peers/clients/requirements.txt");
-    let requirements = fs::read_to_string(requirements).map_err(|error| error.to_string())?;
-    install_python_packages(&folder.join("python"), &requirements.lines().collect::<Vec<_>>())
+    let requirements = source.join("requirements.txt");
+    fs::read_to_string(&requirements)
+        .map_err(|error| format!("cannot read `{}`: {error}", requirements.display()))
 }
 
 /// Runs the suite.

@@ -43,6 +43,11 @@ use crate::report::{Limit, Report};
 use crate::resident::{Place, Resident};
 use crate::servers::Setting;
 
+/// What the server allocates with: its parts run in this program, too.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[derive(Parser)]
 struct Program {
     #[command(flatten)]

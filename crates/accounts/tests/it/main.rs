@@ -8,6 +8,7 @@
 
 mod account_data;
 mod administration;
+mod carry_over;
 mod interactive;
 mod member_jobs;
 mod moderation;

@@ -6,7 +6,7 @@ use freehold_accounts::{
 use freehold_store::Tenant;
 use freehold_store::tables::accounts::{ACCOUNTS, ERASED, PasswordRow};
 
-use crate::world::{PASSWORD, World, alices, bobs};
+use crate::world::{PASSWORD, World, alices, bobs, session};
 
 async fn log_in(world: &World, tenant: &Tenant, password: &str) -> Result<NewSession, LoginError> {
     let proof = Proof::Password { user: "alice".to_owned(), password: Password::new(password) };
@@ -92,6 +92,23 @@ async fn a_login_token_opens_one_session_at_its_tenant_and_only_soon() {
     let (late, _) = accounts.new_login_token(&somebody.actor).await.unwrap();
     world.clock.advance(i64::try_from(lifetime_ms).unwrap());
     assert!(accounts.log_in(&tenant, Proof::Token(late), device()).await.is_err());
+}
+
+#[tokio::test]
+async fn what_a_session_asked_for_ends_with_it_when_the_password_is_reset() {
+    for (others, lives) in [(OtherSessions::End, false), (OtherSessions::Keep, true)] {
+        let (world, tenant) = (World::open().await, alices());
+        let somebody = world.account(&tenant, session(Refresh::Asked)).await;
+        let (login_token, _) = world.accounts.new_login_token(&somebody.actor).await.unwrap();
+        let reset = (&Password::new("another password"), others);
+        let user_id = &somebody.actor.user_id;
+        world.accounts.set_password(&tenant, user_id, reset, Doer::Operator).await.unwrap();
+        let device = (DeviceRequest::default(), Refresh::NotAsked);
+        let opened = world.accounts.log_in(&tenant, Proof::Token(login_token), device).await;
+        assert_eq!(opened.is_ok(), lives);
+        let refresh_token = somebody.tokens.refresh_token.unwrap();
+        assert_eq!(world.accounts.refresh(&tenant, &refresh_token).await.is_ok(), lives);
+    }
 }
 
 #[tokio::test]

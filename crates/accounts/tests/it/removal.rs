@@ -3,12 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use freehold_accounts::{
-    AccountParts, AccountPolicy, AccountSettings, Accounts, DeviceGone, DeviceKeys, HashCost, NoMemberEvents,
-    Refresh, Registration, ServerFailure,
+    AccountParts, AccountPolicy, AccountSettings, Accounts, DeviceGone, DeviceKeys, DeviceRequest, Doer,
+    HashCost, NewAccount, NoMemberEvents, OtherSessions, Password, Proof, Refresh, Registration,
+    ServerFailure,
 };
 use freehold_store::{Batch, BoxFuture, Interner, MemoryEngine, Snapshot, Store, UserNumber};
 
-use crate::world::{admitted, alices, session};
+use crate::world::{PASSWORD, admitted, alices, session};
 
 /// Just before a device ends, its client refreshes its tokens and uses the new one.
 #[derive(Default)]
@@ -46,23 +47,28 @@ impl DeviceKeys for RefreshesAtTheLastMoment {
     }
 }
 
-#[tokio::test]
-async fn a_token_made_while_its_device_ends_ends_with_it() {
+/// Accounts over these keys of devices.
+async fn accounts(device_keys: Arc<dyn DeviceKeys>) -> Accounts {
     let store = Store::open(Arc::new(MemoryEngine::new())).await.unwrap();
-    let keys = Arc::new(RefreshesAtTheLastMoment::default());
     let policy = AccountPolicy { registration: Registration::Open, ..AccountPolicy::default() };
-    let accounts = Accounts::new(AccountParts {
+    Accounts::new(AccountParts {
         interner: Interner::new(&store),
         store,
         clock: Arc::new(1_000),
         policies: Arc::new(Arc::new(policy)),
-        device_keys: keys.clone(),
+        device_keys,
         member_events: Arc::new(NoMemberEvents),
         settings: AccountSettings {
             hash_cost: HashCost { memory_kib: 8, passes: 1 },
             ..AccountSettings::default()
         },
-    });
+    })
+}
+
+#[tokio::test]
+async fn a_token_made_while_its_device_ends_ends_with_it() {
+    let keys = Arc::new(RefreshesAtTheLastMoment::default());
+    let accounts = accounts(keys.clone()).await;
     let made = accounts.register(&alices(), session(Refresh::Asked), admitted()).await.unwrap();
     let (_, tokens) = made.session.unwrap();
     let actor = accounts.authenticate(&alices(), &tokens.access_token).await.unwrap().actor;
@@ -73,4 +79,53 @@ async fn a_token_made_while_its_device_ends_ends_with_it() {
     for token in [&tokens.access_token, late] {
         assert!(accounts.authenticate(&alices(), token).await.is_err());
     }
+}
+
+/// Just before a device ends, somebody logs in with the password that is still right.
+#[derive(Default)]
+struct LogsInAtTheLastMoment {
+    accounts: OnceLock<Accounts>,
+    access_token: OnceLock<String>,
+}
+
+impl DeviceKeys for LogsInAtTheLastMoment {
+    fn is_cross_signing_key<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        _: UserNumber,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<bool, ServerFailure>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
+    fn remove<'a>(
+        &'a self,
+        _: &'a Snapshot,
+        _: DeviceGone<'a>,
+        _: &'a mut Batch,
+    ) -> BoxFuture<'a, Result<(), ServerFailure>> {
+        Box::pin(async move {
+            let proof = Proof::Password { user: "alice".to_owned(), password: Password::new(PASSWORD) };
+            let device = (DeviceRequest::default(), Refresh::NotAsked);
+            let opened = self.accounts.get().unwrap().log_in(&alices(), proof, device).await;
+            assert_eq!(opened.is_ok(), self.access_token.get().is_none());
+            if let Ok(session) = opened {
+                self.access_token.set(session.tokens.access_token).unwrap();
+            }
+            Ok(())
+        })
+    }
+}
+
+#[tokio::test]
+async fn who_logs_in_with_the_old_password_while_it_is_reset_is_out() {
+    let keys = Arc::new(LogsInAtTheLastMoment::default());
+    let accounts = accounts(keys.clone()).await;
+    keys.accounts.set(accounts.clone()).unwrap_or_else(|_| panic!("it is set once"));
+    let alice = NewAccount { localpart: Some("alice".to_owned()), ..session(Refresh::NotAsked) };
+    let made = accounts.register(&alices(), alice, admitted()).await.unwrap();
+    let reset = (&Password::new("another password"), OtherSessions::End);
+    accounts.set_password(&alices(), &made.user_id, reset, Doer::Operator).await.unwrap();
+    let late = keys.access_token.get().unwrap();
+    assert!(accounts.authenticate(&alices(), late).await.is_err());
 }

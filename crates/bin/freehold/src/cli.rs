@@ -80,9 +80,12 @@ pub(crate) enum Topic {
     Doctor {
         /// The server
         server_name: String,
-        /// Look at this tenant too; without any, at the first few; may be repeated
+        /// Look at this tenant too; without any, at the first 20; may be repeated
         #[arg(long, value_name = "SERVER_NAME")]
         tenant: Vec<String>,
+        /// Look at all tenants
+        #[arg(long, conflicts_with = "tenant")]
+        all: bool,
     },
     /// Rooms: how they are, and what is broken
     #[command(subcommand)]
@@ -130,6 +133,7 @@ const DOCTOR_EXAMPLES: &str = "\
 Examples:
   freehold doctor matrix.org
   freehold doctor matrix.org --tenant example.org
+  freehold doctor matrix.org --all
   freehold --json doctor example.org";
 
 #[derive(Debug, Subcommand)]
@@ -293,7 +297,9 @@ impl Topic {
             Topic::Audit { server_name, limit } => Ok(Command::Audit { server_name, limit }),
             Topic::RegistrationToken(topic) => Ok(topic.command()),
             Topic::Invitation(topic) => Ok(topic.command()),
-            Topic::Doctor { server_name, tenant } => Ok(Command::Doctor { server_name, tenants: tenant }),
+            Topic::Doctor { server_name, tenant, all } => {
+                Ok(Command::Doctor { server_name, tenants: tenant, all })
+            }
             Topic::Room(topic) => Ok(topic.command()),
             Topic::Token(TokenTopic::Add { label }) => Ok(Command::TokenAdd { label }),
             Topic::Token(TokenTopic::List) => Ok(Command::TokenList {}),

@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod config;
 mod data;
+mod descriptors;
 mod files;
 mod gate;
 mod listen;

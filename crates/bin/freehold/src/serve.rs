@@ -1,6 +1,7 @@
 //! `freehold serve`: opens what there is, listens, and stops in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use freehold_accounts::Accounts;
 use freehold_sync::SyncService;
@@ -13,11 +14,11 @@ use crate::cli::{Failure, ServeArgs, print};
 use crate::config::{Address, Config, Listener};
 use crate::data::{Data, admin_socket};
 use crate::listen::{
-    BindError, Certificates, Inherited, ListenerFacts, Serving, Socket, TlsError, renew_certificates,
+    BindError, Certificates, Inherited, ListenerFacts, Places, Serving, Socket, TlsError, renew_certificates,
 };
 use crate::parts::Parts;
 use crate::stop::{Hangups, Stop};
-use crate::{bootstrap, log, neighbours, proofs, routes, sweeps, upkeep};
+use crate::{bootstrap, descriptors, log, neighbours, proofs, routes, sweeps, upkeep};
 
 /// Threads that run requests. Password hashes and files have threads of their own.
 const WORKERS: usize = 2;
@@ -67,6 +68,7 @@ fn listener(address: &str) -> Result<Listener, Failure> {
 async fn serve(config: &Config, data: &Data) -> Result<(), Failure> {
     let unheard = |error| Failure::of("cannot wait for signals", error);
     let (stop, hangups) = (Stop::on_signals().map_err(unheard)?, Hangups::listen().map_err(unheard)?);
+    descriptors::allow(config);
     let parts = Parts::open(config, data).await?;
     if let Some(file) = &config.bootstrap {
         let added = bootstrap::run(file, &parts.tenancy).await;
@@ -102,6 +104,7 @@ async fn bind(
     let wrong = |error: TlsError| Failure::of("cannot start", error);
     let mut inherited = Inherited::from_environment();
     let (mut servings, mut certificates) = (Vec::new(), Vec::new());
+    let idle = Duration::from_secs(60 * u64::from(config.limits.idle_minutes.get()));
     for listener in &config.listener {
         let tls = if listener.tls.is_empty() {
             None
@@ -112,12 +115,14 @@ async fn bind(
         };
         let socket = Socket::bind(&listener.address, 0o666, &mut inherited).await.map_err(failed)?;
         let facts = Arc::new(ListenerFacts::of(listener));
-        servings.push(Serving { socket, facts, routes: routes::of(parts, config, &listener.apis), tls });
+        let routes = routes::of(parts, config, &listener.apis);
+        servings.push(Serving { socket, facts, routes, tls, places: Places::new(config), idle });
     }
     let admin = Address::Unix(admin_socket(data.path()));
     let socket = Socket::bind(&admin, 0o600, &mut inherited).await.map_err(failed)?;
     let facts = Arc::new(ListenerFacts { is_local: true, ..ListenerFacts::default() });
-    servings.push(Serving { socket, facts, routes: routes::of_admin_socket(parts), tls: None });
+    let routes = routes::of_admin_socket(parts);
+    servings.push(Serving { socket, facts, routes, tls: None, places: Places::new(config), idle });
     Ok((servings, certificates))
 }
 

@@ -1,7 +1,7 @@
 //! Commands about tenants.
 
 use clap::{Args, Subcommand};
-use freehold_admin_api::Command;
+use freehold_admin_api::{Command, OldKeyText};
 use serde_json::Value;
 
 use crate::cli::Failure;
@@ -70,6 +70,18 @@ pub(crate) enum TenantTopic {
         #[arg(long)]
         at_once: bool,
     },
+    /// Publish a key with which the tenant signed on another server, before it came here
+    #[command(after_help = OLD_KEY_EXAMPLES)]
+    AddOldKey {
+        /// Its name in Matrix
+        server_name: String,
+        /// The id of the key
+        key_id: String,
+        /// The public key, as unpadded Base64
+        key: String,
+        /// Until when it was in use, in milliseconds since the Unix epoch
+        expired_ts: i64,
+    },
     /// Show the policy of a tenant, or change it
     #[command(after_help = POLICY_EXAMPLES)]
     Policy {
@@ -106,6 +118,13 @@ the tenant's keys before refuse what it signs until they ask again.
 Examples:
   freehold tenant rotate-key example.org
   freehold tenant rotate-key example.org --at-once";
+
+const OLD_KEY_EXAMPLES: &str = "\
+What a tenant signed elsewhere is verified with the key of that time. The server that it came from shows its keys at
+`/_matrix/key/v2/server`: those among `verify_keys` were in use until the move.
+
+Examples:
+  freehold tenant add-old-key example.org ed25519:a_RXGa l8Hft5qXKn1vfHrg3p4+W8gELQVo8N13JkluMfmn2sQ 1735689600000";
 
 const POLICY_EXAMPLES: &str = "\
 Examples:
@@ -144,6 +163,9 @@ impl TenantTopic {
             }
             TenantTopic::RotateKey { server_name, at_once } => {
                 Command::TenantRotateKey { server_name, at_once }
+            }
+            TenantTopic::AddOldKey { server_name, key_id, key, expired_ts } => {
+                Command::TenantAddOldKey { server_name, key: OldKeyText { key_id, key, expired_ts } }
             }
             TenantTopic::Policy { server_name, set } => {
                 let set: Option<Value> = set

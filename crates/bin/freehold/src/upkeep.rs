@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use freehold_accounts::Accounts;
-use freehold_encryption::{Encryption, TransactionCursor};
+use freehold_encryption::{Encryption, ReceivedCursor, TransactionCursor};
 use freehold_federation_api::{RememberedCursor, Transactions};
 use freehold_rooms::{MessageGarbage, Rooms, SentCursor};
 use freehold_store::Clock;
@@ -52,6 +52,7 @@ struct Upkeep {
     clock: std::sync::Arc<dyn Clock>,
     sent: SentCursor,
     transactions: TransactionCursor,
+    received: ReceivedCursor,
     taken: Transactions,
     remembered: RememberedCursor,
     messages: MessageGarbage,
@@ -71,6 +72,7 @@ impl Upkeep {
             clock: parts.clock.clone(),
             sent: SentCursor::default(),
             transactions: TransactionCursor::default(),
+            received: ReceivedCursor::default(),
             taken: parts.transactions.clone(),
             remembered: RememberedCursor::default(),
             messages: parts.rooms.message_garbage(),
@@ -83,6 +85,7 @@ impl Upkeep {
     async fn round(&mut self) {
         self.sent().await;
         self.transactions().await;
+        self.received().await;
         self.taken().await;
         self.waiting_redactions().await;
         self.messages().await;
@@ -113,6 +116,17 @@ impl Upkeep {
                 Ok(Some(next)) => self.transactions = next,
                 Ok(None) => return,
                 Err(error) => return warn("transaction ids of to-device messages", Err(error)),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn received(&mut self) {
+        for _ in 0..STEPS {
+            match self.encryption.forget_received(std::mem::take(&mut self.received)).await {
+                Ok(Some(next)) => self.received = next,
+                Ok(None) => return,
+                Err(error) => return warn("ids of to-device messages of other servers", Err(error)),
             }
             tokio::time::sleep(PAUSE).await;
         }

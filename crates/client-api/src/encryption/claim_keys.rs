@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use freehold_encryption::{Encryption, WantedKeys};
+use freehold_encryption::{Encryption, Patience, WantedKeys};
 use ruma_client_api::keys::claim_keys::v3::{Request, Response};
 use ruma_common::OwnedOneTimeKeyId;
 
@@ -27,7 +27,7 @@ pub(crate) async fn claim_keys(
             (user_id, devices.collect())
         })
         .collect();
-    let claimed = encryption.claim_keys(&actor, &wanted).await?;
+    let claimed = encryption.claim_keys(&actor, &wanted, Patience::asked(request.timeout)).await?;
     let mut response = Response::new(BTreeMap::new());
     response.failures = failures(claimed.failures);
     for (user_id, devices) in claimed.one_time_keys {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use freehold_encryption::Encryption;
+use freehold_encryption::{Encryption, Patience};
 use ruma_client_api::keys::get_keys::v3::{Request, Response};
 use ruma_common::serde::Raw;
 
@@ -19,7 +19,7 @@ pub(crate) async fn query_keys(
     EvenSuspended(Authenticated { actor, .. }): EvenSuspended,
     Body(request): Body<Request>,
 ) -> Result<Reply<Response>, ApiError> {
-    let found = encryption.query_keys(&actor, &request.device_keys).await?;
+    let found = encryption.query_keys(&actor, &request.device_keys, Patience::asked(request.timeout)).await?;
     let mut response = Response::new();
     response.failures = failures(found.failures);
     for (user_id, devices) in found.device_keys {

@@ -2,6 +2,7 @@
 //! [upgrades](https://spec.matrix.org/v1.19/client-server-api/#room-upgrades) of rooms.
 
 use axum::extract::State;
+use freehold_accounts::Accounts;
 use freehold_rooms::{CreateRoom, InitialState, Preset, Rooms, Upgrade, Visibility};
 use ruma_client_api::room::Visibility as Listed;
 use ruma_client_api::room::create_room::v3::{Request, Response, RoomPreset};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::in_room;
+use super::settings::carry_over;
 use crate::consent::Consenting;
 use crate::error::ApiError;
 use crate::reply::Reply;
@@ -30,13 +32,17 @@ pub(crate) async fn create_room(
 /// `POST /rooms/{roomId}/upgrade`.
 pub(crate) async fn upgrade_room(
     State(rooms): State<Rooms>,
+    State(accounts): State<Accounts>,
     Consenting(user): Consenting,
     Body(request): Body<upgrade::Request>,
 ) -> Result<Reply<upgrade::Response>, ApiError> {
     let upgrade::Request { room_id, new_version, additional_creators, .. } = request;
     let wanted = Upgrade { new_version: new_version.to_string(), additional_creators };
     match rooms.upgrade(&user.actor, &room_id, wanted).await {
-        Ok(replacement) => Ok(Reply(upgrade::Response::new(replacement))),
+        Ok(replacement) => {
+            carry_over(&rooms, &accounts, &user.actor, &replacement).await;
+            Ok(Reply(upgrade::Response::new(replacement)))
+        }
         Err(error) => Err(in_room(&rooms, &user.actor, &room_id, error).await),
     }
 }

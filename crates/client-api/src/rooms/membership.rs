@@ -2,6 +2,7 @@
 //! each other's.
 
 use axum::extract::State;
+use freehold_accounts::Accounts;
 use freehold_rooms::{ActionError, Entry, MemberAction, Rooms};
 use freehold_store::Actor;
 use ruma_client_api::knock::knock_room::v3 as knock;
@@ -14,6 +15,7 @@ use ruma_common::{OwnedRoomId, RoomId};
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{entering, in_room};
+use super::settings::carry_over;
 use super::whole::PATIENCE;
 use crate::authenticated::{Authenticated, EvenSuspended};
 use crate::consent::Consenting;
@@ -24,11 +26,12 @@ use crate::request::Body;
 /// `POST /join/{roomIdOrAlias}`.
 pub(crate) async fn join(
     State(rooms): State<Rooms>,
+    State(accounts): State<Accounts>,
     Consenting(user): Consenting,
     Body(request): Body<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<Reply<join_room_by_id_or_alias::v3::Response>, ApiError> {
     let entry = Entry { room: request.room_id_or_alias, via: request.via, reason: request.reason };
-    let entered = to_its_end(&rooms, &user.actor, &entry, Way::Join).await?;
+    let entered = to_its_end(&rooms, &user.actor, &entry, Way::Join(accounts)).await?;
     let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
     Ok(Reply(join_room_by_id_or_alias::v3::Response::new(room_id)))
 }
@@ -36,11 +39,12 @@ pub(crate) async fn join(
 /// `POST /rooms/{roomId}/join`.
 pub(crate) async fn join_by_id(
     State(rooms): State<Rooms>,
+    State(accounts): State<Accounts>,
     Consenting(user): Consenting,
     Body(request): Body<join_room_by_id::v3::Request>,
 ) -> Result<Reply<join_room_by_id::v3::Response>, ApiError> {
     let entry = Entry { room: request.room_id.into(), via: Vec::new(), reason: request.reason };
-    let entered = to_its_end(&rooms, &user.actor, &entry, Way::Join).await?;
+    let entered = to_its_end(&rooms, &user.actor, &entry, Way::Join(accounts)).await?;
     let room_id = entered_or_why(&rooms, &user.actor, entry, entered).await?;
     Ok(Reply(join_room_by_id::v3::Response::new(room_id)))
 }
@@ -150,9 +154,9 @@ async fn done_or_why(
 }
 
 /// How somebody wants into a room.
-#[derive(Clone, Copy)]
 enum Way {
-    Join,
+    /// With what the user settled for a room that this one replaces.
+    Join(Accounts),
     Knock,
 }
 
@@ -166,7 +170,13 @@ async fn to_its_end(
     let (rooms, actor, entry) = (rooms.clone(), actor.clone(), entry.clone());
     let entering = tokio::spawn(async move {
         match way {
-            Way::Join => once_known(&rooms, || rooms.join(&actor, entry.clone())).await,
+            Way::Join(accounts) => {
+                let entered = once_known(&rooms, || rooms.join(&actor, entry.clone())).await;
+                if let Ok(room_id) = &entered {
+                    carry_over(&rooms, &accounts, &actor, room_id).await;
+                }
+                entered
+            }
             Way::Knock => once_known(&rooms, || rooms.knock(&actor, entry.clone())).await,
         }
     });

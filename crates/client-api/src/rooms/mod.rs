@@ -9,6 +9,7 @@ mod membership;
 mod messages;
 mod relations;
 mod send;
+mod settings;
 mod state;
 mod threads;
 mod timestamp;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use freehold_rooms::{RoomState, Rooms, StoredEvent};
+use freehold_rooms::{Rooms, StoredEvent};
 use freehold_store::TimelineIndex;
 use freehold_store::tables::rooms::Membership;
 use ruma_client_api::membership::{get_member_events, joined_members, joined_rooms};
@@ -58,7 +58,7 @@ pub(crate) async fn event(
     Body(request): Body<get_room_event::v3::Request>,
 ) -> Result<Reply<get_room_event::v3::Response>, ApiError> {
     let view = View::open(&rooms, &user, request.room_id).await?;
-    let event = view.event(&request.event_id).await?;
+    let event = view.event_or_state(&request.event_id).await?;
     Ok(Reply(get_room_event::v3::Response::new(view.shown(&event).await?)))
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn members(
 ) -> Result<Reply<get_member_events::v3::Response>, ApiError> {
     let view = View::open(&rooms, &user, request.room_id).await?;
     let state = match request.at.as_deref() {
-        Some(at) => state_at(&view, at).await?,
+        Some(at) => view.state_at(TimelineIndex(parsed("at", at)?.next.0.saturating_sub(1))).await?,
         None => view.state().await?,
     };
     let wanted = request.membership.map(|membership| membership.to_string());
@@ -82,18 +82,6 @@ pub(crate) async fn members(
             && unwanted.as_deref().is_none_or(|unwanted| membership != Some(unwanted))
     });
     Ok(Reply(get_member_events::v3::Response::new(view.all_shown(&members).await?)))
-}
-
-/// The state at a place of the timeline, as far as the user was there.
-async fn state_at(view: &View, at: &str) -> Result<RoomState, ApiError> {
-    let place = TimelineIndex(parsed("at", at)?.next.0.saturating_sub(1));
-    if view.left_at().is_some_and(|left| left <= place) {
-        return view.state().await;
-    }
-    match place.position() {
-        Some(position) => Ok(view.reader.state_at(view.room, position).await?),
-        None => view.state().await,
-    }
 }
 
 fn name_of(membership: Membership) -> &'static str {

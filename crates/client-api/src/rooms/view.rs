@@ -93,6 +93,23 @@ impl View {
         }
     }
 
+    /// The state at a place of the timeline, as far as the user may see it: of one before the user came in, which is not shown,
+    /// the state in which the user did.
+    pub(crate) async fn state_at(&self, place: TimelineIndex) -> Result<RoomState, ApiError> {
+        let was_there = self.left_at().is_none_or(|left| place < left);
+        let Some(position) = place.position().filter(|_| was_there) else {
+            return self.state().await;
+        };
+        let state = self.reader.state_at(self.room, position).await?;
+        if self.reader.is_state_visible(&self.viewer, &self.membership, (&state, place)).await? {
+            return Ok(state);
+        }
+        match self.is_joined() {
+            true => Ok(self.reader.state_at(self.room, self.membership.since).await?),
+            false => self.state().await,
+        }
+    }
+
     /// The state after an event, as far as the user may see it: of one after having left, the state of the moment of leaving.
     pub(crate) async fn state_beside(&self, event: &StoredEvent) -> Result<RoomState, ApiError> {
         match event.row.timeline.is_some_and(|index| index >= self.end()) {
@@ -118,6 +135,18 @@ impl View {
     pub(crate) async fn event(&self, event_id: &EventId) -> Result<Arc<StoredEvent>, ApiError> {
         let found = self.event_of_anybody(event_id).await?;
         if self.is_ignored(&found) { Err(no_such_event()) } else { Ok(found) }
+    }
+
+    /// The same, or state that came with the room and has no place in its timeline.
+    ///
+    /// # Errors
+    /// `M_NOT_FOUND`, the same whether there is such an event or not.
+    pub(crate) async fn event_or_state(&self, event_id: &EventId) -> Result<Arc<StoredEvent>, ApiError> {
+        let place = (self.room, &self.membership);
+        match self.reader.state_event_seen(&self.viewer, place, event_id).await? {
+            Some(state) => Ok(state),
+            None => self.event(event_id).await,
+        }
     }
 
     /// Whether an event is of somebody whom the user ignores.

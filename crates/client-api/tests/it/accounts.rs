@@ -51,6 +51,31 @@ async fn a_new_user_goes_through_the_stages_and_is_known_by_the_token() {
     assert_eq!(who, json!({ "user_id": "@alice:alice.example", "device_id": "PHONE" }));
 }
 
+/// PYSEC-2021-27: what confirms somebody's address was kept, however long it was, until memory and disk were full. Nobody has an
+/// address here, so nothing takes such a thing.
+#[tokio::test]
+async fn pysec_2021_27_nothing_that_confirms_an_address_is_taken_however_long_it_is() {
+    let server = open();
+    let long = "x".repeat(100_000);
+    let secrets = json!({ "client_secret": long, "sid": long, "id_server": long, "id_access_token": long });
+    let auth = json!({ "type": "m.login.email.identity", "threepid_creds": secrets });
+    let body = json!({ "username": "alice", "password": PASSWORD, "auth": auth });
+    let refused = server.send(Ask::new("POST", REGISTER).json(&body)).await;
+    assert!(refused.status.is_client_error(), "{}", refused.status);
+    let address = json!({ "type": "m.id.thirdparty", "medium": "email", "address": long });
+    let refused = log_in(&server, "alice.example", json!({ "identifier": address })).await;
+    assert!(refused.status.is_client_error(), "{}", refused.status);
+    for path in ["register", "account/password", "account/3pid"] {
+        for medium in ["email", "msisdn"] {
+            let path = format!("/_matrix/client/v3/{path}/{medium}/requestToken");
+            let refused = server.send(Ask::new("POST", &path).json(&secrets)).await;
+            assert_eq!(refused.error(), (404, "M_UNRECOGNIZED"), "{path}");
+        }
+    }
+    // Nobody came to be by that.
+    register(&server, "alice.example", "alice").await;
+}
+
 #[tokio::test]
 async fn a_token_is_unknown_to_every_other_tenant() {
     let server = open();

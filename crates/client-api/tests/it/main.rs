@@ -25,3 +25,5 @@ mod partial;
 mod rooms;
 mod server;
 mod spaces;
+mod states;
+mod upgrades;

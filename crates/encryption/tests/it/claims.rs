@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use freehold_encryption::{KeysUpload, Limits, WantedKeys};
+use freehold_encryption::{KeysUpload, Limits, Patience, WantedKeys};
 use proptest::prelude::*;
 
 use crate::world::{Person, World};
@@ -18,7 +18,8 @@ fn key_of(person: &Person) -> WantedKeys {
 
 /// The id of the key that a claim gets.
 async fn claim(world: &World, claimer: &Person, of: &Person) -> Option<String> {
-    let claimed = world.encryption.claim_keys(&claimer.actor, &key_of(of)).await.unwrap();
+    let claimed =
+        world.encryption.claim_keys(&claimer.actor, &key_of(of), Patience::default()).await.unwrap();
     let key = claimed.one_time_keys.get(of.user_id())?.get(&of.device.device_id)?;
     Some(key.0.strip_prefix("signed_curve25519:").unwrap().to_owned())
 }
@@ -88,7 +89,7 @@ async fn unknown_devices_and_algorithms_have_no_keys_and_unknown_servers_fail() 
         (user.try_into().unwrap(), BTreeMap::from([(device.into(), algorithm.to_owned())]))
     })
     .collect();
-    let claimed = world.encryption.claim_keys(&one.actor, &wanted).await.unwrap();
+    let claimed = world.encryption.claim_keys(&one.actor, &wanted, Patience::default()).await.unwrap();
     assert!(claimed.one_time_keys.is_empty());
     assert_eq!(claimed.failures.len(), 1);
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use freehold_encryption::{Consent, CrossSigningError, CrossSigningKeys, SignatureFailure, SignedKeys};
+use freehold_encryption::{
+    Consent, CrossSigningError, CrossSigningKeys, Patience, SignatureFailure, SignedKeys,
+};
 use freehold_signing::SigningKey;
 use serde_json::{Value, json};
 
@@ -41,7 +43,7 @@ pub(crate) fn key_id(key: &SigningKey) -> String {
 
 async fn master_key_as_seen_by(world: &World, viewer: &Person, of: &Person) -> Value {
     let wanted = BTreeMap::from([(of.user_id().to_owned(), Vec::new())]);
-    let found = world.encryption.query_keys(&viewer.actor, &wanted).await.unwrap();
+    let found = world.encryption.query_keys(&viewer.actor, &wanted, Patience::default()).await.unwrap();
     parsed(&found.master_keys[of.user_id()])
 }
 
@@ -118,7 +120,7 @@ async fn the_user_signing_key_is_shown_to_its_user_only() {
     world.encryption.upload_cross_signing_keys(&one.actor, &keys.upload(), Consent::Token).await.unwrap();
     let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
     for (viewer, shown) in [(&one, 1), (&other, 0)] {
-        let found = world.encryption.query_keys(&viewer.actor, &wanted).await.unwrap();
+        let found = world.encryption.query_keys(&viewer.actor, &wanted, Patience::default()).await.unwrap();
         assert_eq!(parsed(&found.self_signing_keys[one.user_id()]), keys.self_signing.1);
         assert_eq!(found.user_signing_keys.len(), shown);
     }
@@ -140,7 +142,7 @@ async fn a_device_signed_with_the_self_signing_key_is_shown_so_to_everybody() {
         .unwrap();
     assert!(failures.is_empty(), "{failures:?}");
     let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
-    let found = world.encryption.query_keys(&other.actor, &wanted).await.unwrap();
+    let found = world.encryption.query_keys(&other.actor, &wanted, Patience::default()).await.unwrap();
     assert_eq!(parsed(&found.device_keys[one.user_id()][&one.device.device_id]), device);
 }
 
@@ -227,7 +229,7 @@ async fn new_master_keys_take_the_signatures_of_the_old_one_with_them() {
     world.encryption.upload_cross_signing_keys(&one.actor, &only_master, consent).await.unwrap();
     assert_eq!(master_key_as_seen_by(&world, &one, &one).await, second.master.1);
     let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
-    let found = world.encryption.query_keys(&one.actor, &wanted).await.unwrap();
+    let found = world.encryption.query_keys(&one.actor, &wanted, Patience::default()).await.unwrap();
     assert!(found.self_signing_keys.is_empty(), "it was signed by the old master key");
     assert_eq!(
         parsed(&found.device_keys[one.user_id()][&one.device.device_id])["signatures"],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_encryption::{KeysUpload, Limits, UploadError, WantedDevices};
+use freehold_encryption::{KeysUpload, Limits, Patience, UploadError, WantedDevices};
 use serde_json::{Value, json};
 
 use crate::world::{Person, World, parsed, signed};
@@ -22,7 +22,8 @@ async fn uploaded_keys_are_found_with_signature_and_name_by_users_of_the_same_se
     let counts = world.encryption.upload_keys(&one.actor, &one.upload(&["A", "B"])).await.unwrap();
     assert_eq!(counts, BTreeMap::from([("signed_curve25519".to_owned(), 2)]));
 
-    let found = world.encryption.query_keys(&other.actor, &all_of(&[&one])).await.unwrap();
+    let found =
+        world.encryption.query_keys(&other.actor, &all_of(&[&one]), Patience::default()).await.unwrap();
     let mut expected = one.device_keys();
     expected["unsigned"] = json!({ "device_display_name": "name of DEVICE1" });
     assert_eq!(parsed(&found.device_keys[one.user_id()][&one.device.device_id]), expected);
@@ -33,7 +34,8 @@ async fn another_tenant_sees_the_keys_without_the_name_of_the_device() {
     let world = World::new().await;
     let (one, stranger) = (world.person("@a:one.example", 1).await, world.person("@b:two.example", 2).await);
     world.encryption.upload_keys(&one.actor, &one.upload(&[])).await.unwrap();
-    let found = world.encryption.query_keys(&stranger.actor, &all_of(&[&one])).await.unwrap();
+    let found =
+        world.encryption.query_keys(&stranger.actor, &all_of(&[&one]), Patience::default()).await.unwrap();
     assert_eq!(parsed(&found.device_keys[one.user_id()][&one.device.device_id]), one.device_keys());
 }
 
@@ -45,7 +47,7 @@ async fn unknown_users_look_like_users_without_devices_and_unknown_servers_like_
     let mut wanted = all_of(&[&without_keys]);
     wanted.insert("@nobody:two.example".try_into().unwrap(), Vec::new());
     wanted.insert("@nobody:elsewhere.example".try_into().unwrap(), Vec::new());
-    let found = world.encryption.query_keys(&asker.actor, &wanted).await.unwrap();
+    let found = world.encryption.query_keys(&asker.actor, &wanted, Patience::default()).await.unwrap();
     assert_eq!(found.device_keys.len(), 2);
     assert!(found.device_keys.values().all(BTreeMap::is_empty));
     assert_eq!(found.failures.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["elsewhere.example"]);
@@ -60,7 +62,7 @@ async fn only_wanted_devices_are_shown() {
         world.encryption.upload_keys(&device.actor, &device.upload(&[])).await.unwrap();
     }
     let wanted = BTreeMap::from([(one.user_id().to_owned(), vec!["SECOND".into(), "THIRD".into()])]);
-    let found = world.encryption.query_keys(&one.actor, &wanted).await.unwrap();
+    let found = world.encryption.query_keys(&one.actor, &wanted, Patience::default()).await.unwrap();
     let found: Vec<_> = found.device_keys[one.user_id()].keys().map(|id| id.as_str()).collect();
     assert_eq!(found, ["SECOND"]);
 }
@@ -141,7 +143,7 @@ async fn nothing_of_a_deleted_device_stays() {
         one.user_id().to_owned(),
         BTreeMap::from([(one.device.device_id.clone(), "signed_curve25519".to_owned())]),
     )]);
-    world.encryption.claim_keys(&one.actor, &wanted).await.unwrap();
+    world.encryption.claim_keys(&one.actor, &wanted, Patience::default()).await.unwrap();
     world.delete_device(&one).await;
     assert_eq!(world.keys_and_messages().await, 0);
     let error = world.encryption.upload_keys(&one.actor, &upload).await.unwrap_err();

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use freehold_encryption::{Consent, CrossSigningKeys, Encryption, Limits, NotAnswered, Servers};
+use freehold_encryption::{Consent, CrossSigningKeys, Encryption, Limits, NotAnswered, Patience, Servers};
 use freehold_store::tables::encryption::DEVICE_LIST_UPDATES;
 use freehold_store::tables::outbound::{OUTGOING_DEVICE_LISTS, OUTGOING_MESSAGES, OUTGOING_SIGNING_KEYS};
 use freehold_store::tables::rooms::Membership::Join;
@@ -137,6 +138,7 @@ impl Servers for Asking {
         &'a self,
         _: &'a Tenant,
         user_id: &'a UserId,
+        _: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
         Box::pin(async move {
             let found = self.0.devices_for_server(user_id).await.map_err(|_| NotAnswered)?;
@@ -200,7 +202,8 @@ async fn who_got_the_last_update_knows_the_list() {
                 hearing.hear_device_list_update(origin, &heard.to_string()).await.unwrap();
             }
             let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
-            let known = hearing.query_keys(&asker.actor, &wanted).await.unwrap().device_keys;
+            let known =
+                hearing.query_keys(&asker.actor, &wanted, Patience::default()).await.unwrap().device_keys;
             let truth = ours.encryption.devices_for_server(one.user_id()).await.unwrap().devices;
             let parsed_all =
                 |devices: &BTreeMap<ruma_common::OwnedDeviceId, String>| -> BTreeMap<String, Value> {
@@ -219,7 +222,7 @@ async fn who_asked_for_devices_elsewhere_is_woken_when_they_change() {
     upload(&ours, &one).await;
     let (theirs, asker, _, hearing) = hearing(&ours).await;
     let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
-    hearing.query_keys(&asker.actor, &wanted).await.unwrap();
+    hearing.query_keys(&asker.actor, &wanted, Patience::default()).await.unwrap();
     let waiting = theirs.store.wakes().wait_for(asker.actor.user);
     let content = update(&ours, &one).await.to_string();
     hearing.hear_device_list_update(one.actor.tenant.server_name(), &content).await.unwrap();
@@ -235,7 +238,7 @@ async fn a_list_that_may_have_changed_unseen_is_fetched_anew() {
     let (theirs, asker, asking, hearing) = hearing(&ours).await;
     let devices = async || {
         let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
-        let known = hearing.query_keys(&asker.actor, &wanted).await.unwrap().device_keys;
+        let known = hearing.query_keys(&asker.actor, &wanted, Patience::default()).await.unwrap().device_keys;
         known[one.user_id()].keys().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(devices().await, ["DEVICE1"]);

@@ -12,6 +12,7 @@ mod cross_signing;
 mod device_keys;
 mod device_lists;
 mod elsewhere;
+mod patience;
 mod to_device;
 mod waking;
 mod world;

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use freehold_encryption::{Limits, Messages, SendToDeviceError};
-use freehold_store::Position;
-use ruma_common::TransactionId;
+use freehold_encryption::{
+    Limits, Messages, ReceivedCursor, ReceivedToDevice, SendToDeviceError, TransactionCursor,
+};
+use freehold_store::tables::encryption::{
+    TO_DEVICE_RECEIVED, TO_DEVICE_RECEIVED_AGES, TO_DEVICE_SENT, TO_DEVICE_SENT_AGES,
+};
+use freehold_store::{Order, Position};
 use ruma_common::to_device::DeviceIdOrAllDevices;
+use ruma_common::{ServerName, TransactionId, UserId};
 
-use crate::world::{Person, World};
+use crate::world::{NOW_TS, Person, World};
 
 fn to(person: &Person, device: Option<&str>, content: &str) -> Messages {
     let device =
@@ -53,6 +58,56 @@ async fn a_repeated_transaction_sends_nothing_not_even_at_the_same_time() {
     assert_eq!(contents(&world, &other).await.len(), 2);
     send(&world, &other, "same", &message).await;
     assert_eq!(contents(&world, &other).await.len(), 3, "transaction ids are each device's own");
+}
+
+#[tokio::test]
+async fn a_transaction_id_is_that_of_one_path() {
+    let world = World::new().await;
+    let (one, other) = (world.person("@a:one.example", 1).await, world.person("@b:two.example", 2).await);
+    let (message, transaction) = (to(&other, None, "{}"), <&TransactionId>::from("same"));
+    for (event_type, count) in [("m.one", 1), ("m.other", 2), ("m.one", 2), ("m.other", 2)] {
+        world.encryption.send_to_device(&one.actor, event_type, transaction, &message).await.unwrap();
+        assert_eq!(contents(&world, &other).await.len(), count, "{event_type}");
+    }
+}
+
+#[tokio::test]
+async fn ids_are_forgotten_of_those_who_send_nothing_any_more() {
+    let world = World::new().await;
+    let one = world.person("@a:one.example", 1).await;
+    for number in 0..300 {
+        let received = ReceivedToDevice {
+            origin: ServerName::parse(format!("server{}.example", number % 7)).unwrap(),
+            sender: UserId::parse(format!("@a:server{}.example", number % 7)).unwrap(),
+            event_type: "m.test".to_owned(),
+            message_id: number.to_string(),
+            messages: to(&one, None, "{}"),
+        };
+        world.encryption.receive_to_device(&one.actor.tenant, &received).await.unwrap();
+        send(&world, &one, &number.to_string(), &to(&one, None, "{}")).await;
+    }
+    let kept = async || {
+        let snapshot = world.snapshot();
+        macro_rules! rows {
+            ($table:ident) => {
+                snapshot.scan_prefix(&$table, &(), Order::Ascending, usize::MAX).await.unwrap().len()
+            };
+        }
+        let received = (rows!(TO_DEVICE_RECEIVED), rows!(TO_DEVICE_RECEIVED_AGES));
+        (received, (rows!(TO_DEVICE_SENT), rows!(TO_DEVICE_SENT_AGES)))
+    };
+    let day = Limits::default().transactions_remembered_ms;
+    for (now_ts, count) in [(NOW_TS + day, 300), (NOW_TS + day + 1, 0)] {
+        let later = world.at(now_ts);
+        let (mut sent, mut received) = (Some(TransactionCursor::default()), Some(ReceivedCursor::default()));
+        while let Some(from) = sent {
+            sent = later.forget_transactions(from).await.unwrap();
+        }
+        while let Some(from) = received {
+            received = later.forget_received(from).await.unwrap();
+        }
+        assert_eq!(kept().await, ((count, count), (count, count)));
+    }
 }
 
 #[tokio::test]

@@ -68,6 +68,9 @@ pub(crate) struct Person {
     seed: u8,
 }
 
+/// The time of the tests.
+pub(crate) const NOW_TS: i64 = 1_700_000_000_000;
+
 impl World {
     /// `one.example` and `two.example`.
     pub(crate) async fn new() -> World {
@@ -83,9 +86,15 @@ impl World {
             .map(|(name, number)| (name.clone(), Tenant::new(TenantNumber(number), name)))
             .collect();
         let servers = Arc::new(TestServers(tenants.clone()));
-        let clock = Arc::new(1_700_000_000_000_i64);
+        let clock = Arc::new(NOW_TS);
         let encryption = Encryption::new(store.clone(), servers, clock, limits);
         World { store, encryption, tenants }
+    }
+
+    /// The service over the same store at another time.
+    pub(crate) fn at(&self, now_ts: i64) -> Encryption {
+        let servers = Arc::new(TestServers(self.tenants.clone()));
+        Encryption::new(self.store.clone(), servers, Arc::new(now_ts), Limits::default())
     }
 
     /// A user with a device; the number says which.

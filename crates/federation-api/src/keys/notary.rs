@@ -15,7 +15,8 @@ use super::own::{JsonText, json};
 use crate::connection::Connection;
 use crate::error::ApiError;
 use crate::input::{Path, Query};
-use crate::outside::Notary;
+use crate::limits::NOTARY_WAIT_MS;
+use crate::outside::{Notary, NotaryRefusal};
 
 #[derive(Deserialize)]
 pub(super) struct Parameters {
@@ -44,7 +45,10 @@ pub(super) async fn several(
 }
 
 async fn answer(notary: &dyn Notary, tenant: &Tenant, query: &NotaryQuery) -> Result<JsonText, ApiError> {
-    notary.answer(tenant, query).await.map(json).map_err(ApiError::internal)
+    notary.answer(tenant, query).await.map(json).map_err(|error| match error {
+        NotaryRefusal::Busy => ApiError::limited(NOTARY_WAIT_MS),
+        NotaryRefusal::Unserved(error) => ApiError::internal(error),
+    })
 }
 
 fn bad_query(error: &NotaryQueryError) -> ApiError {

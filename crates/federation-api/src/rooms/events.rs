@@ -15,17 +15,20 @@ use super::lists::{Transaction, texts};
 use crate::asker::Asker;
 use crate::error::ApiError;
 use crate::input::{Path, Query};
+use crate::limits::Limits;
 
 /// [`GET /event/{eventId}`](https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1eventeventid).
 pub(super) async fn event(
     State(rooms): State<Rooms>,
     State(clock): State<Arc<dyn Clock>>,
+    State(limits): State<Limits>,
     asker: Asker,
     Path(event_id): Path<OwnedEventId>,
 ) -> Result<Json<Transaction>, ApiError> {
-    let reader = rooms.reader()?;
-    let event = reader.event_for_server(&asker.tenant, &asker.origin, &event_id).await;
-    let pdus = texts(vec![event.map_err(without_room)?])?;
+    let view = rooms.reader()?.for_server_asking(&asker.tenant, &asker.origin, &event_id).await;
+    let view = view.map_err(without_room)?;
+    let _begun = limits.heavy_answers().begin_for(&view, &asker.origin).await?;
+    let pdus = texts(vec![view.event(&event_id).await.map_err(without_room)?])?;
     Ok(Json(Transaction::of(&asker.tenant, clock.now_ts(), pdus)))
 }
 

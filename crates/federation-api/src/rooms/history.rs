@@ -14,6 +14,7 @@ use super::lists::{Event, Transaction, texts};
 use crate::asker::Asker;
 use crate::error::ApiError;
 use crate::input::{Json as Body, Path, Query};
+use crate::limits::Limits;
 
 #[derive(Deserialize)]
 pub(super) struct Before {
@@ -58,11 +59,13 @@ pub(super) struct Events {
 /// [`POST /get_missing_events`](https://spec.matrix.org/v1.19/server-server-api/#post_matrixfederationv1get_missing_eventsroomid).
 pub(super) async fn missing_events(
     State(rooms): State<Rooms>,
+    State(limits): State<Limits>,
     asker: Asker,
     Path(room_id): Path<OwnedRoomId>,
     Body(missing): Body<Missing>,
 ) -> Result<Json<Events>, ApiError> {
     let view = rooms.reader()?.for_former_server(&asker.tenant, &asker.origin, &room_id).await?;
+    let _begun = limits.heavy_answers().begin_for(&view, &asker.origin).await?;
     let Missing { earliest_events, latest_events, limit, min_depth } = missing;
     let wanted = MissingEvents { earliest_events, latest_events, limit, min_depth };
     Ok(Json(Events { events: texts(view.missing_events(&wanted).await?)? }))

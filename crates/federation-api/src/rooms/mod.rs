@@ -40,4 +40,5 @@ pub(crate) fn routes(endpoints: Endpoints) -> Endpoints {
             membership::exchange_third_party_invite,
         )
         .open(Method::PUT, "/_matrix/federation/v1/3pid/onbind", onbind::on_bind)
+        .open(Method::POST, "/_matrix/federation/v1/3pid/onbind", onbind::on_bind)
 }

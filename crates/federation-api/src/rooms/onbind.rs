@@ -1,7 +1,8 @@
 //! [`PUT /3pid/onbind`](https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv13pidonbind): an identity
 //! server tells that a third-party identifier is bound to a user of the tenant, and who invited that.
 //!
-//! Anybody may say so; what they say comes to something only if it is signed as the room wants it.
+//! Anybody may say so; what they say comes to something only if it is signed as the room wants it. The identity servers that there
+//! are send it with `POST`, as other homeservers take it (<https://github.com/matrix-org/matrix-spec/issues/524>).
 
 use axum::Json;
 use axum::extract::State;

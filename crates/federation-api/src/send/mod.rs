@@ -78,9 +78,11 @@ async fn send(
         None => {
             let working = timeout(TRANSACTION_TIME_MAX, take(&services, &asker, &body));
             let (answer, done) = working.await.map_err(|_| too_slow())??;
-            // What did nothing does nothing when it comes again.
-            if done == Done::Something {
-                services.transactions.remember(&asker, (&id, &answer)).await?;
+            match done {
+                // What did nothing does nothing when it comes again.
+                Done::Nothing => {}
+                Done::Events => services.transactions.note(&asker, (&id, &answer)).await?,
+                Done::Something => services.transactions.remember(&asker, (&id, &answer)).await?,
             }
             answer
         }
@@ -95,7 +97,9 @@ enum Done {
     /// There was nothing in it, or nothing came of it: events that were known and had been accepted, or of rooms that the
     /// tenant is not in. Servers may go on sending those for years.
     Nothing,
-    /// It was not.
+    /// There were events in it and nothing else. They are durable, and known when they come again.
+    Events,
+    /// There was more, which would be done again.
     Something,
 }
 
@@ -112,8 +116,11 @@ async fn take(services: &Services, asker: &Asker, body: &[u8]) -> Result<(String
     edus::take(services, asker, &transaction.edus, edus::When::BeforeEvents).await?;
     let (pdus, looked) = pdus::take(services, asker, &transaction.pdus).await?;
     edus::take(services, asker, &transaction.edus, edus::When::AfterEvents).await?;
-    let is_nothing = looked == pdus::Looked::Idly && transaction.edus.is_empty();
-    let done = if is_nothing { Done::Nothing } else { Done::Something };
+    let done = match (looked, transaction.edus.is_empty()) {
+        (pdus::Looked::Idly, true) => Done::Nothing,
+        (pdus::Looked::Closely, true) => Done::Events,
+        (_, false) => Done::Something,
+    };
     Ok((serde_json::to_string(&Answer { pdus }).map_err(ApiError::internal)?, done))
 }
 

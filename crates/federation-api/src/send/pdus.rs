@@ -13,7 +13,8 @@ use super::Outcome;
 use super::recent::TextKey;
 use crate::asker::Asker;
 use crate::error::ApiError;
-use crate::outside::Taken;
+use crate::limits::SEARCHES_WAIT_MS;
+use crate::outside::{IngestRefusal, Taken};
 use crate::services::Services;
 
 /// Why an event is refused that the rules of its room do not allow, now or when it came first.
@@ -128,7 +129,10 @@ async fn take_in_room(
     }
     let texts = new.iter().map(|came| came.text.to_owned()).collect();
     let taken = services.ingest.take(&asker.tenant, &asker.origin, (room_id, texts)).await;
-    let taken = taken.map_err(|error| Fault::Server(ApiError::internal(error)))?;
+    let taken = taken.map_err(|refusal| match refusal {
+        IngestRefusal::Busy => Fault::Server(ApiError::limited(SEARCHES_WAIT_MS)),
+        IngestRefusal::Unserved(error) => Fault::Server(ApiError::internal(error)),
+    })?;
     let is_known = |taken: &Option<Taken>| matches!(taken, Some(Taken { refused: None, is_held: false, .. }));
     let accepted = new.iter().zip(&taken).filter(|(_, taken)| is_known(taken));
     let accepted = accepted.filter_map(|(came, taken)| Some((came.key, taken.as_ref()?.event_id.clone())));

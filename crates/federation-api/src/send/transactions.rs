@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use freehold_store::tables::federation::{TRANSACTION_AGES, TRANSACTIONS, TransactionRow};
 use freehold_store::{Batch, Clock, CommitError, Order, ReadError, Store, TenantNumber};
@@ -9,7 +10,14 @@ use ruma_common::OwnedServerName;
 
 use super::recent::RecentEvents;
 use crate::asker::Asker;
-use crate::limits::{TRANSACTIONS_PAGE, TRANSACTIONS_REMEMBERED, TRANSACTIONS_REMEMBERED_MS};
+use crate::limits::{
+    TRANSACTIONS_NOTED_MAX, TRANSACTIONS_PAGE, TRANSACTIONS_REMEMBERED, TRANSACTIONS_REMEMBERED_MS,
+};
+
+/// How long answers that are noted are collected before they are written. Most are written with what comes next.
+const COLLECTED_FOR: Duration = Duration::from_millis(50);
+/// How long a failed write waits before it is tried again.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// The transactions that tenants took, and those they take now. A clone is another handle on the same.
 #[derive(Clone)]
@@ -17,7 +25,28 @@ pub struct Transactions {
     store: Store,
     clock: Arc<dyn Clock>,
     under_way: Arc<Mutex<UnderWay>>,
+    noted: Arc<Mutex<Noted>>,
     recent: RecentEvents,
+}
+
+/// A tenant, a server, and the id of a transaction that it sent.
+type TransactionKey = (TenantNumber, OwnedServerName, String);
+
+/// Answers that are not written yet.
+#[derive(Default)]
+struct Noted {
+    rows: BTreeMap<TransactionKey, TransactionRow>,
+    is_writing: bool,
+}
+
+/// What becomes of an answer that is noted.
+enum Put {
+    /// Somebody writes what is noted.
+    Written,
+    /// Nobody does yet.
+    First,
+    /// It is not noted.
+    TooMany,
 }
 
 type UnderWay = BTreeMap<(TenantNumber, OwnedServerName), Arc<tokio::sync::Mutex<()>>>;
@@ -47,7 +76,8 @@ pub(super) struct Turn {
 impl Transactions {
     /// The transactions of a store.
     pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Transactions { store, clock, under_way: Arc::default(), recent: RecentEvents::default() }
+        let (under_way, noted) = (Arc::default(), Arc::default());
+        Transactions { store, clock, under_way, noted, recent: RecentEvents::default() }
     }
 
     /// The events that were accepted lately.
@@ -67,23 +97,94 @@ impl Transactions {
     /// What was answered to a transaction.
     pub(super) async fn answer(&self, asker: &Asker, id: &str) -> Result<Option<String>, ReadError> {
         let key = (asker.tenant.number(), asker.origin.clone(), id.to_owned());
+        if let Some(row) = locked(&self.noted).rows.get(&key) {
+            return Ok(Some(row.answer.clone()));
+        }
         Ok(self.store.snapshot()?.get(&TRANSACTIONS, &key).await?.map(|row| row.answer))
     }
 
-    /// Remembers an answer, and forgets the oldest ones of the server.
+    /// Remembers an answer durably.
+    ///
+    /// # Errors
+    /// Those of the store.
     pub(super) async fn remember(
         &self,
         asker: &Asker,
         (id, answer): (&str, &str),
     ) -> Result<(), CommitError> {
-        let (tenant, origin, ts) = (asker.tenant.number(), asker.origin.clone(), self.clock.now_ts());
+        let (key, row) = self.row(asker, (id, answer));
+        self.write(&[(key, row)]).await
+    }
+
+    /// Remembers an answer, durably some time soon: of a transaction that changes nothing when it is taken again. Whoever sent it
+    /// does not wait for the disk twice, once for its events and once for this.
+    ///
+    /// # Errors
+    /// Those of the store, when so many wait to be written that this one does.
+    pub(super) async fn note(&self, asker: &Asker, (id, answer): (&str, &str)) -> Result<(), CommitError> {
+        let (key, row) = self.row(asker, (id, answer));
+        match self.put(&key, &row) {
+            Put::Written => Ok(()),
+            Put::First => {
+                let this = self.clone();
+                tokio::spawn(async move { this.write_noted().await });
+                Ok(())
+            }
+            Put::TooMany => self.write(&[(key, row)]).await,
+        }
+    }
+
+    fn put(&self, key: &TransactionKey, row: &TransactionRow) -> Put {
+        let mut noted = locked(&self.noted);
+        if noted.rows.len() >= TRANSACTIONS_NOTED_MAX {
+            return Put::TooMany;
+        }
+        noted.rows.insert(key.clone(), row.clone());
+        if std::mem::replace(&mut noted.is_writing, true) { Put::Written } else { Put::First }
+    }
+
+    fn row(&self, asker: &Asker, (id, answer): (&str, &str)) -> (TransactionKey, TransactionRow) {
+        let key = (asker.tenant.number(), asker.origin.clone(), id.to_owned());
+        (key, TransactionRow { ts: self.clock.now_ts(), answer: answer.to_owned() })
+    }
+
+    /// Writes what is noted, until there is nothing more.
+    async fn write_noted(&self) {
+        loop {
+            tokio::time::sleep(COLLECTED_FOR).await;
+            let rows: Vec<(TransactionKey, TransactionRow)> = {
+                let mut noted = locked(&self.noted);
+                if noted.rows.is_empty() {
+                    noted.is_writing = false;
+                    return;
+                }
+                noted.rows.iter().map(|(key, row)| (key.clone(), row.clone())).collect()
+            };
+            if let Err(error) = self.write(&rows).await {
+                tracing::warn!(%error, "answers to transactions cannot be written");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            let mut noted = locked(&self.noted);
+            // None is noted twice: a transaction that has an answer is not taken again.
+            rows.iter().for_each(|(key, _)| drop(noted.rows.remove(key)));
+        }
+    }
+
+    /// Writes answers, and forgets the oldest ones of their servers.
+    async fn write(&self, rows: &[(TransactionKey, TransactionRow)]) -> Result<(), CommitError> {
         let mut batch = Batch::new();
-        let row = TransactionRow { ts, answer: answer.to_owned() };
-        batch.put(&TRANSACTIONS, &(tenant, origin.clone(), id.to_owned()), &row);
-        batch.put(&TRANSACTION_AGES, &(tenant, origin.clone(), ts, id.to_owned()), &());
-        for age in self.old(&(tenant, origin)).await.unwrap_or_default() {
-            batch.delete(&TRANSACTIONS, &(age.0, age.1.clone(), age.3.clone()));
-            batch.delete(&TRANSACTION_AGES, &age);
+        let mut servers: BTreeMap<(TenantNumber, OwnedServerName), usize> = BTreeMap::new();
+        for (key, row) in rows {
+            *servers.entry((key.0, key.1.clone())).or_default() += 1;
+            batch.put(&TRANSACTIONS, key, row);
+            batch.put(&TRANSACTION_AGES, &(key.0, key.1.clone(), row.ts, key.2.clone()), &());
+        }
+        for (server, new) in servers {
+            for age in self.old(&server, new).await.unwrap_or_default() {
+                batch.delete(&TRANSACTIONS, &(age.0, age.1.clone(), age.3.clone()));
+                batch.delete(&TRANSACTION_AGES, &age);
+            }
         }
         self.store.commit(batch).await.map(drop)
     }
@@ -121,22 +222,23 @@ impl Transactions {
         Ok(Some(next))
     }
 
-    /// The oldest transactions of a server, as far as they are more than are remembered. What cannot be read is left for
-    /// the next time.
+    /// The oldest transactions of a server, as far as they are more than are remembered with so many new ones. What cannot be
+    /// read is left for the next time.
     async fn old(
         &self,
         server: &(TenantNumber, OwnedServerName),
+        new: usize,
     ) -> Result<Vec<(TenantNumber, OwnedServerName, i64, String)>, ReadError> {
         let snapshot = self.store.snapshot()?;
         let kept = TRANSACTIONS_REMEMBERED.saturating_mul(2);
         let ages = snapshot.scan_prefix(&TRANSACTION_AGES, server, Order::Ascending, kept).await?;
-        let spare = ages.len().saturating_add(1).saturating_sub(TRANSACTIONS_REMEMBERED);
+        let spare = ages.len().saturating_add(new).saturating_sub(TRANSACTIONS_REMEMBERED);
         Ok(ages.into_iter().take(spare).map(|(age, ())| age).collect())
     }
 }
 
-fn locked(under_way: &Mutex<UnderWay>) -> MutexGuard<'_, UnderWay> {
-    under_way.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Turn {

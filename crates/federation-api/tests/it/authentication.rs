@@ -97,6 +97,26 @@ async fn who_is_not_known_by_a_valid_key_is_unauthorized() {
     }
 }
 
+/// Servers that change their key send a header for each.
+#[tokio::test]
+async fn of_several_signatures_of_one_server_one_that_is_valid_is_enough() {
+    let server = Server::start();
+    let good = ask().by(REMOTE).authorization().unwrap();
+    let unknown = good.replace("ed25519:1", "ed25519:2");
+    let sent = async |headers: &[&String]| {
+        let ask = headers.iter().fold(ask(), |ask, value| ask.header("authorization", value));
+        server.send(ask).await.error().0
+    };
+    assert_eq!(sent(&[&unknown, &good]).await, 200);
+    assert_eq!(sent(&[&good, &unknown]).await, 200);
+    assert_eq!(sent(&[&unknown, &unknown, &unknown, &good]).await, 200);
+    assert_eq!(sent(&[&unknown, &unknown]).await, 401);
+    assert_eq!(sent(&[&unknown, &unknown, &unknown, &unknown, &good]).await, 401, "too many");
+    assert_eq!(sent(&[&good, &ask().by("other.example").authorization().unwrap()]).await, 401);
+    let elsewhere = ask().by(REMOTE).signed_for(BOBS).authorization().unwrap();
+    assert_eq!(sent(&[&good, &elsewhere]).await, 401, "one is for somebody else");
+}
+
 #[tokio::test]
 async fn a_tenant_is_no_server_to_itself_and_one_to_its_neighbours() {
     let server = Server::start();

@@ -3,7 +3,7 @@
 use freehold_federation_api::{LimitsSettings, Rate};
 use serde_json::json;
 
-use crate::server::{ALICES, Ask, BOBS, REMOTE, Server};
+use crate::server::{ALICES, Ask, BOBS, REMOTE, Server, WAITED_FOR};
 
 #[tokio::test]
 async fn an_unknown_path_and_a_wrong_method_are_unrecognized() {
@@ -58,6 +58,10 @@ async fn a_notary_answers_for_the_servers_that_are_asked_about() {
         let answer = server.send(Ask::new("POST", "/_matrix/key/v2/query").body(body)).await;
         assert_eq!(answer.error(), (400, error), "{body}");
     }
+    let busy = format!("/_matrix/key/v2/query/{WAITED_FOR}");
+    let busy = server.send(Ask::new("GET", &busy)).await;
+    assert_eq!(busy.error(), (429, "M_LIMIT_EXCEEDED"));
+    assert_eq!(busy.json["retry_after_ms"], 1000);
     let bad = server.send(Ask::new("GET", "/_matrix/key/v2/query/no%20name")).await;
     assert_eq!(bad.error(), (400, "M_INVALID_PARAM"));
 }

@@ -15,4 +15,5 @@ mod ledger;
 mod public;
 mod server;
 mod spaces;
+mod told;
 mod transactions;

@@ -180,19 +180,49 @@ async fn who_binds_an_address_of_a_user_brings_the_invites_that_wait_for_it() {
             "sender": "@bob:bob.example", "signed": signed,
         })
     };
-    let bound = |mxid: &str, invites: Value| {
+    let bound_by = |method: &str, mxid: &str, invites: Value| {
         let body =
             json!({ "medium": "email", "address": "alice@example.org", "mxid": mxid, "invites": invites });
-        Ask::new("PUT", "/_matrix/federation/v1/3pid/onbind").json(&body)
+        Ask::new(method, "/_matrix/federation/v1/3pid/onbind").json(&body)
     };
+    let bound = |mxid: &str, invites: Value| bound_by("PUT", mxid, invites);
     let invites = json!([invite("!nothing:bob.example"), invite(room_id.as_str())]);
     let unknown = server.send(bound("@nobody:alice.example", invites.clone())).await;
     assert_eq!(unknown.error(), (404, "M_NOT_FOUND"));
     assert_eq!(server.send(bound(ALICE, invites.clone()).to(BOBS)).await.json, unknown.json);
     assert_eq!(server.send(bound(ALICE, json!("none"))).await.status.as_u16(), 400);
-    assert_eq!(server.send(bound(ALICE, invites)).await.ok(), json!({}));
+    // The identity servers that there are do not send it as the specification has it.
+    assert_eq!(server.send(bound_by("POST", ALICE, invites)).await.ok(), json!({}));
     let reader = server.services().rooms.reader().unwrap();
     let room = reader.room_number(&room_id).await.unwrap().unwrap();
     let row = reader.membership(alice.user, room).await.unwrap().unwrap();
     assert_eq!(row.membership, Membership::Invite);
+}
+
+/// PYSEC-2021-27: what was said about somebody's address was kept, however long it was, until memory and disk were full.
+#[tokio::test]
+async fn pysec_2021_27_nothing_that_is_said_of_an_address_is_kept_however_long_it_is() {
+    let server = Server::start();
+    account(&server, ALICE).await;
+    let path = "/_matrix/federation/v1/3pid/onbind";
+    let position = || server.services().rooms.reader().unwrap().snapshot().position();
+    let before = position();
+    let said = |length: usize, invites: usize| {
+        let long = "x".repeat(length);
+        let signed =
+            json!({ "mxid": ALICE, "token": long, "signatures": { long.as_str(): { "ed25519:0": long } } });
+        let invite = json!({
+            "medium": long, "address": long, "mxid": ALICE, "room_id": "!nothing:bob.example",
+            "sender": "@bob:bob.example", "signed": signed,
+        });
+        let body =
+            json!({ "medium": long, "address": long, "mxid": ALICE, "invites": vec![invite; invites] });
+        Ask::new("PUT", path).json(&body)
+    };
+    assert_eq!(server.send(said(10_000, 1)).await.ok(), json!({}));
+    for (length, invites) in [(1, 5_000), (400_000, 1)] {
+        let refused = server.send(said(length, invites)).await;
+        assert_eq!(refused.error(), (413, "M_TOO_LARGE"), "{length} {invites}");
+    }
+    assert_eq!(position(), before, "something was written");
 }

@@ -11,8 +11,8 @@ use freehold_canonical_json::{Limits as JsonLimits, parse};
 use freehold_encryption::Encryption;
 use freehold_event::Pdu;
 use freehold_federation_api::{
-    Connection, Endpoint, Ingest, Limits, LimitsSettings, Notary, OriginKeys, Services, Taken, Tenants,
-    Transactions, Unserved, endpoints, router,
+    Connection, Endpoint, Ingest, IngestRefusal, Limits, LimitsSettings, Notary, NotaryRefusal, OriginKeys,
+    Services, Taken, Tenants, Transactions, Unserved, endpoints, router,
 };
 use freehold_keyring::{NotaryQuery, Purpose};
 use freehold_media::{Media, MediaPolicy, MediaSettings};
@@ -45,6 +45,9 @@ pub(crate) const DENIED: &str = "denied.example";
 pub(crate) const KEYLESS: &str = "keyless.example";
 /// A server whose key ran out a moment ago.
 pub(crate) const STALE: &str = "stale.example";
+
+/// A server of whose keys so many want to be told that nobody is.
+pub(crate) const WAITED_FOR: &str = "waited-for.example";
 
 /// A server of two tenants.
 pub(crate) struct Server {
@@ -279,7 +282,7 @@ impl Ingest for IntoRooms {
         _: &'a Tenant,
         _: &'a ServerName,
         (room_id, events): (&'a RoomId, Vec<String>),
-    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, Unserved>> {
+    ) -> BoxFuture<'a, Result<Vec<Option<Taken>>, IngestRefusal>> {
         Box::pin(async move {
             let reader = self.0.reader().unwrap();
             let room = reader.room_number(room_id).await.unwrap().unwrap();
@@ -458,8 +461,11 @@ impl Notary for TwoTenants {
         &'a self,
         tenant: &'a Tenant,
         query: &'a NotaryQuery,
-    ) -> BoxFuture<'a, Result<Vec<u8>, Unserved>> {
+    ) -> BoxFuture<'a, Result<Vec<u8>, NotaryRefusal>> {
         let servers: Vec<&ServerName> = query.servers().collect();
+        if servers.contains(&<&ServerName>::try_from(WAITED_FOR).unwrap()) {
+            return Box::pin(std::future::ready(Err(NotaryRefusal::Busy)));
+        }
         let answer = json!({ "notary": tenant.server_name(), "servers": servers });
         Box::pin(std::future::ready(Ok(answer.to_string().into_bytes())))
     }

@@ -38,6 +38,8 @@ async fn a_transaction_is_taken_once_and_answered_the_same_again_even_after_a_re
     assert!(is_shown(&server, &room_id, &hello.event_id).await);
     // Another body under the same id is not looked at.
     let other = made(&server, &room_id, message(ROBIN, "other")).await;
+    assert_eq!(server.send(sent(REMOTE, "1", &[&other.json])).await.ok(), answer);
+    written(&server, "1").await;
     for server in [&server, &server.restarted()] {
         assert_eq!(server.send(sent(REMOTE, "1", &[&other.json])).await.ok(), answer);
         assert!(!is_shown(server, &room_id, &other.event_id).await);
@@ -45,6 +47,36 @@ async fn a_transaction_is_taken_once_and_answered_the_same_again_even_after_a_re
     // The id is that of one server at one tenant.
     assert_eq!(server.send(sent(REMOTE, "1", &[]).to(BOBS)).await.ok(), json!({ "pdus": {} }));
     assert_eq!(server.send(sent("other.example", "1", &[])).await.ok(), json!({ "pdus": {} }));
+}
+
+/// Waits until the answer to a transaction is written down.
+async fn written(server: &Server, id: &str) {
+    let rows = freehold_store::tables::federation::TRANSACTIONS;
+    let mut is_written = false;
+    for _ in 0..1_000 {
+        let snapshot = server.ground.store.snapshot().unwrap();
+        let kept = snapshot.scan_prefix(&rows, &(), Order::Ascending, usize::MAX).await.unwrap();
+        is_written = kept.iter().any(|((.., kept), _)| kept == id);
+        if is_written {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert!(is_written, "transaction {id} is not written down");
+}
+
+/// When the process ends before the answer is written down, the events are there all the same.
+#[tokio::test]
+async fn a_transaction_of_events_that_comes_again_after_a_crash_is_answered_the_same() {
+    let server = Server::start();
+    let alice = server.ground.actor(ALICE).await;
+    let room_id = room(&server, &alice, None).await;
+    joined(&server, &room_id, ROBIN).await;
+    let hello = made(&server, &room_id, message(ROBIN, "hello")).await;
+    let answer = server.send(sent(REMOTE, "1", &[&hello.json])).await.ok();
+    let crashed = server.restarted();
+    assert!(is_shown(&crashed, &room_id, &hello.event_id).await);
+    assert_eq!(crashed.send(sent(REMOTE, "1", &[&hello.json])).await.ok(), answer);
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ impl fmt::Display for Diagnosis {
         if self.tenants_left_out > 0 {
             writeln!(
                 f,
-                "\n{} more tenants were not looked at; name one with --tenant",
+                "\n{} more tenants were not looked at; name them with --tenant, or look at --all",
                 self.tenants_left_out
             )?;
         }

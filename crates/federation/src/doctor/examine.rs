@@ -6,6 +6,7 @@ use std::time::Duration;
 use freehold_keyring::{FetchPolicy, ServerKeys};
 use freehold_rooms::Identities;
 use freehold_store::{Clock, Tenant};
+use futures_util::{StreamExt as _, stream};
 use hyper::StatusCode;
 use ruma_common::ServerName;
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::client::{Client, Request, message};
 use crate::discovery::{Memory, Sight, Target};
 use crate::health::Outlook;
 use crate::keys::OwnDocuments;
-use crate::limits::{DOCTOR_TENANTS_MAX, DOCTOR_TIME_MS};
+use crate::limits::{DOCTOR_TENANTS_AT_ONCE, DOCTOR_TIME_MS};
 use crate::transport::Endpoint;
 
 /// Looks at servers, and at tenants as others see them. It remembers nothing and believes nothing that is remembered.
@@ -38,18 +39,19 @@ struct Answered {
 }
 
 impl Doctor {
-    /// Looks how a server is reached, and how it and others reach tenants of ours: the first few of those given.
-    pub async fn examine(&self, server_name: &ServerName, tenants: &[Tenant]) -> Diagnosis {
+    /// Looks how a server is reached, and how it and others reach tenants of ours: so many of those given at most.
+    pub async fn examine(&self, server_name: &ServerName, tenants: &[Tenant], most: usize) -> Diagnosis {
         let hosted = self.identities.tenant(server_name);
         let (reach, _) = self.reach(server_name).await;
-        let mut seen = Vec::new();
-        for tenant in tenants.iter().take(DOCTOR_TENANTS_MAX) {
-            let mut one = self.tenant(tenant).await;
-            if hosted.is_none() && reach.is_reached() {
-                one.known_there = self.known_there(server_name, tenant).await;
+        let asks_there = hosted.is_none() && reach.is_reached();
+        let looks = tenants.iter().take(most).cloned().map(|tenant| async move {
+            let mut one = self.tenant(&tenant).await;
+            if asks_there {
+                one.known_there = self.known_there(server_name, &tenant).await;
             }
-            seen.push(one);
-        }
+            one
+        });
+        let seen: Vec<TenantReach> = stream::iter(looks).buffered(DOCTOR_TENANTS_AT_ONCE).collect().await;
         Diagnosis {
             server_name: server_name.to_string(),
             hosted: hosted.is_some(),

@@ -11,6 +11,11 @@ use tokio::time::timeout;
 use super::fetching::NoAnswer;
 use crate::limits::{INGEST_ANSWER_MS, INGEST_HEDGE_MS};
 
+/// An answer, unless it takes too long.
+pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, NoAnswer>>) -> Result<T, NoAnswer> {
+    timeout(Duration::from_millis(INGEST_ANSWER_MS), answer).await.unwrap_or(Err(NoAnswer::TooSlow))
+}
+
 /// The first answer that is of use. Servers are asked in their order: the next one when one before it failed, or when
 /// nobody answered for a while. Those that are slower than another are given up, and those that take too long.
 pub(super) async fn hedged<'a, T>(
@@ -18,10 +23,7 @@ pub(super) async fn hedged<'a, T>(
     ask: impl Fn(&'a OwnedServerName) -> BoxFuture<'a, Result<T, NoAnswer>>,
 ) -> Result<T, NoAnswer> {
     let hedge = Duration::from_millis(INGEST_HEDGE_MS);
-    let ask = |server| {
-        let answer = timeout(Duration::from_millis(INGEST_ANSWER_MS), ask(server));
-        async move { answer.await.unwrap_or(Err(NoAnswer::TooSlow)) }
-    };
+    let ask = |server| in_time(ask(server));
     let mut asked = FuturesUnordered::new();
     let mut next = servers.iter();
     let mut last = NoAnswer::Nobody;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use freehold_rooms::RoomFacts;
 use freehold_store::Tenant;
@@ -10,12 +9,12 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 use ruma_common::{OwnedEventId, OwnedServerName, ServerName};
-use tokio::time::timeout;
 
+use super::ask::in_time;
 use super::driver::{Ingest, Taken};
 use super::fetching::NoAnswer;
 use super::flight::{Flight, here};
-use crate::limits::{CATCH_UP_AT_ONCE, CATCH_UP_ROOMS_MAX, CATCH_UP_SERVERS, INGEST_ANSWER_MS};
+use crate::limits::{CATCH_UP_AT_ONCE, CATCH_UP_ROOMS_MAX, CATCH_UP_SERVERS};
 
 /// How the rooms of a process that was away were brought up to date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,15 +100,10 @@ impl Ingest {
             if flight.unknown(std::slice::from_ref(&event_id)).await?.is_empty() {
                 continue;
             }
-            let asked = self.0.parts.fetching.event(flight.asking(server), &event_id);
-            let text = match timeout(Duration::from_millis(INGEST_ANSWER_MS), asked).await {
-                Ok(Ok(text)) => text,
-                Ok(Err(error)) => {
+            let text = match in_time(self.0.parts.fetching.event(flight.asking(server), &event_id)).await {
+                Ok(text) => text,
+                Err(error) => {
                     failed = Some(error);
-                    continue;
-                }
-                Err(_) => {
-                    failed = Some(NoAnswer::TooSlow);
                     continue;
                 }
             };
@@ -126,8 +120,6 @@ impl Flight<'_> {
     /// The last event of the room as a server says it.
     async fn last_event(&self, server: &ServerName) -> Result<OwnedEventId, NoAnswer> {
         let before_ts = self.inner.parts.clock.now_ts();
-        let asked = self.inner.parts.fetching.last_event(self.asking(server), before_ts);
-        let answer = timeout(Duration::from_millis(INGEST_ANSWER_MS), asked).await;
-        answer.unwrap_or(Err(NoAnswer::TooSlow))
+        in_time(self.inner.parts.fetching.last_event(self.asking(server), before_ts)).await
     }
 }

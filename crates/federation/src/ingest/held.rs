@@ -73,7 +73,7 @@ impl Ingest {
         let rooms = self.rooms();
         let reader = rooms.reader()?;
         let Some(held) = reader.held_of(room.number).await? else { return Ok(HeldLeft::Nothing) };
-        let tenant = reader.tenant_in(room.number).await?;
+        let tenant = reader.tenants_in(room.number).await?.into_iter().next();
         drop(reader);
         let (mut after, mut left) = (None, HeldLeft::Nothing);
         loop {

@@ -92,9 +92,8 @@ impl Inner {
                 break;
             }
             let keys = Arc::clone(keys);
-            let verify = move |pdu| freehold_room::verify(pdu, &&*keys, now_ts);
-            running
-                .push(self.parts.rooms.have_done(move || some.into_iter().map(verify).collect::<Vec<_>>()));
+            let verify = move || freehold_room::verify_all(some, &&*keys, now_ts);
+            running.push(self.parts.rooms.have_done(verify));
         }
         for some in running {
             verified.extend(some.await?);

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 
 use freehold_rooms::{Reader, Unreadable};
 use freehold_store::tables::outbound::{LAST_MISSED, MissedRow};
-use freehold_store::tables::rooms::EVENTS;
 use freehold_store::{Batch, EventNumber, Order, RoomNumber, Tenant, TenantNumber};
 use ruma_common::OwnedServerName;
 
@@ -86,8 +85,7 @@ impl Outbound {
             at = last;
             ends.push(at);
             if may_be_old {
-                let event = reader.snapshot().get(&EVENTS, &row.event).await?;
-                may_be_old = event.is_some_and(|event| event.origin_server_ts < oldest_ts);
+                may_be_old = row.queued_ts < oldest_ts;
                 old = if may_be_old { Some(at) } else { old };
             }
             if is_end {

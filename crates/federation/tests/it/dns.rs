@@ -178,7 +178,7 @@ async fn respond(
 }
 
 async fn examine(doctor: &Doctor, name: &str) -> Diagnosis {
-    doctor.examine(&server(name), &[]).await
+    doctor.examine(&server(name), &[], usize::MAX).await
 }
 
 fn assert_says(diagnosis: &Diagnosis, lines: &[&str]) {
@@ -317,7 +317,7 @@ async fn tenants_are_looked_at_through_the_real_dns() {
     machine.host("alice.example", &place(14), ordinary("alice.example")).await.unwrap();
     let doctor = machine.doctor(machine.zone.clone().serve().await).await;
     let tenants = [tenant("alice.example"), tenant("bob.example")];
-    let diagnosis = doctor.examine(&server("remote.example"), &tenants).await;
+    let diagnosis = doctor.examine(&server("remote.example"), &tenants, usize::MAX).await;
     assert!(diagnosis.reach.is_reached() && !diagnosis.is_healthy(), "{diagnosis}");
     let [alice, bob] = &diagnosis.tenants[..] else { panic!("{diagnosis}") };
     assert_eq!((&alice.problem, alice.known_there), (&None, Some(true)), "{diagnosis}");

@@ -1,9 +1,11 @@
 //! What the doctor sees.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use freehold_federation::fake::{Trouble, answer};
-use freehold_federation::{Diagnosis, Doctor};
+use freehold_federation::{Diagnosis, Doctor, limits};
+use freehold_store::BoxFuture;
 
 use crate::world::{START_TS, Tenants, World, key_document, ordinary, server, tenant};
 
@@ -18,7 +20,7 @@ fn doctor(world: &World) -> Doctor {
 
 async fn examine(world: &World, name: &str, tenants: &[&str]) -> Diagnosis {
     let tenants: Vec<_> = tenants.iter().map(|name| tenant(name)).collect();
-    doctor(world).examine(&server(name), &tenants).await
+    doctor(world).examine(&server(name), &tenants, usize::MAX).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,4 +115,41 @@ async fn a_tenant_is_seen_from_outside_when_it_is_examined_itself() {
     let diagnosis = examine(&world, "alice.example", &[]).await;
     assert!(diagnosis.hosted && diagnosis.is_healthy(), "{diagnosis}");
     assert_eq!(world.sent("/_matrix/key/v2/server"), 1, "it is not answered from within");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_tenants_are_looked_at_in_their_order_a_few_at_a_time() {
+    let world = World::new().await;
+    world.ordinary_server("remote.example");
+    let names: Vec<String> = (0..30).map(|number| format!("tenant{number}.example")).collect();
+    let looked_at: Arc<Mutex<(usize, usize)>> = Arc::default();
+    for name in &names {
+        let (key, looked_at) = (ordinary(name), Arc::clone(&looked_at));
+        let address = world.ordinary_server(name);
+        let serve = move |request| {
+            let (answer, looked_at) = (key(request), Arc::clone(&looked_at));
+            let answered: BoxFuture<'static, _> = Box::pin(async move {
+                let change = |by: isize| {
+                    let mut counts = looked_at.lock().unwrap();
+                    counts.0 = counts.0.strict_add_signed(by);
+                    counts.1 = counts.1.max(counts.0);
+                };
+                change(1);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                change(-1);
+                answer
+            });
+            answered
+        };
+        world.network.serve_at(address, &[name], Arc::new(serve));
+    }
+    let tenants: Vec<_> = names.iter().map(|name| tenant(name)).collect();
+    for (most, left_out) in [(20, 10), (usize::MAX, 0)] {
+        let diagnosis = doctor(&world).examine(&server("remote.example"), &tenants, most).await;
+        let seen: Vec<&str> = diagnosis.tenants.iter().map(|tenant| tenant.server_name.as_str()).collect();
+        assert_eq!(seen, names[..30 - left_out]);
+        assert_eq!(diagnosis.tenants_left_out, left_out);
+        assert_eq!(diagnosis.to_string().contains("10 more tenants were not looked at"), left_out > 0);
+    }
+    assert_eq!(looked_at.lock().unwrap().1, limits::DOCTOR_TENANTS_AT_ONCE);
 }

@@ -2,6 +2,7 @@
 
 use freehold_event::RoomVersion;
 use freehold_federation::{TakeError, Taken};
+use freehold_rooms::{ResolveBudget, RoomsSettings};
 use freehold_store::Batch;
 use freehold_store::tables::rooms::{CURRENT_STATE, MISSING_PREVS};
 use freehold_testkit::Rng;
@@ -132,6 +133,42 @@ async fn a_fault_here_is_not_told_as_one_of_the_event_and_nobody_is_blamed() {
     let taken = ours.take("s0.example", &last).await;
     assert!(matches!(taken[0].1, Ok(Taken::Accepted | Taken::Refused(_))), "{taken:?}");
     ours.assert_state("after a full disk").await;
+}
+
+/// Otherwise whoever quarrels long enough would have everybody in the room do as much work as they like. Events whose forks
+/// take more are not taken for now, who brings them waits, and the room goes on without; once more is allowed they come in.
+#[tokio::test(start_paused = true)]
+async fn forks_that_take_more_work_than_is_allowed_stay_out_and_the_room_goes_on() {
+    const NOTHING: ResolveBudget = ResolveBudget { events: 0, auth_edges: 0, sort_steps: 0, auth_checks: 0 };
+    let mut taken = 0;
+    for version in VERSIONS {
+        let mut ours = Ours::in_room(3, version, 4).await;
+        ours.start_again(NOTHING);
+        let rest = ours.rest();
+        let mut over = 0;
+        for some in rest.chunks(50) {
+            for (id, done) in ours.take("s0.example", some).await {
+                match done {
+                    Ok(_) if over > 0 => taken += 1,
+                    Ok(_) => {}
+                    Err(TakeError::Here(error)) if format!("{error:?}").contains("OverBudget") => over += 1,
+                    // The last search came to nothing; so the same work is not done over and over.
+                    Err(TakeError::Waiting) => {}
+                    Err(error) => panic!("{version}: {id:?}: {error:?}"),
+                }
+            }
+        }
+        assert!(over > 0, "{version}: nothing was over the budget");
+        ours.assert_state(&format!("{version}: nothing was resolved")).await;
+        ours.start_again(RoomsSettings::default().resolve_budget);
+        for some in rest.chunks(50) {
+            for (id, done) in ours.take("s1.example", some).await {
+                assert!(done.is_ok(), "{version}: {id:?}: {done:?}");
+            }
+        }
+        ours.assert_state(&format!("{version}: all was resolved")).await;
+    }
+    assert!(taken > 0, "the rooms did not go on");
 }
 
 /// Otherwise whoever brings the same event to two tenants would see that they share a process.

@@ -31,4 +31,5 @@ mod outbound_away;
 mod outbound_random;
 mod posting;
 mod repair;
+mod truth;
 mod world;

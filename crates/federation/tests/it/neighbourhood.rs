@@ -1,6 +1,6 @@
 //! A tenant in a room of others, and those others: honest ones, silent ones, liars.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -10,97 +10,21 @@ use freehold_federation::{
 };
 use freehold_keyring::Purpose;
 use freehold_rooms::{
-    Between, Delivery, Identities, Incoming, NoProfiles, NoRemoteServers, Outside, Rooms, RoomsSettings,
-    SigningError,
+    Between, Delivery, Identities, Incoming, NoProfiles, NoRemoteServers, Outside, ResolveBudget, Rooms,
+    RoomsSettings, SigningError,
 };
 use freehold_signing::{
-    KeyId, KeySource, KeyValidity, PublishedKey, ServerSigner, Signature, Signer, SigningKey, VerifyingKey,
-    WantedKey,
+    KeyId, KeySource, KeyValidity, ServerSigner, Signature, Signer, SigningKey, VerifyingKey, WantedKey,
 };
 use freehold_store::{BoxFuture, Clock, Interner, Order, RoomNumber, Store, Tenant, TenantNumber};
-use freehold_testkit::{GenerateConfig, Recipe, Room, Sealing, StateMap, generate, twin};
-use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
+use freehold_testkit::StateMap;
+use ruma_common::{EventId, OwnedEventId, OwnedServerName, ServerName};
 
 use crate::disk::Disk;
+use crate::truth::Truth;
 
 /// The server of the generated rooms that is a tenant of ours.
 pub(crate) const OURS: &str = "s2.example";
-
-/// A room that others made and the tenant is in.
-pub(crate) struct Truth {
-    pub(crate) room: Room,
-    pub(crate) room_id: OwnedRoomId,
-    keys: Keys,
-}
-
-/// The keys of all servers.
-#[derive(Clone)]
-struct Keys(BTreeMap<String, VerifyingKey>);
-
-impl KeySource for Keys {
-    fn key(&self, server: &ServerName, _: &KeyId) -> Option<PublishedKey<'_>> {
-        let validity = KeyValidity::Current { valid_until_ts: i64::MAX };
-        Some(PublishedKey { key: self.0.get(server.as_str())?, validity })
-    }
-}
-
-impl Truth {
-    pub(crate) fn made(seed: u64, version: &'static RoomVersion) -> Self {
-        let keeps_invites = version.rules().redaction.keep_room_member_third_party_invite_signed;
-        let is_fair = |recipe: &Recipe| keeps_invites || *recipe != Recipe::ThirdPartyInvite;
-        let room = generate(
-            seed,
-            &GenerateConfig {
-                version: Some(version),
-                sealing: Sealing::Signed,
-                recipes: Recipe::ALL.iter().copied().filter(is_fair).collect(),
-                ..GenerateConfig::default()
-            },
-        );
-        let key = |seed| SigningKey::from_seed(seed).verifying_key().clone();
-        let keys = Keys(room.keys.iter().map(|(server, seed)| (server.clone(), key(seed))).collect());
-        let room_id = RoomId::parse(room.room_id.as_str()).unwrap();
-        Truth { room, room_id, keys }
-    }
-
-    pub(crate) fn json(&self, event_id: &str) -> String {
-        self.room.events[event_id].pdu.clone().unwrap()
-    }
-
-    pub(crate) fn state_after(&self, event_ids: &[String]) -> StateMap {
-        let differences = twin::Differences::of(self.room.version.id()).unwrap();
-        let states: Vec<StateMap> = event_ids.iter().map(|id| self.room.states[id].clone()).collect();
-        twin::resolve(&differences, &states, &self.room.events).state
-    }
-
-    fn chain(&self, of: impl IntoIterator<Item = String>) -> BTreeSet<String> {
-        let mut next: Vec<String> = of.into_iter().collect();
-        let mut chain = BTreeSet::new();
-        while let Some(id) = next.pop() {
-            let auth_events = self.room.events[&id].auth_events.iter().cloned();
-            next.extend(auth_events.filter(|auth| chain.insert(auth.clone())));
-        }
-        chain
-    }
-
-    /// The events after an event's predecessors, walked back.
-    fn before(&self, latest: &[OwnedEventId], stop: &[OwnedEventId], limit: usize) -> Vec<String> {
-        let mut next: Vec<String> =
-            latest.iter().flat_map(|id| self.room.events[id.as_str()].prev_events.clone()).collect();
-        let mut found: Vec<String> = Vec::new();
-        let mut place = 0;
-        while place < next.len() && found.len() < limit {
-            let id = next[place].clone();
-            place += 1;
-            if stop.iter().any(|stop| stop.as_str() == id) || found.contains(&id) {
-                continue;
-            }
-            next.extend(self.room.events[&id].prev_events.clone());
-            found.push(id);
-        }
-        found
-    }
-}
 
 /// How a server behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -360,6 +284,15 @@ impl Clock for Ticking {
     }
 }
 
+fn ingest(rooms: &Rooms, (identities, others): (Arc<Hosted>, &Arc<Others>), clock: &Arc<Ticking>) -> Ingest {
+    Ingest::new(IngestParts {
+        rooms: rooms.clone(),
+        identities,
+        fetching: Arc::clone(others) as Arc<dyn Fetching>,
+        clock: Arc::clone(clock) as Arc<dyn Clock>,
+    })
+}
+
 impl Ours {
     /// The tenant has been in the room from when its first user joined, and some events longer.
     pub(crate) async fn in_room(seed: u64, version: &'static RoomVersion, more: usize) -> Self {
@@ -422,15 +355,22 @@ impl Ours {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
         };
         let rooms = Rooms::new(store.clone(), Interner::new(&store), outside, RoomsSettings::default());
-        let fetching = Arc::clone(&others) as Arc<dyn Fetching>;
-        let parts = IngestParts {
-            rooms: rooms.clone(),
-            identities,
-            fetching,
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
-        };
-        let ingest = Ingest::new(parts);
+        let ingest = ingest(&rooms, (identities, &others), &clock);
         Ours { rooms, ingest, others, tenant, store, clock, is_full, begun: 0 }
+    }
+
+    /// The process starts anew, and lets the forks of a room take that much work.
+    pub(crate) fn start_again(&mut self, resolve_budget: ResolveBudget) {
+        let identities = Arc::new(Hosted(self.tenant.clone(), self.others.truth.room.keys[OURS]));
+        let outside = Outside {
+            identities: Arc::clone(&identities) as Arc<dyn Identities>,
+            profiles: Arc::new(NoProfiles),
+            remote: Arc::new(NoRemoteServers),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+        };
+        let settings = RoomsSettings { resolve_budget, ..RoomsSettings::default() };
+        self.rooms = Rooms::new(self.store.clone(), Interner::new(&self.store), outside, settings);
+        self.ingest = ingest(&self.rooms, (identities, &self.others), &self.clock);
     }
 
     async fn begin(&mut self, more: usize) {

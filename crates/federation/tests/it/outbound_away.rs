@@ -123,6 +123,27 @@ async fn who_is_away_for_too_long_gets_the_last_event_of_each_room_and_then_the_
     assert_eq!(peer.said_by(ALICE).last().unwrap(), "live");
 }
 
+/// A user of another server who comes in by way of a tenant is told of to all others, and dates the join as they like.
+#[tokio::test(start_paused = true)]
+async fn for_how_long_a_log_is_kept_is_not_for_the_authors_of_events_to_say() {
+    for authors_ts in [0, i64::MAX] {
+        let mut post = Post::new().await;
+        let (peer, address) = post.peer(PEER);
+        post.room(1, &[ALICE, PEER]).await;
+        post.world.network.trouble(address, Trouble::Refuses);
+        post.authors_ts = Some(authors_ts);
+        post.say_to(ALICE, 1, &names("early", 2), &[]).await;
+        pass(2 * DAY_MS).await;
+        assert_eq!((post.rows(&OUTGOING).await, post.rows(&LAST_MISSED).await), (2, 0), "{authors_ts}");
+        pass(limits::AWAY_MS_MAX).await;
+        assert_eq!((post.rows(&OUTGOING).await, post.rows(&LAST_MISSED).await), (0, 1), "{authors_ts}");
+        post.world.network.heal(address);
+        post.world.health.heard_from(&server(PEER));
+        pass(5 * MINUTE_MS).await;
+        assert_eq!(peer.said_by(ALICE), ["early1"], "{authors_ts}");
+    }
+}
+
 /// A server in no room, which does not answer, keeps nobody's events.
 #[tokio::test(start_paused = true)]
 async fn who_is_away_and_has_no_events_keeps_no_log() {

@@ -269,6 +269,8 @@ pub(crate) struct Post {
     pub(crate) world: World,
     pub(crate) outbound: Outbound,
     pub(crate) numbers: Arc<Numbers>,
+    /// What the authors of events take the time for, if they are wrong.
+    pub(crate) authors_ts: Option<i64>,
     running: Option<tokio::task::JoinHandle<()>>,
     count: u64,
 }
@@ -310,7 +312,7 @@ impl Post {
             randomness: Arc::new(Seeded::new(7)),
         });
         let outbound = outbound.await.unwrap();
-        Post { engine, store, world, outbound, numbers, running: None, count }
+        Post { engine, store, world, outbound, numbers, authors_ts: None, running: None, count }
     }
 
     pub(crate) fn run(&mut self) {
@@ -388,14 +390,14 @@ impl Post {
     /// A tenant says several things at once, about users of some servers.
     pub(crate) async fn say_to(&mut self, by: &str, room: u64, bodies: &[String], others: &[&str]) {
         let mut batch = Batch::new();
-        let mut rows = Vec::new();
+        let (mut rows, queued_ts) = (Vec::new(), self.world.now_ts());
         for body in bodies {
             self.count += 1;
             let event = EventNumber(self.count);
-            batch.put(&EVENTS, &event, &event_row(room, self.world.now_ts()));
+            batch.put(&EVENTS, &event, &event_row(room, self.authors_ts.unwrap_or(queued_ts)));
             batch.put(&EVENT_JSON, &event, &event_json(by, room, body));
             let others = others.iter().map(|name| server(name)).collect();
-            rows.push(OutgoingRow { room: RoomNumber(room), event, others });
+            rows.push(OutgoingRow { room: RoomNumber(room), event, queued_ts, others });
         }
         let number = tenant(by).number();
         batch.send_events(number);

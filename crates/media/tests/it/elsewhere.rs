@@ -59,6 +59,24 @@ async fn a_file_of_another_server_is_fetched_once_and_kept_as_it_is_named_there(
     is_sound(&world).await;
 }
 
+/// CVE-2021-41281: what a server said of a file decided where it was written.
+#[tokio::test]
+async fn cve_2021_41281_nothing_that_a_server_says_of_a_file_decides_where_it_lies() {
+    let world = World::new().await;
+    let alice = person("@alice:one.example");
+    let names = ["../../../../etc/passwd", "..", "/etc/passwd", "a\0b", "..\\..\\x", "blobs/00"];
+    for (number, name) in (0_u8..).zip(names) {
+        let media_id = format!("f{number}");
+        let file = TheirFile { names: named("image/png", name), bytes: vec![number; 10], breaks: false };
+        world.origins.gives(&media_id, Ok(file));
+        assert_eq!(get(&world, &alice, &media_id).await.unwrap(), [number; 10], "{name:?}");
+    }
+    // Files are called after what is in them.
+    assert_eq!(world.objects.count("blobs").await, names.len());
+    assert_eq!(world.objects.count("").await, names.len());
+    is_sound(&world).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn however_many_ask_at_once_a_file_is_fetched_once() {
     let world = World::new().await;

@@ -11,8 +11,8 @@ mod visible;
 use std::sync::Arc;
 
 use freehold_event::Pdu;
-use freehold_store::tables::rooms::Standing;
-use freehold_store::{EventNumber, StateKeyNumber, Tenant};
+use freehold_store::tables::rooms::{Membership, Standing};
+use freehold_store::{EventNumber, StateKeyNumber, Tenant, UserNumber};
 use ruma_common::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName};
 
 use crate::read::{Reader, RoomFacts, RoomState, StoredEvent, Unreadable};
@@ -32,6 +32,17 @@ pub struct ServerView {
     users: async_lock::OnceCell<Vec<StateKeyNumber>>,
     /// The member keys of the tenant's users, if it has nobody in the room any more.
     hosts: Option<Vec<StateKeyNumber>>,
+}
+
+/// How a tenant and a server stand to a room.
+struct Pair {
+    room: Arc<RoomFacts>,
+    /// The tenant's users that have, or had, to do with it.
+    members: Vec<UserNumber>,
+    /// Whether the tenant has somebody in it now.
+    is_host: bool,
+    /// Whether the server has.
+    is_there: bool,
 }
 
 /// Why a server is shown nothing.
@@ -84,8 +95,12 @@ impl Reader {
         server: &ServerName,
         room_id: &RoomId,
     ) -> Result<ServerView, NotShown> {
-        let view = self.view_of(tenant, server, room_id).await?;
-        if view.is_in { view.admitted().await } else { Err(NotShown::NotInRoom) }
+        let pair = self.pair(tenant, server, room_id).await?;
+        match (pair.is_host, pair.is_there) {
+            (false, _) => Err(NotShown::UnknownRoom),
+            (true, false) => Err(NotShown::NotInRoom),
+            (true, true) => self.view_of(pair, server).await,
+        }
     }
 
     /// The same where the server or the tenant may have been in the room and no longer be: what is seen was sent while both
@@ -100,64 +115,58 @@ impl Reader {
         server: &ServerName,
         room_id: &RoomId,
     ) -> Result<ServerView, NotShown> {
-        let view = self.view_of_old(tenant, server, room_id).await?;
-        let was_in = view.is_in || !view.users().await?.is_empty();
-        if was_in { view.admitted().await } else { Err(NotShown::NotInRoom) }
+        let pair = self.pair(tenant, server, room_id).await?;
+        match pair.is_there || self.was_in_room(pair.room.number, server).await? {
+            true => self.view_of(pair, server).await,
+            false => Err(NotShown::NotInRoom),
+        }
     }
 
-    /// A room that a tenant is in, for a server that may be.
-    async fn view_of(
-        &self,
-        tenant: &Tenant,
-        server: &ServerName,
-        room_id: &RoomId,
-    ) -> Result<ServerView, NotShown> {
-        let view = self.view_of_old(tenant, server, room_id).await?;
-        if view.hosts.is_none() { Ok(view) } else { Err(NotShown::UnknownRoom) }
-    }
-
-    /// A room that a tenant is in, or was, for a server that may be.
-    async fn view_of_old(
-        &self,
-        tenant: &Tenant,
-        server: &ServerName,
-        room_id: &RoomId,
-    ) -> Result<ServerView, NotShown> {
+    /// How a tenant that is or was in a room and a server stand to it. Anybody may ask for it: it takes some rows, and nothing of
+    /// the state.
+    async fn pair(&self, tenant: &Tenant, server: &ServerName, room_id: &RoomId) -> Result<Pair, NotShown> {
         let number = self.room_number(room_id).await?.ok_or(NotShown::UnknownRoom)?;
         let room = self.room(number).await?.ok_or(NotShown::UnknownRoom)?;
-        let hosts = match self.is_in_room(tenant.number(), number).await? {
-            true => None,
-            false => Some(self.member_keys(number, tenant.server_name()).await?),
-        };
-        if hosts.as_ref().is_some_and(Vec::is_empty) {
+        let members = self.members_of(tenant.number(), number).await?;
+        if members.is_empty() {
             return Err(NotShown::UnknownRoom);
         }
-        if self.is_partial(number).await? {
+        let is_host = members.iter().any(|(_, membership)| *membership == Membership::Join);
+        let is_there = self.server_in(number, server).await?.is_some();
+        Ok(Pair { room, members: members.into_iter().map(|(user, _)| user).collect(), is_host, is_there })
+    }
+
+    /// A room as a server may see it that is or was in it, unless the access control list of the room shuts it out.
+    async fn view_of(&self, pair: Pair, server: &ServerName) -> Result<ServerView, NotShown> {
+        let Pair { room, members, is_host, is_there } = pair;
+        if self.is_partial(room.number).await? {
             return Err(NotShown::Partial);
         }
-        let is_in = hosts.is_none() && self.server_in(number, server).await?.is_some();
-        let (reader, server) = (self.clone(), server.to_owned());
+        if !self.current_state(room.number).await?.admits(server).await? {
+            return Err(NotShown::ShutOut);
+        }
+        let hosts = if is_host { None } else { Some(self.keys_of_members(&members).await?) };
+        let (reader, server, is_in) = (self.clone(), server.to_owned(), is_host && is_there);
         Ok(ServerView { reader, room, server, is_in, users: async_lock::OnceCell::new(), hosts })
     }
 
-    /// An event of whichever room, in federation format
+    /// The same for the room of an event, whichever that is
     /// (<https://spec.matrix.org/v1.19/server-server-api/#get_matrixfederationv1eventeventid>).
     ///
     /// # Errors
     /// [`NotShown`]; an event of a room that the tenant is not in is [`NotShown::UnknownEvent`].
-    pub async fn event_for_server(
+    pub async fn for_server_asking(
         &self,
         tenant: &Tenant,
         server: &ServerName,
         event_id: &EventId,
-    ) -> Result<String, NotShown> {
+    ) -> Result<ServerView, NotShown> {
         let unknown = || NotShown::UnknownEvent(event_id.to_owned());
         let event = self.event_by_id(event_id).await?.ok_or_else(unknown)?;
-        let view = match self.for_former_server(tenant, server, event.pdu.room_id()).await {
-            Err(NotShown::UnknownRoom) => return Err(unknown()),
-            view => view?,
-        };
-        view.event(event_id).await
+        match self.for_former_server(tenant, server, event.pdu.room_id()).await {
+            Err(NotShown::UnknownRoom) => Err(unknown()),
+            view => view,
+        }
     }
 
     /// An event by its id, whatever was made of it, and whichever room it is of.
@@ -173,12 +182,9 @@ impl Reader {
 }
 
 impl ServerView {
-    /// The same, unless the access control list of the room shuts the server out.
-    async fn admitted(self) -> Result<Self, NotShown> {
-        match self.current_state().await?.admits(&self.server).await? {
-            true => Ok(self),
-            false => Err(NotShown::ShutOut),
-        }
+    /// Whether the server, or the tenant, has left the room: what it may see then takes a look through the whole state.
+    pub fn is_former(&self) -> bool {
+        !self.is_in
     }
 
     /// The room.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use freehold_event::server_name_of;
 use freehold_store::tables::rooms::Membership;
-use freehold_store::{RoomNumber, StateKeyNumber};
+use freehold_store::{RoomNumber, StateKeyNumber, UserNumber};
 use ruma_common::ServerName;
 
 use super::{ServerView, text};
@@ -142,8 +142,20 @@ impl ServerView {
 }
 
 impl Reader {
+    /// The member keys of some users.
+    pub(super) async fn keys_of_members(
+        &self,
+        users: &[UserNumber],
+    ) -> Result<Vec<StateKeyNumber>, Unreadable> {
+        let mut keys = Vec::with_capacity(users.len());
+        for user_id in self.snapshot.ids_of(users).await? {
+            keys.extend(self.key_number("m.room.member", user_id.as_str()).await?);
+        }
+        Ok(keys)
+    }
+
     /// The member keys of a server's users in a room, taken from the current state: whoever was a member once has an entry
-    /// there.
+    /// there. The whole state is gone through: only for servers that were in the room.
     pub(super) async fn member_keys(
         &self,
         room: RoomNumber,

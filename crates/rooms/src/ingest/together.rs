@@ -12,7 +12,7 @@ use ruma_common::{OwnedEventId, RoomId};
 
 use super::{Arrival, Known};
 use crate::error::ActionError;
-use crate::limits::BATCH_MAX;
+use crate::limits::{BATCH_MAX, TOGETHER_MAX};
 use crate::read::RoomFacts;
 use crate::receive::Incoming;
 use crate::rooms::Rooms;
@@ -49,7 +49,7 @@ impl Arrivals {
         let mut count = own.events.len();
         for other in others.filter(|other| !Arc::ptr_eq(other, own)) {
             count = count.saturating_add(other.events.len());
-            if count <= BATCH_MAX { taken.push(other) } else { left.push(Arc::downgrade(&other)) }
+            if count <= TOGETHER_MAX { taken.push(other) } else { left.push(Arc::downgrade(&other)) }
         }
         if !left.is_empty() {
             all.insert(room, left);

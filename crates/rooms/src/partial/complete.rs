@@ -111,11 +111,8 @@ impl Work {
         self.check_join(&join, &whole).await?;
         let since = self.since(&join).await?;
         let mut states = States::new(told, whole);
-        self.save(&states.whole, &states.told).await?;
-        self.restate(&since, &mut states).await?;
+        let changes = self.replace_states(&since, &mut states, &row.servers).await?;
         self.restate_history(&mut states).await?;
-        let changes = self.change_current(&mut states).await?;
-        self.tell_servers_not_named(&row.servers, &since, &changes).await?;
         let joined = self.come_in_anew().await?;
         self.beside.completion = Some(Completion { join, changes, joined });
         self.end_partial(row);
@@ -173,8 +170,23 @@ impl Work {
         Ok(since)
     }
 
+    /// The states since the join become whole, and the current one with them; gives how that changes. Servers that were not named
+    /// then are told what they were not sent.
+    pub(super) async fn replace_states(
+        &mut self,
+        since: &[Since],
+        states: &mut States,
+        named: &[OwnedServerName],
+    ) -> Result<Vec<Change>, ActionError> {
+        self.save(&states.whole, &states.told).await?;
+        self.restate(since, states).await?;
+        let changes = self.change_current(states).await?;
+        self.tell_servers_not_named(named, since, &changes).await?;
+        Ok(changes)
+    }
+
     /// The states before the events since the join become whole.
-    pub(super) async fn restate(&mut self, since: &[Since], states: &mut States) -> Result<(), ActionError> {
+    async fn restate(&mut self, since: &[Since], states: &mut States) -> Result<(), ActionError> {
         for Since { event, state_before } in since {
             let number = EventNumber(event.number);
             let row = self.snapshot.get(&EVENTS, &number).await?;
@@ -202,7 +214,7 @@ impl Work {
     }
 
     /// The current state becomes whole; gives how it changes.
-    pub(super) async fn change_current(&mut self, states: &mut States) -> Result<Vec<Change>, ActionError> {
+    async fn change_current(&mut self, states: &mut States) -> Result<Vec<Change>, ActionError> {
         let before = self.machine.state().clone();
         let root = self.moved(before.root_id(), states).await?;
         let root = root.ok_or_else(|| ActionError::damaged("a state without what was before it"))?;
@@ -220,7 +232,7 @@ impl Work {
     }
 
     /// Servers that the one that helped did not name have not been sent what was said since the join.
-    pub(super) async fn tell_servers_not_named(
+    async fn tell_servers_not_named(
         &mut self,
         named: &[OwnedServerName],
         since: &[Since],
@@ -239,7 +251,8 @@ impl Work {
         for Since { event, .. } in since {
             if let Some(tenant) = identities.tenant(event.pdu.sender().server_name()) {
                 let others = unnamed.iter().cloned().collect();
-                let row = OutgoingRow { room: self.number, event: EventNumber(event.number), others };
+                let (event, queued_ts) = (EventNumber(event.number), self.rooms.now_ts());
+                let row = OutgoingRow { room: self.number, event, queued_ts, others };
                 rows.push((tenant.number(), row));
             }
         }

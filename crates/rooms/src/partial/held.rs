@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 
 use freehold_signing::SignedPdu;
 use freehold_store::tables::rooms::{HELD, HELD_EVENTS, HeldEventRow, HeldRow, PARTIAL_ROOMS};
-use freehold_store::{Batch, Order, RoomNumber, Tenant};
+use freehold_store::{Batch, Order, RoomNumber, Snapshot};
 use ruma_common::{OwnedEventId, OwnedServerName, ServerName};
 
 use crate::error::ActionError;
-use crate::limits::{HELD_BYTES_MAX, HELD_EVENTS_MAX, HELD_TURNED_AWAY_MAX};
+use crate::limits::{
+    HELD_BYTES_IN_ALL_MAX, HELD_BYTES_MAX, HELD_EVENTS_IN_ALL_MAX, HELD_EVENTS_MAX, HELD_TURNED_AWAY_MAX,
+};
 use crate::read::{Reader, Unreadable};
 use crate::rooms::Rooms;
 use crate::send::tried;
@@ -22,7 +24,7 @@ use crate::work::Work;
 pub enum Hold {
     /// It is.
     Held,
-    /// It is not, because too much is held of its room already.
+    /// It is not, because too much is held of its room already, or of all rooms.
     Full,
 }
 
@@ -64,6 +66,7 @@ impl Rooms {
             return Ok(None);
         }
         let before = snapshot.get(&HELD, &room).await?;
+        let elsewhere = held_elsewhere(&snapshot, room).await?;
         let key = |event: &SignedPdu| (room, event.pdu().depth(), event.pdu().event_id().to_owned());
         let keys: Vec<_> = events.iter().map(key).collect();
         let rows = snapshot.get_many(&HELD_EVENTS, &keys).await?;
@@ -76,7 +79,7 @@ impl Rooms {
             let event = event.pdu().canonical_json().to_owned();
             holds.push(match row.is_some() || here.contains(&key) {
                 true => Hold::Held,
-                false if takes(&mut held, &event) => {
+                false if takes(&mut held, &elsewhere, &event) => {
                     let row = HeldEventRow { origin: origin.to_owned(), event };
                     batch.put(&HELD_EVENTS, &key, &row);
                     here.insert(key);
@@ -167,10 +170,24 @@ impl Rooms {
     }
 }
 
+/// How much is held of all other rooms.
+async fn held_elsewhere(snapshot: &Snapshot, room: RoomNumber) -> Result<HeldRow, ActionError> {
+    let rows = snapshot.scan_prefix(&HELD, &(), Order::Ascending, usize::MAX).await?;
+    let mut elsewhere = HeldRow::default();
+    for (_, held) in rows.iter().filter(|(other, _)| *other != room) {
+        elsewhere.events = elsewhere.events.saturating_add(held.events);
+        elsewhere.bytes = elsewhere.bytes.saturating_add(held.bytes);
+    }
+    Ok(elsewhere)
+}
+
 /// Counts an event, if there is room for it.
-fn takes(held: &mut HeldRow, event: &str) -> bool {
+fn takes(held: &mut HeldRow, elsewhere: &HeldRow, event: &str) -> bool {
     let bytes = held.bytes.saturating_add(event.len() as u64);
-    let fits = held.events < HELD_EVENTS_MAX && bytes <= HELD_BYTES_MAX;
+    let fits = held.events < HELD_EVENTS_MAX
+        && bytes <= HELD_BYTES_MAX
+        && held.events.saturating_add(elsewhere.events) < HELD_EVENTS_IN_ALL_MAX
+        && bytes.saturating_add(elsewhere.bytes) <= HELD_BYTES_IN_ALL_MAX;
     if fits {
         held.events += 1;
         held.bytes = bytes;
@@ -218,15 +235,5 @@ impl Reader {
     pub async fn rooms_held_of(&self) -> Result<Vec<RoomNumber>, Unreadable> {
         let rows = self.snapshot.scan_prefix(&HELD, &(), Order::Ascending, usize::MAX).await?;
         Ok(rows.into_iter().map(|(room, _)| room).collect())
-    }
-
-    /// A tenant with joined users in a room.
-    ///
-    /// # Errors
-    /// [`Unreadable`].
-    pub async fn tenant_in(&self, room: RoomNumber) -> Result<Option<Tenant>, Unreadable> {
-        let identities = &self.rooms.0.outside.identities;
-        let servers = self.servers_in(room).await?;
-        Ok(servers.iter().find_map(|(server, _)| identities.tenant(server)))
     }
 }

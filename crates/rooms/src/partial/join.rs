@@ -83,14 +83,10 @@ impl Rooms {
 
 /// The rows of some events, in their order.
 async fn rows(snapshot: &Snapshot, event_ids: &[OwnedEventId]) -> Result<Vec<Option<EventRow>>, ActionError> {
-    let mut rows = Vec::with_capacity(event_ids.len());
-    for number in snapshot.numbers_of(event_ids).await? {
-        rows.push(match number {
-            Some(number) => snapshot.get(&EVENTS, &number).await?,
-            None => None,
-        });
-    }
-    Ok(rows)
+    let numbers = snapshot.numbers_of(event_ids).await?;
+    let known: Vec<EventNumber> = numbers.iter().flatten().copied().collect();
+    let mut rows = snapshot.get_many(&EVENTS, &known).await?.into_iter();
+    Ok(numbers.into_iter().map(|number| number.and_then(|_| rows.next().flatten())).collect())
 }
 
 impl Work {

@@ -246,12 +246,7 @@ impl Work {
             Err(error) => return Err(error),
         }
         let since = self.newest_since(&join).await?;
-        let mut states = States::new(told, whole);
-        let (told, whole) = (states.told.clone(), states.whole.clone());
-        self.save(&whole, &told).await?;
-        self.restate(&since, &mut states).await?;
-        let changes = self.change_current(&mut states).await?;
-        self.tell_servers_not_named(&[], &since, &changes).await?;
+        let changes = self.replace_states(&since, &mut States::new(told, whole), &[]).await?;
         self.beside.completion = Some(Completion { join, changes, joined: Vec::new() });
         Ok(true)
     }

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use freehold_store::tables::rooms::PARTIAL_ROOMS;
-use freehold_store::{Order, RoomNumber};
+use freehold_store::RoomNumber;
 use tokio::sync::watch;
 
 use crate::read::Unreadable;
@@ -98,9 +97,7 @@ impl Rooms {
             if let Some(answer) = now.ask(&question) {
                 return Ok(answer);
             }
-            let snapshot = self.0.store.snapshot()?;
-            let rows = snapshot.scan_prefix(&PARTIAL_ROOMS, &(), Order::Ascending, usize::MAX).await?;
-            now.learn(rows.into_iter().map(|(room, _)| room).collect());
+            now.learn(self.reader()?.partial_numbers().await?);
         }
     }
 }

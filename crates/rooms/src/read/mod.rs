@@ -7,10 +7,12 @@ mod bundled;
 mod client_event;
 mod event;
 mod gaps;
+mod replaced;
 mod sharing;
 mod state;
 mod timeline;
 mod visibility;
+mod without_place;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,11 +20,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use freehold_event::RoomVersion;
 use freehold_state_map::{NodeId, StateMap};
+use freehold_store::tables::identity::USER_IDS;
 use freehold_store::tables::rooms::{
     CURRENT_STATE, CurrentStateRow, LOCAL_MEMBERS, MEMBERSHIPS, Membership, MembershipRow, ROOMS,
 };
 use freehold_store::{
-    EventNumber, Order, Position, ReadError, RoomNumber, Snapshot, StateKeyNumber, TenantNumber, UserNumber,
+    EventNumber, Order, Position, ReadError, RoomNumber, Snapshot, StateKeyNumber, Tenant, TenantNumber,
+    UserNumber,
 };
 use ruma_common::{OwnedRoomId, RoomId};
 
@@ -261,14 +265,57 @@ impl Reader {
             .collect())
     }
 
+    /// The users of a tenant that have, or had, to do with a room.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn members_of(
+        &self,
+        tenant: TenantNumber,
+        room: RoomNumber,
+    ) -> Result<Vec<(UserNumber, Membership)>, Unreadable> {
+        let rows =
+            self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
+        Ok(rows.into_iter().map(|((.., user), membership)| (user, membership)).collect())
+    }
+
+    /// The users of a tenant who are joined to a room.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn joined_of(
+        &self,
+        tenant: TenantNumber,
+        room: RoomNumber,
+    ) -> Result<Vec<UserNumber>, Unreadable> {
+        let members = self.members_of(tenant, room).await?.into_iter();
+        Ok(members.filter(|(_, membership)| *membership == Membership::Join).map(|(user, _)| user).collect())
+    }
+
+    /// The tenants with joined users in a room.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn tenants_in(&self, room: RoomNumber) -> Result<Vec<Tenant>, Unreadable> {
+        let (mut seen, mut tenants) = (BTreeSet::new(), Vec::new());
+        for (tenant, user, membership) in self.local_members(room).await? {
+            if membership == Membership::Join
+                && seen.insert(tenant)
+                && let Some(user_id) = self.snapshot.get(&USER_IDS, &user).await?
+            {
+                tenants.extend(self.rooms.0.outside.identities.tenant(user_id.server_name()));
+            }
+        }
+        Ok(tenants)
+    }
+
     /// Whether a tenant has joined users in a room: whether it would be in the room if it were a server of its own.
     ///
     /// # Errors
     /// [`Unreadable`].
     pub async fn is_in_room(&self, tenant: TenantNumber, room: RoomNumber) -> Result<bool, Unreadable> {
-        let rows =
-            self.snapshot.scan_prefix(&LOCAL_MEMBERS, &(room, tenant), Order::Ascending, usize::MAX).await?;
-        Ok(rows.iter().any(|(_, membership)| *membership == Membership::Join))
+        let members = self.members_of(tenant, room).await?;
+        Ok(members.iter().any(|(_, membership)| *membership == Membership::Join))
     }
 
     pub(crate) fn caches(&self) -> &Caches {

@@ -265,7 +265,7 @@ impl Reader {
     }
 
     /// The number of a type and state key, if it has one; it never gets another.
-    async fn key_number(
+    pub(crate) async fn key_number(
         &self,
         event_type: &str,
         state_key: &str,

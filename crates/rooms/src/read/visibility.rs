@@ -116,6 +116,19 @@ impl Reader {
         Ok(visible)
     }
 
+    /// Whether a user may see a state of a room that was the newest at a place in its timeline, as an event there.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn is_state_visible(
+        &self,
+        viewer: &Viewer,
+        row: &MembershipRow,
+        (state, at): (&RoomState, TimelineIndex),
+    ) -> Result<bool, Unreadable> {
+        Ok(self.moment(viewer, state).await?.allows(joined_after(row, Some(at))))
+    }
+
     async fn is_visible(
         &self,
         viewer: &Viewer,

@@ -1,6 +1,6 @@
 //! Membership events of users of other servers, sent to a tenant that is in the room.
 
-use freehold_canonical_json::member;
+use freehold_canonical_json::string_member;
 use freehold_event::Pdu;
 use freehold_keyring::Purpose;
 use freehold_room::{Dropped, Refused};
@@ -141,7 +141,7 @@ fn check_kind(pdu: &Pdu, sent: &SentMembership<'_>) -> Result<(), NotServed> {
         return Err(NotServed::Invalid("the event has another id than the path"));
     }
     if pdu.event_type() != "m.room.member"
-        || text(pdu.content(), "membership").as_deref() != Some(sent.step.membership())
+        || string_member(pdu.content(), "membership").as_deref() != Some(sent.step.membership())
     {
         return Err(NotServed::Invalid("not an event of the kind that is sent here"));
     }
@@ -174,7 +174,7 @@ impl Work {
     ) -> Result<SignedPdu, NotServed> {
         let now_ts = self.rooms.now_ts();
         let wants = self.machine.version().rules().signatures.check_join_authorised_via_users_server;
-        let Some(authoriser) = text(pdu.content(), AUTHORISER).filter(|_| wants) else {
+        let Some(authoriser) = string_member(pdu.content(), AUTHORISER).filter(|_| wants) else {
             return Ok(freehold_room::verify(pdu, &keys, now_ts)?);
         };
         let authoriser = UserId::parse(authoriser).ok().filter(|user| tenant.owns(user));
@@ -213,11 +213,6 @@ fn denied(refused: Refused) -> NotServed {
         Refused::Rejected(_) => NotServed::Invalid("the event is over the limits of the specification"),
         Refused::SoftFailed(_) => NotServed::MayNot(NOT_RECOMMENDED),
     }
-}
-
-/// A text member of a content.
-pub(crate) fn text(content: &str, key: &str) -> Option<String> {
-    Some(member(content, key).ok().flatten()?.as_str()?.into_owned())
 }
 
 impl From<freehold_signing::SignatureError> for NotServed {

@@ -130,6 +130,9 @@ pub enum BadAnswer {
     /// Some of the events cannot be verified now, because nobody tells the keys of those who signed them.
     #[error("{0} events cannot be verified, because keys are not known")]
     Unverified(usize),
+    /// It leaves out events that authorise others of it.
+    #[error("{0} events that authorise others of the answer are not told")]
+    Untold(usize),
     /// What it gave as the state lacks something that was told at the join, or differs from it in more than members.
     #[error("the state is not the one that was told at the join")]
     OtherState,

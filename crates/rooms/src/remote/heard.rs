@@ -22,6 +22,8 @@ pub(crate) struct Heard {
     pub(crate) members_omitted: bool,
     /// Events that could not be verified because nobody told the keys of those who signed them, and those that they authorise.
     pub(crate) lacking: Vec<Lacking>,
+    /// How many of its elements are no events of the room.
+    pub(crate) unreadable: usize,
     /// The servers that are said to be in the room.
     pub(crate) servers: Vec<OwnedServerName>,
 }

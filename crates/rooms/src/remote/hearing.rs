@@ -41,9 +41,12 @@ struct Page {
 
 /// What was under way.
 enum Done {
-    Read(Result<Vec<Element>, ActionError>),
+    Read(Result<ReadPage, ActionError>),
     Keys(Vec<OwnedServerName>, Box<dyn KeySource + Send + Sync>),
 }
+
+/// Those elements of a page that are events of the room, and how many are not.
+type ReadPage = (Vec<Element>, usize);
 
 /// An element that is an event of the room.
 struct Element {
@@ -139,10 +142,12 @@ impl<'a> Hearing<'a> {
 
     fn take(&mut self, done: Option<Done>) -> Result<(), NotTaken> {
         match done {
-            Some(Done::Read(elements)) => {
+            Some(Done::Read(read)) => {
                 self.reading -= 1;
+                let (elements, unreadable) = read?;
+                self.heard.unreadable += unreadable;
                 let mut new = Vec::new();
-                for element in elements? {
+                for element in elements {
                     new.extend(self.keys.note(self.rooms, element.signed_with));
                     self.heard.add_event(element.event, element.is_of_state)?;
                 }
@@ -181,11 +186,8 @@ impl<'a> Hearing<'a> {
 }
 
 /// Those of some elements that are events of the room, with what their hashes cover.
-fn read(
-    elements: Vec<(bool, Vec<u8>)>,
-    room_id: &OwnedRoomId,
-    version: &'static RoomVersion,
-) -> Vec<Element> {
+fn read(elements: Vec<(bool, Vec<u8>)>, room_id: &OwnedRoomId, version: &'static RoomVersion) -> ReadPage {
+    let all = elements.len();
     let events = elements.into_iter().filter_map(|(is_of_state, json)| {
         let pdu = RawPdu::new(&json).parse_with(version, ReferenceLimits::BACKFILL).ok()?;
         if pdu.room_id() != room_id {
@@ -194,5 +196,7 @@ fn read(
         let signed_with = wanted_keys(&pdu).unwrap_or_default();
         Some(Element { is_of_state, event: pdu.check_content_hash(), signed_with })
     });
-    events.collect()
+    let events: Vec<Element> = events.collect();
+    let unreadable = all - events.len();
+    (events, unreadable)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use freehold_event::{HashedPdu, Pdu, RoomVersion};
 use freehold_room::{CreateError, Room};
-use freehold_signing::{SignatureError, SignedPdu, verify_event};
+use freehold_signing::{SignatureError, SignedPdu, verify_events};
 use freehold_store::BoxFuture;
 use freehold_store::tables::rooms::{EVENTS, ROOMS, Standing};
 use ruma_common::{EventId, OwnedEventId, RoomId};
@@ -96,6 +96,9 @@ impl Rooms {
         (keys, create): (Keys, Option<&EventId>),
     ) -> Result<BTreeSet<OwnedEventId>, NotTaken> {
         let mut held = self.take_known(room_id, heard).await?;
+        if create.is_some() {
+            self.expect_authorities(heard, &held).await?;
+        }
         let mut order = heard.by_authority();
         // In some room versions no event names it.
         order.sort_by_key(|event_id| Some(&**event_id) != create);
@@ -123,6 +126,28 @@ impl Rooms {
             .collect();
         heard.state.retain(|event_id| held.contains(event_id));
         Ok(held)
+    }
+
+    /// Looks whether an answer has what authorises its events, as far as that is not known here: otherwise they would be left out of the
+    /// state, and nobody would notice. As many may be missing as there are elements that nobody here can read: some rooms have such
+    /// events, and are to be joined all the same.
+    async fn expect_authorities(&self, heard: &Heard, held: &BTreeSet<OwnedEventId>) -> Result<(), NotTaken> {
+        let cited = heard.events.values().flat_map(|event| event.pdu().auth_events());
+        let is_beside = |id: &&OwnedEventId| !heard.events.contains_key(*id) && !held.contains(*id);
+        let beside: BTreeSet<&OwnedEventId> = cited.filter(is_beside).collect();
+        let beside: Vec<OwnedEventId> = beside.into_iter().cloned().collect();
+        let snapshot = self.0.store.snapshot()?;
+        let mut untold = 0;
+        for page in beside.chunks(BATCH_MAX) {
+            for number in snapshot.numbers_of(page).await? {
+                let is_here = match number {
+                    Some(number) => snapshot.get(&EVENTS, &number).await?.is_some(),
+                    None => false,
+                };
+                untold += usize::from(!is_here);
+            }
+        }
+        if untold > heard.unreadable { Err(BadAnswer::Untold(untold).into()) } else { Ok(()) }
     }
 
     /// Takes the events out of an answer that are known already: they are not looked at again. Gives those that hold.
@@ -254,9 +279,9 @@ impl<'a> Verifying<'a> {
         let (keys, now_ts) = (Arc::clone(&self.keys), self.rooms.now_ts());
         self.under_way.push_back(self.rooms.have_done(move || {
             let mut verified = Verified::default();
-            for event in events {
-                let text = text_of(event.pdu());
-                match verify_event(event, &*keys, now_ts) {
+            let texts: Vec<_> = events.iter().map(|event| text_of(event.pdu())).collect();
+            for (text, signed) in texts.into_iter().zip(verify_events(events, &*keys, now_ts)) {
+                match signed {
                     Ok(signed) => verified.signed.push(signed),
                     Err(SignatureError::NoUsableKey { .. }) => verified.unverified.push(text),
                     Err(_) => {}

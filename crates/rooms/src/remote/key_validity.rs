@@ -1,7 +1,9 @@
 //! Whether the keys of identity servers are still valid: their servers are asked by who invited
 //! (<https://spec.matrix.org/v1.19/client-server-api/#third-party-invites>).
 
-use freehold_canonical_json::{RawValue, member};
+use std::borrow::Cow;
+
+use freehold_canonical_json::{member, string_member};
 use freehold_signing::verify_third_party_invite;
 use serde_json::json;
 
@@ -50,19 +52,15 @@ fn keys_of(signed: &str, issued: &str) -> Vec<Key> {
     let texts = std::iter::once(issued).chain(listed.map(|key| key.text())).take(KEYS_MAX);
     let mut keys: Vec<Key> = Vec::new();
     for text in texts {
-        let Some(public_key) = text_member(text, "public_key") else { continue };
+        let Some(public_key) = string_member(text, "public_key") else { continue };
         let alone = json!({ "public_key": public_key }).to_string();
-        let key = Key { public_key, key_validity_url: text_member(text, "key_validity_url") };
+        let key_validity_url = string_member(text, "key_validity_url").map(Cow::into_owned);
+        let key = Key { public_key: public_key.into_owned(), key_validity_url };
         if verify_third_party_invite(signed, &alone).is_ok() && !keys.contains(&key) {
             keys.push(key);
         }
     }
     keys
-}
-
-fn text_member(object: &str, key: &str) -> Option<String> {
-    let value = member(object, key).ok().flatten()?;
-    RawValue::as_str(&value).map(std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use freehold_canonical_json::member;
+use freehold_canonical_json::{member, string_member};
 use freehold_event::{MembershipTemplate, RoomVersion};
 use freehold_store::Tenant;
 use futures_util::StreamExt;
@@ -130,16 +130,13 @@ impl Rooms {
 fn offered(server: &OwnedServerName, template: &Template, change: Change<'_>) -> Result<Offer, BadAnswer> {
     let id = template.room_version.as_deref().unwrap_or("1");
     let version = RoomVersion::find(id).ok_or_else(|| BadAnswer::UnknownVersion(id.to_owned()))?;
-    let text = |json: &str, key: &str| -> Option<String> {
-        Some(member(json, key).ok().flatten()?.as_str()?.into_owned())
-    };
     let content = member(&template.event, "content").ok().flatten();
-    let membership = content.and_then(|content| text(content.text(), "membership"));
+    let membership = content.and_then(|content| string_member(content.text(), "membership"));
     let user_id = Some(change.user_id.as_str());
-    let is_expected = text(&template.event, "type").as_deref() == Some("m.room.member")
-        && text(&template.event, "room_id").as_deref() == Some(change.room_id.as_str())
-        && text(&template.event, "sender").as_deref() == user_id
-        && text(&template.event, "state_key").as_deref() == user_id
+    let is_expected = string_member(&template.event, "type").as_deref() == Some("m.room.member")
+        && string_member(&template.event, "room_id").as_deref() == Some(change.room_id.as_str())
+        && string_member(&template.event, "sender").as_deref() == user_id
+        && string_member(&template.event, "state_key").as_deref() == user_id
         && membership.as_deref() == Some(change.step.membership());
     if !is_expected {
         return Err(BadAnswer::Form("a template for something else"));

@@ -1,6 +1,7 @@
 //! Invites of users of a tenant into rooms of others, and their withdrawal
 //! (<https://spec.matrix.org/v1.19/server-server-api/#inviting-to-a-room>).
 
+use freehold_canonical_json::string_member;
 use freehold_event::{Pdu, RoomVersion};
 use freehold_keyring::Purpose;
 use freehold_signing::{SignedPdu, Signer, countersign_invite, verify_event};
@@ -9,13 +10,10 @@ use freehold_store::tables::rooms::{Membership, PendingRow};
 use ruma_common::{EventId, OwnedUserId, RoomId, ServerName, UserId};
 
 use super::NotServed;
-use super::accept::text;
 use super::pending::{Becomes, Standing, stripped_for};
-use crate::error::ActionError;
-use crate::own_choices::blocks_invites;
+use crate::own_choices::check_wants_invites;
 use crate::rooms::Rooms;
 use crate::send::tried;
-use crate::work::Work;
 
 /// An invite that another server sends.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +43,7 @@ impl Rooms {
             .ok_or_else(|| NotServed::UnknownVersion(sent.room_version.to_owned()))?;
         let pdu = freehold_room::parse(sent.event, version, sent.room_id)?;
         let invitee = check_invite(&pdu, tenant, &sent)?;
-        Work::check_admitted_if_known(self, (tenant, sent.room_id), sent.origin).await?;
+        self.check_admitted_if_known(tenant, (sent.room_id, sent.origin)).await?;
         let mut told: Vec<Pdu> = Vec::new();
         if version.rules().authorization.room_create_event_id_as_room_id {
             told.extend(room_events(&sent, version)?);
@@ -56,19 +54,26 @@ impl Rooms {
         for event in told {
             verified(event)?;
         }
-        self.check_wants_invites(&invitee).await?;
+        check_wants_invites(&self.0.store.snapshot()?, invitee.as_str()).await?;
         let signed = self.signed_for(tenant, (&invitee, sent.origin), &verified(pdu)?)?;
         tried!(self.try_keep_invite(tenant, &invitee, (&signed, &sent)))?;
         Ok(signed.pdu().canonical_json().to_owned())
     }
 
-    async fn check_wants_invites(&self, invitee: &UserId) -> Result<(), NotServed> {
-        let snapshot = self.0.store.snapshot()?;
-        match snapshot.number_of(&invitee.to_owned()).await? {
-            Some(user) if blocks_invites(&snapshot, user).await? => {
-                Err(NotServed::Failed(ActionError::InviteBlocked(invitee.to_owned())))
-            }
-            _ => Ok(()),
+    /// The access control list of a room holds for its invites, too, if the tenant is in it
+    /// (<https://spec.matrix.org/v1.19/server-server-api/#server-access-control-lists-acls>); of one in which it is not, no list is
+    /// known here.
+    async fn check_admitted_if_known(
+        &self,
+        tenant: &Tenant,
+        (room_id, server): (&RoomId, &ServerName),
+    ) -> Result<(), NotServed> {
+        let reader = self.reader()?;
+        let Some(room) = reader.room_number(room_id).await? else { return Ok(()) };
+        let is_known = reader.is_in_room(tenant.number(), room).await?;
+        match is_known && !reader.current_state(room).await?.admits(server).await? {
+            true => Err(NotServed::ShutOut(server.to_owned())),
+            false => Ok(()),
         }
     }
 
@@ -163,7 +168,7 @@ struct RawTarget;
 impl RawTarget {
     fn of(event: &[u8]) -> Option<OwnedUserId> {
         let event = std::str::from_utf8(event).ok()?;
-        UserId::parse(text(event, "state_key")?).ok()
+        UserId::parse(string_member(event, "state_key")?).ok()
     }
 }
 
@@ -175,7 +180,9 @@ fn check_invite(pdu: &Pdu, tenant: &Tenant, sent: &SentInvite<'_>) -> Result<Own
     if pdu.event_id() != sent.event_id {
         return Err(NotServed::Invalid("the event has another id than the path"));
     }
-    if pdu.event_type() != "m.room.member" || text(pdu.content(), "membership").as_deref() != Some("invite") {
+    if pdu.event_type() != "m.room.member"
+        || string_member(pdu.content(), "membership").as_deref() != Some("invite")
+    {
         return Err(NotServed::Invalid("not an invite"));
     }
     if pdu.sender().server_name() != sent.origin {
@@ -208,7 +215,7 @@ fn room_events(sent: &SentInvite<'_>, version: &'static RoomVersion) -> Result<V
 /// somebody of the same server; a knock is refused by anybody of a server that took it.
 fn withdrawn(pdu: &Pdu, target: &UserId, (origin, standing): (&ServerName, &Standing)) -> Option<Membership> {
     let pending = standing.pending.as_ref()?;
-    let membership = match text(pdu.content(), "membership").as_deref() {
+    let membership = match string_member(pdu.content(), "membership").as_deref() {
         Some("leave") => Membership::Leave,
         Some("ban") => Membership::Ban,
         _ => return None,

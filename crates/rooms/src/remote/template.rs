@@ -90,19 +90,6 @@ impl Work {
         if self.machine.admits(server) { Ok(()) } else { Err(NotServed::ShutOut(server.to_owned())) }
     }
 
-    /// The same for a room in which the tenant may be; of one in which it is not, no list is known here.
-    pub(crate) async fn check_admitted_if_known(
-        rooms: &Rooms,
-        (tenant, room_id): (&Tenant, &RoomId),
-        server: &ServerName,
-    ) -> Result<(), NotServed> {
-        match Work::begin(rooms, room_id).await {
-            Ok(work) if work.locals.has_joined(tenant.number()) => work.check_admitted(server),
-            Ok(_) | Err(ActionError::UnknownRoom(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     /// The user of a tenant who authorises the join of a user of another server, if the join needs one.
     pub(crate) async fn authoriser_for(
         &mut self,

@@ -1,13 +1,14 @@
 //! Third-party invites that are redeemed
 //! (<https://spec.matrix.org/v1.19/server-server-api/#third-party-invites>).
 
-use freehold_canonical_json::{Object, Value, parse};
+use std::borrow::Cow;
+
+use freehold_canonical_json::{Object, Value, parse, string_member};
 use freehold_store::Tenant;
 use ruma_common::{RoomId, ServerName, UserId};
 use serde_json::json;
 
 use super::NotServed;
-use super::accept::text;
 use crate::error::ActionError;
 use crate::rooms::Rooms;
 use crate::send::tried;
@@ -27,7 +28,7 @@ impl Rooms {
         (origin, room_id): (&ServerName, &RoomId),
         body: &str,
     ) -> Result<(), NotServed> {
-        let field = |key: &str| text(body, key);
+        let field = |key: &str| string_member(body, key);
         if field("type").as_deref() != Some("m.room.member")
             || field("room_id").as_deref() != Some(room_id.as_str())
         {
@@ -63,7 +64,7 @@ impl Rooms {
         (sender, invitee): (&UserId, &UserId),
         (room_id, signed): (&RoomId, &str),
     ) -> Result<(), NotServed> {
-        if !tenant.owns(invitee) || text(signed, "mxid").as_deref() != Some(invitee.as_str()) {
+        if !tenant.owns(invitee) || string_member(signed, "mxid").as_deref() != Some(invitee.as_str()) {
             return Err(NotServed::Invalid("the invited user is none of this server"));
         }
         let server = sender.server_name();
@@ -140,7 +141,7 @@ fn third_party_content(
     issued: Option<&str>,
     given: Option<String>,
 ) -> Object<'static> {
-    let named = issued.and_then(|issued| text(issued, "display_name"));
+    let named = issued.and_then(|issued| string_member(issued, "display_name")).map(Cow::into_owned);
     let mut invite = Object::new();
     invite.insert("display_name", named.or(given).unwrap_or_default());
     invite.insert("signed", signed);

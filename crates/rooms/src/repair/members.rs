@@ -2,7 +2,8 @@
 
 use freehold_store::tables::identity::USER_IDS;
 use freehold_store::tables::rooms::{
-    LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, ROOM_SERVERS, RoomServerRow,
+    FORMER_SERVERS, LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, ROOM_SERVERS,
+    RoomServerRow,
 };
 use freehold_store::{EventNumber, Order, Position, TenantNumber, UserNumber};
 use ruma_common::{OwnedServerName, OwnedUserId, UserId};
@@ -71,7 +72,10 @@ impl Mending {
     async fn put_server(&mut self, server: OwnedServerName, joined: u64) -> Result<bool, ActionError> {
         let key = (self.number, server);
         match self.view.get(&ROOM_SERVERS, &key).await? {
-            Some(_) if joined == 0 => self.overlay.write(|writes| writes.delete(&ROOM_SERVERS, &key)),
+            Some(_) if joined == 0 => self.overlay.write(|writes| {
+                writes.delete(&ROOM_SERVERS, &key);
+                writes.put(&FORMER_SERVERS, &key, &());
+            }),
             Some(row) => {
                 let row = RoomServerRow { joined, ..row };
                 self.overlay.write(|writes| writes.put(&ROOM_SERVERS, &key, &row));

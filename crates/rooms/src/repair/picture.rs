@@ -1,12 +1,11 @@
 //! A room as operators see it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use freehold_event::RoomVersion;
 use freehold_store::tables::identity::{EVENT_IDS, USER_IDS};
 use freehold_store::tables::rooms::{
-    CURRENT_STATE, EVENTS, HELD, LOCAL_MEMBERS, MISSING_PREVS, Membership, PARTIAL_ROOMS, ROOM_SERVERS,
-    ROOMS, Standing, TIMELINE,
+    CURRENT_STATE, EVENTS, HELD, MISSING_PREVS, PARTIAL_ROOMS, ROOM_SERVERS, ROOMS, Standing, TIMELINE,
 };
 use freehold_store::{EventNumber, Order, RoomNumber, Snapshot, Tenant};
 use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
@@ -108,26 +107,11 @@ impl Rooms {
             servers,
             partial_since_ts: snapshot.get(&PARTIAL_ROOMS, &number).await?.map(|row| row.since_ts),
             held: snapshot.get(&HELD, &number).await?.map_or(0, |held| held.events),
-            tenants: self.tenants_in(&snapshot, number).await?,
+            tenants: self.reader_at(snapshot.clone()).tenants_in(number).await?,
             events,
             holes: holes(&snapshot, number).await?,
             speakers: speakers.into_iter().map(|(server, _)| server).collect(),
         })
-    }
-
-    async fn tenants_in(&self, snapshot: &Snapshot, room: RoomNumber) -> Result<Vec<Tenant>, ActionError> {
-        let rows = snapshot.scan_prefix(&LOCAL_MEMBERS, &(room,), Order::Ascending, usize::MAX).await?;
-        let mut seen = BTreeSet::new();
-        let mut tenants = Vec::new();
-        for ((_, tenant, user), membership) in rows {
-            if membership == Membership::Join
-                && seen.insert(tenant)
-                && let Some(user_id) = snapshot.get(&USER_IDS, &user).await?
-            {
-                tenants.extend(self.0.outside.identities.tenant(user_id.server_name()));
-            }
-        }
-        Ok(tenants)
     }
 }
 

@@ -268,6 +268,40 @@ async fn an_alias_of_another_server_leads_into_its_room() {
 }
 
 #[tokio::test]
+async fn a_canonical_alias_of_another_server_leads_to_the_room_or_is_refused() {
+    let network = Network::new();
+    let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);
+    let (alice, bob) = (one.actor(ALICE).await, two.actor(BOB).await);
+    let (room, other) = (one.public_room(&alice, "12").await, two.public_room(&bob, "12").await);
+    two.rooms.join(&bob, entry(&room, &["one.example"])).await.unwrap();
+    for (alias, leads_to) in [("#here:two.example", &room), ("#there:two.example", &other)] {
+        let alias = ruma_common::RoomAliasId::parse(alias).unwrap();
+        two.rooms.create_alias(&bob, &alias, leads_to).await.unwrap();
+    }
+    let name = async |alias: &str, others: &[&str]| {
+        let content = json!({ "alias": alias, "alt_aliases": others });
+        one.put(&alice, &room, ("m.room.canonical_alias", ""), content).await
+    };
+    for alias in ["#there:two.example", "#nowhere:two.example", "no alias"] {
+        let refused = name("#here:two.example", &[alias]).await;
+        assert!(matches!(&refused, Err(ActionError::BadAlias(bad)) if bad == alias), "{refused:?}");
+    }
+    name("#here:two.example", &[]).await.unwrap();
+    network.set_down(&["two.example"]);
+    network.asked();
+    name("", &["#here:two.example"]).await.unwrap();
+    assert_eq!(network.asked(), [""; 0], "what was named before is not looked at again");
+    let unknown = name("#other:two.example", &[]).await;
+    assert!(matches!(unknown, Err(ActionError::Refused { .. })), "{unknown:?}");
+    let many: Vec<String> = (0..100).map(|number| format!("#{number}:two.example")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    network.set_down(&[]);
+    network.asked();
+    let refused = name("", &many).await;
+    assert!(refused.is_err() && network.asked().len() <= 8, "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_large_room_is_joined_whole() {
     let network = Network::new();
     let (one, two) = (network.world(&["one.example"]).await, network.world(&["two.example"]).await);

@@ -1,7 +1,8 @@
 //! What a server may see that asks a tenant about a room.
 
 use freehold_rooms::{MissingEvents, NotShown, ServerView};
-use freehold_store::{Actor, Order};
+use freehold_store::tables::rooms::STATE_NODES;
+use freehold_store::{Actor, Batch, Order};
 use ruma_common::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName};
 use serde_json::{Value, json};
 
@@ -135,7 +136,7 @@ async fn sec26_an_event_of_another_room_is_as_unknown_as_none() {
         assert_eq!(view.missing_events(&wanted).await.unwrap(), [] as [String; 0]);
     }
     let tenant = &talk.alice.tenant;
-    let by_id = talk.world.reader().event_for_server(tenant, &server("two.example"), &hidden).await;
+    let by_id = talk.world.reader().for_server_asking(tenant, &server("two.example"), &hidden).await;
     assert!(matches!(by_id, Err(NotShown::NotInRoom)), "{by_id:?}");
 }
 
@@ -153,7 +154,7 @@ async fn a_tenant_that_is_not_in_a_room_knows_as_little_of_it_as_a_stranger() {
     let reader = talk.world.reader();
     let nothing = EventId::parse("$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
     for id in [&last, &nothing] {
-        let asked = reader.event_for_server(&four, &server("two.example"), id).await;
+        let asked = reader.for_server_asking(&four, &server("two.example"), id).await;
         assert!(matches!(asked, Err(NotShown::UnknownEvent(_))), "{asked:?}");
     }
 }
@@ -278,4 +279,34 @@ async fn who_has_left_gives_what_came_before_that_and_nothing_later() {
     let three = freehold_rooms::Identities::tenant(&*talk.world.hosted, &server("three.example")).unwrap();
     let never = reader.for_former_server(&three, &server("one.example"), &talk.room).await;
     assert!(matches!(never, Err(NotShown::UnknownRoom)), "{never:?}");
+}
+
+/// Who asks has proved no more than a name, and states are as long as rooms are.
+#[tokio::test]
+async fn strangers_are_refused_without_a_look_at_the_state() {
+    let talk = Talk::with("shared").await;
+    let (store, said) = (&talk.world.store, talk.ids().await.pop().unwrap());
+    let snapshot = store.snapshot().unwrap();
+    let nodes = snapshot.scan_prefix(&STATE_NODES, &(), Order::Ascending, usize::MAX).await.unwrap();
+    let mut batch = Batch::new();
+    nodes.iter().for_each(|(node, _)| batch.delete(&STATE_NODES, node));
+    store.commit(batch).await.unwrap();
+    let rooms = talk.world.reopened();
+    let reader = rooms.reader().unwrap();
+    let tenant = |name: &str| freehold_rooms::Identities::tenant(&*talk.world.hosted, &server(name)).unwrap();
+    let ask = async |tenant_name: &str, asker: &str| {
+        let (tenant, asker) = (tenant(tenant_name), server(asker));
+        let now = reader.for_server(&tenant, &asker, &talk.room).await.unwrap_err();
+        let once = reader.for_former_server(&tenant, &asker, &talk.room).await.unwrap_err();
+        let event = reader.for_server_asking(&tenant, &asker, &said).await.unwrap_err();
+        [now, once, event]
+    };
+    let looked = ask("one.example", "two.example").await;
+    assert!(looked.iter().all(|refusal| matches!(refusal, NotShown::Unreadable(_))), "{looked:?}");
+    let never_in = ask("one.example", "three.example").await;
+    assert!(never_in.iter().all(|refusal| matches!(refusal, NotShown::NotInRoom)), "{never_in:?}");
+    let by_nobody = ask("four.example", "two.example").await;
+    let [now, once, event] = by_nobody;
+    assert!(matches!((&now, &once), (NotShown::UnknownRoom, NotShown::UnknownRoom)), "{now:?} {once:?}");
+    assert!(matches!(event, NotShown::UnknownEvent(_)), "{event:?}");
 }

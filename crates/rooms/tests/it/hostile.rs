@@ -17,7 +17,7 @@ const CAROL: &str = "@carol:three.example";
 #[tokio::test]
 async fn what_a_hostile_server_tells_of_a_room_is_not_believed() {
     type Change = fn(&mut Value);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 8] = [
         ("members left out", |answer| answer["members_omitted"] = json!(true)),
         ("no create event", |answer| {
             answer["state"].as_array_mut().unwrap().retain(|event| event["type"] != "m.room.create");
@@ -44,6 +44,7 @@ async fn what_a_hostile_server_tells_of_a_room_is_not_believed() {
             twice.retain(|event| event["type"] == "m.room.member");
             answer["state"].as_array_mut().unwrap().extend(twice);
         }),
+        ("what authorises the state left out", |answer| answer["auth_chain"] = json!([])),
         ("no JSON", |answer| *answer = json!([200, answer.clone()])),
     ];
     for (name, change) in changes {

@@ -12,9 +12,9 @@ use freehold_rooms::{
 };
 use freehold_signing::SignedPdu;
 use freehold_store::tables::rooms::{
-    HELD, HELD_EVENTS, LACKING_EVENTS, LACKING_ROOMS, Membership, OUTGOING, PARTIAL_ROOMS,
+    HELD, HELD_EVENTS, HeldRow, LACKING_EVENTS, LACKING_ROOMS, Membership, OUTGOING, PARTIAL_ROOMS,
 };
-use freehold_store::{Actor, Order};
+use freehold_store::{Actor, Batch, Order, RoomNumber};
 use ruma_common::{OwnedRoomId, OwnedServerName, ServerName, UserId};
 use serde_json::{Value, json};
 

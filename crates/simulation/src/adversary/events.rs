@@ -162,7 +162,27 @@ impl Adversary {
         self.send(scene, servers, vec![parent]).await;
     }
 
-    async fn id_of(&self, scene: &Scene<'_>, text: &str) -> Option<OwnedEventId> {
+    /// Sends the last of some events that only the operator's process has; one of the others authorises it.
+    pub(super) async fn ravine(&self, scene: &Scene<'_>, rng: &mut Rng) {
+        let lie = format!("lie {}", rng.below(1_000_000));
+        let name = Draft {
+            event_type: "m.room.member",
+            state_key: Some(scene.who.to_string()),
+            content: vec![("membership", "join".to_owned()), ("displayname", lie.clone())],
+            ..Draft::message(scene.who, String::new())
+        };
+        let mut last = None;
+        for draft in [name, Draft::message(scene.who, lie.clone()), Draft::message(scene.who, lie + " again")]
+        {
+            let Some(text) = self.made(scene, draft).await else { return };
+            self.keep(scene, &text).await;
+            last = Some(text);
+        }
+        let servers = self.others(rng);
+        self.send(scene, &servers, last.into_iter().collect()).await;
+    }
+
+    pub(super) async fn id_of(&self, scene: &Scene<'_>, text: &str) -> Option<OwnedEventId> {
         let version = self.version(scene).await?;
         Some(freehold_event::Pdu::parse(text.as_bytes(), version).ok()?.event_id().to_owned())
     }

@@ -1,5 +1,6 @@
 //! An operator who lies: with the keys of the tenants of one process, and all that it knows.
 
+mod answers;
 mod events;
 mod misdirected;
 mod requests;
@@ -24,6 +25,8 @@ pub(crate) struct Adversary {
     sent: Mutex<Sent>,
     /// Where he was heard and should not have been.
     heard: Mutex<Vec<Violation>>,
+    /// By which lies in answers are chosen.
+    lies: Mutex<Rng>,
 }
 
 /// How much was sent.
@@ -56,6 +59,8 @@ pub(crate) enum Trick {
     Overreach,
     /// An event that follows something old, as if nothing had happened since.
     Backdate,
+    /// A valid event, of which nobody got what it follows and what authorises it: all have to ask.
+    Ravine,
     /// Two events in one place, one for each half of the world.
     Equivocate,
     /// An event before the one that it follows.
@@ -80,7 +85,7 @@ pub(crate) enum Trick {
 
 impl Trick {
     /// All of them.
-    pub(crate) const ALL: [Trick; 17] = [
+    pub(crate) const ALL: [Trick; 18] = [
         Trick::Withhold,
         Trick::Forge,
         Trick::Tamper,
@@ -88,6 +93,7 @@ impl Trick {
         Trick::Phantoms,
         Trick::Overreach,
         Trick::Backdate,
+        Trick::Ravine,
         Trick::Equivocate,
         Trick::Reorder,
         Trick::Misaddress,
@@ -105,9 +111,13 @@ impl Trick {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Adversary {
-    /// The operator of a process.
-    pub(crate) fn new(world: Arc<World>, crowd: Arc<Crowd>, place: usize) -> Arc<Self> {
-        Arc::new(Adversary { world, crowd, place, sent: Mutex::default(), heard: Mutex::default() })
+    /// The operator of a process, who answers in its place from now on.
+    pub(crate) fn new(world: Arc<World>, crowd: Arc<Crowd>, (place, rng): (usize, Rng)) -> Arc<Self> {
+        let (sent, heard, lies) = (Mutex::default(), Mutex::default(), Mutex::new(rng));
+        let this = Arc::new(Adversary { world: world.clone(), crowd, place, sent, heard, lies });
+        let answering = Arc::downgrade(&this);
+        world.disguise(Box::new(move |process| answering.upgrade().map(|this| this.answering(process))));
+        this
     }
 
     /// Where he was heard and should not have been.
@@ -133,8 +143,7 @@ impl Adversary {
     pub(crate) async fn play(&self, trick: Trick, rng: &mut Rng) {
         let rooms = self.crowd.rooms();
         let Some(process) = self.world.process(self.place) else { return };
-        let Some(room) = rng.pick(&rooms).cloned() else { return };
-        let who = rng.pick(&self.world.users(self.place)).unwrap().clone();
+        let Some((room, who)) = self.stage(&rooms, rng) else { return };
         self.world.trace.note(format!("{who} plays {trick:?} in {}", room.room_id));
         let scene = Scene { process: &process, room: &room, who: &who };
         match trick {
@@ -143,8 +152,19 @@ impl Adversary {
             Trick::Replay => self.replay(&scene).await,
             Trick::Gossip => self.gossip(&scene, rng).await,
             Trick::Misdirect => self.misdirect(&scene).await,
+            Trick::Ravine => self.ravine(&scene, rng).await,
             _ => self.speak(trick, &scene, rng).await,
         }
+    }
+
+    /// Where a trick is played, and by whom: mostly by somebody who is in the room, of whom others hear.
+    fn stage(&self, rooms: &[RoomKnown], rng: &mut Rng) -> Option<(RoomKnown, OwnedUserId)> {
+        let users = self.world.users(self.place);
+        let all = rooms.iter().flat_map(|room| users.iter().map(move |user| (room, user)));
+        let (inside, outside): (Vec<_>, Vec<_>) = all.partition(|(room, user)| room.people.contains(*user));
+        let stages =
+            if outside.is_empty() || rng.chance(80) && !inside.is_empty() { inside } else { outside };
+        rng.pick(&stages).map(|(room, user)| ((*room).clone(), (*user).clone()))
     }
 
     /// Tricks with events of its own.

@@ -150,7 +150,7 @@ impl Adversary {
 }
 
 /// An identifier in a path.
-fn encoded(id: &str) -> String {
+pub(super) fn encoded(id: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         _ => format!("%{byte:02X}"),

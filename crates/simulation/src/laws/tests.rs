@@ -12,6 +12,7 @@ fn event(prev_events: &[&str]) -> EventSeen {
         is_soft_failed: false,
         redacts: None,
         redacted_by: None,
+        is_of_liar: false,
         is_leave: false,
         joins: None,
     }

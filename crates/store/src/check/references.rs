@@ -109,6 +109,7 @@ fn of_rooms() -> Vec<Referring> {
             claims.to(&rooms::EVENTS, event);
         }),
         Referring::new(&rooms::ROOM_SERVERS, |(room, _), _, claims| claims.to(&rooms::ROOMS, room)),
+        Referring::new(&rooms::FORMER_SERVERS, |(room, _), (), claims| claims.to(&rooms::ROOMS, room)),
         Referring::new(&rooms::OUTGOING, |_, row, claims| claims.to(&rooms::EVENTS, &row.event)),
         Referring::new(&outbound::LAST_MISSED, |_, row, claims| claims.to(&rooms::EVENTS, &row.event)),
         Referring::new(&rooms::MISSING_PREVS, |(_, _, event), (), claims| claims.to(&rooms::EVENTS, event)),
@@ -182,12 +183,13 @@ fn of_members() -> Vec<Referring> {
             claims.to(&rooms::ALIASES, alias);
         }),
         Referring::new(&rooms::DIRECTORY, |(_, room), (), claims| claims.to(&rooms::ROOMS, room)),
-        Referring::new(&receipts::RECEIPTS, |(room, user, kind, thread), row, claims| {
+        Referring::new(&receipts::RECEIPTS, |(room, told, user, kind, thread), row, claims| {
             claims.to(&identity::USER_IDS, user);
-            claims.to(&receipts::RECEIPT_CHANGES, &(*room, row.since, *user, *kind, thread.clone()));
+            let change = (*room, *told, row.since, *user, *kind, thread.clone());
+            claims.to(&receipts::RECEIPT_CHANGES, &change);
         }),
-        Referring::new(&receipts::RECEIPT_CHANGES, |(room, _, user, kind, thread), (), claims| {
-            claims.to(&receipts::RECEIPTS, &(*room, *user, *kind, thread.clone()));
+        Referring::new(&receipts::RECEIPT_CHANGES, |(room, told, _, user, kind, thread), (), claims| {
+            claims.to(&receipts::RECEIPTS, &(*room, *told, *user, *kind, thread.clone()));
         }),
     ]
 }
@@ -287,11 +289,12 @@ fn of_devices() -> Vec<Referring> {
         Referring::new(&encryption::TO_DEVICE, |(device, _), _, claims| {
             claims.to(&accounts::DEVICES, device);
         }),
-        Referring::new(&encryption::TO_DEVICE_SENT, |(device, transaction), ts, claims| {
-            claims.to(&encryption::TO_DEVICE_SENT_AGES, &(*device, *ts, transaction.clone()));
+        Referring::new(&encryption::TO_DEVICE_SENT, |(device, kind, transaction), ts, claims| {
+            let age = (*device, *ts, kind.clone(), transaction.clone());
+            claims.to(&encryption::TO_DEVICE_SENT_AGES, &age);
         }),
-        Referring::new(&encryption::TO_DEVICE_SENT_AGES, |(device, _, transaction), (), claims| {
-            claims.to(&encryption::TO_DEVICE_SENT, &(*device, transaction.clone()));
+        Referring::new(&encryption::TO_DEVICE_SENT_AGES, |(device, _, kind, transaction), (), claims| {
+            claims.to(&encryption::TO_DEVICE_SENT, &(*device, kind.clone(), transaction.clone()));
         }),
         Referring::new(&encryption::DEVICE_KEYS, |(user, device_id), row, claims| {
             claims.to(&accounts::DEVICE_NUMBERS, &(*user, device_id.clone()));

@@ -27,7 +27,7 @@ pub const REFRESH_TOKENS: Table<TokenHash, RefreshTokenRow> = Table::new(TableId
 pub const DEVICE_TOKENS: Table<(DeviceNumber, TokenHash), TokenKind> =
     Table::new(TableId(67), "device_tokens");
 /// Tokens for one login (<https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv1loginget_token>).
-pub const LOGIN_TOKENS: Table<TokenHash, ShortTokenRow> = Table::new(TableId(68), "login_tokens");
+pub const LOGIN_TOKENS: Table<TokenHash, LoginTokenRow> = Table::new(TableId(68), "login_tokens");
 /// Tokens that prove who somebody is to a third party (<https://spec.matrix.org/v1.19/client-server-api/#openid>).
 pub const OPENID_TOKENS: Table<TokenHash, ShortTokenRow> = Table::new(TableId(69), "openid_tokens");
 /// Tokens that expire, by the time at which they do.
@@ -177,6 +177,17 @@ pub enum TokenKind {
     Login,
     /// Proof of identity to a third party.
     OpenId,
+}
+
+/// A token for one login, which ends with the session that asked for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginTokenRow {
+    /// Whose token.
+    pub user: UserNumber,
+    /// The device that asked for it.
+    pub device: Option<DeviceNumber>,
+    /// After when it is refused, in milliseconds since the Unix epoch.
+    pub expires_ts: i64,
 }
 
 /// A token of a user that is short-lived.

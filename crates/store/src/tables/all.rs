@@ -34,6 +34,7 @@ pub const ALL: &[AnyTable] = &[
     rooms::STATE_HISTORY.any(),
     rooms::WAITING_REDACTIONS.any(),
     rooms::ROOM_SERVERS.any(),
+    rooms::FORMER_SERVERS.any(),
     rooms::OUTGOING.any(),
     rooms::MISSING_PREVS.any(),
     rooms::FORGOTTEN.any(),

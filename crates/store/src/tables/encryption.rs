@@ -39,10 +39,11 @@ pub const DEVICE_LIST_CHANGES: Table<(Position, UserNumber), ()> =
     Table::new(TableId(99), "device_list_changes");
 /// Messages that wait for a device, in order of arrival.
 pub const TO_DEVICE: Table<(DeviceNumber, Position), ToDeviceRow> = Table::new(TableId(100), "to_device");
-/// When a device sent the to-device messages of a transaction, in milliseconds since the Unix epoch.
-pub const TO_DEVICE_SENT: Table<(DeviceNumber, String), i64> = Table::new(TableId(101), "to_device_sent");
+/// When a device sent the to-device messages of a type under a transaction id, in milliseconds since the Unix epoch.
+pub const TO_DEVICE_SENT: Table<(DeviceNumber, String, String), i64> =
+    Table::new(TableId(101), "to_device_sent");
 /// The same by age, so that old ones can be forgotten.
-pub const TO_DEVICE_SENT_AGES: Table<(DeviceNumber, i64, String), ()> =
+pub const TO_DEVICE_SENT_AGES: Table<(DeviceNumber, i64, String, String), ()> =
     Table::new(TableId(102), "to_device_sent_ages");
 /// The versions of a user's key backup, also those deleted.
 pub const BACKUP_VERSIONS: Table<(UserNumber, u64), BackupVersionRow> =

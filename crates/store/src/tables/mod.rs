@@ -31,8 +31,9 @@ pub use all::ALL;
 use crate::migration::MigratingRow;
 use crate::table::{Table, TableId};
 
-/// The version of all tables together.
-pub const SCHEMA_VERSION: u32 = 1;
+/// The version of all tables together: another one whenever what they hold changes. `schema.txt` beside the sources has what they hold
+/// in this one.
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Which [`SCHEMA_VERSION`] the store has.
 pub const SCHEMA: Table<(), u32> = Table::new(TableId(0), "schema");

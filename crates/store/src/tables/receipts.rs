@@ -4,15 +4,22 @@ use ruma_common::OwnedEventId;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{Key, KeyError};
-use crate::number::{Position, RoomNumber, TimelineIndex, UserNumber};
+use crate::number::{Position, RoomNumber, TenantNumber, TimelineIndex, UserNumber};
 use crate::table::{Table, TableId};
 
-/// Up to where each user read each thread of a room.
-pub const RECEIPTS: Table<(RoomNumber, UserNumber, ReceiptKind, Option<String>), ReceiptRow> =
-    Table::new(TableId(120), "receipts");
+/// Who is told of a receipt: everybody here who is in the room, or the users of one tenant, to which the user's server said it.
+pub type Told = Option<TenantNumber>;
+
+/// A room, who is told, the user, who may see it, and the thread.
+pub type ReceiptKey = (RoomNumber, Told, UserNumber, ReceiptKind, Option<String>);
+
+/// The same with the position of the change.
+pub type ReceiptChangeKey = (RoomNumber, Told, Position, UserNumber, ReceiptKind, Option<String>);
+
+/// Up to where each user read each thread of a room, by who is told.
+pub const RECEIPTS: Table<ReceiptKey, ReceiptRow> = Table::new(TableId(120), "receipts");
 /// The same by when it was said: one row for each row of [`RECEIPTS`].
-pub const RECEIPT_CHANGES: Table<(RoomNumber, Position, UserNumber, ReceiptKind, Option<String>), ()> =
-    Table::new(TableId(121), "receipt_changes");
+pub const RECEIPT_CHANGES: Table<ReceiptChangeKey, ()> = Table::new(TableId(121), "receipt_changes");
 
 /// Who may see a receipt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

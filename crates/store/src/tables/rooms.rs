@@ -72,6 +72,10 @@ pub const WAITING_REDACTIONS: Table<(RoomNumber, OwnedEventId, EventNumber), ()>
 /// The servers with joined users in a room, those of tenants too.
 pub const ROOM_SERVERS: Table<(RoomNumber, OwnedServerName), RoomServerRow> =
     Table::new(TableId(25), "room_servers");
+/// The servers that once had joined users in a room and lost the last of them since: of what was said until then they may ask.
+/// A server that came back has a row here, too.
+pub const FORMER_SERVERS: Table<(RoomNumber, OwnedServerName), ()> =
+    Table::new(TableId(37), "former_servers");
 /// Events that a tenant sends to other servers, in order: the position of the batch that made each, and its place in
 /// the batch.
 pub const OUTGOING: Table<(TenantNumber, Position, u16), OutgoingRow> = Table::new(TableId(26), "outgoing");
@@ -251,6 +255,8 @@ pub struct OutgoingRow {
     pub room: RoomNumber,
     /// The event.
     pub event: EventNumber,
+    /// When it was put here, in milliseconds since the Unix epoch, by our own clock: that of the event is its author's.
+    pub queued_ts: i64,
     /// Who is told beside the servers in the room: the server of the user whom a membership is about, which may not be
     /// in it, or no longer.
     pub others: Vec<OwnedServerName>,

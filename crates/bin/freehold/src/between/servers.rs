@@ -16,9 +16,6 @@ pub(crate) struct TenantsAsServers {
     pub(crate) rooms: Rooms,
 }
 
-/// How long a person waits for the keys of others: "10 seconds is the recommended default"
-/// (<https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3keysquery>).
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer about keys.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -35,9 +32,10 @@ impl Servers for TenantsAsServers {
         &'a self,
         tenant: &'a Tenant,
         user_id: &'a UserId,
+        within: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
         let request = Request::get(format!("/_matrix/federation/v1/user/devices/{}", encoded(user_id)));
-        Box::pin(self.ask(tenant, user_id.server_name(), request))
+        Box::pin(self.ask(tenant, user_id.server_name(), request.within(within)))
     }
 
     fn query_keys<'a>(
@@ -45,8 +43,10 @@ impl Servers for TenantsAsServers {
         tenant: &'a Tenant,
         at: &'a ServerName,
         body: String,
+        within: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
-        Box::pin(self.ask(tenant, at, Request::post("/_matrix/federation/v1/user/keys/query", body)))
+        let request = Request::post("/_matrix/federation/v1/user/keys/query", body);
+        Box::pin(self.ask(tenant, at, request.within(within)))
     }
 
     fn claim_keys<'a>(
@@ -54,8 +54,10 @@ impl Servers for TenantsAsServers {
         tenant: &'a Tenant,
         at: &'a ServerName,
         body: String,
+        within: Duration,
     ) -> BoxFuture<'a, Result<String, NotAnswered>> {
-        Box::pin(self.ask(tenant, at, Request::post("/_matrix/federation/v1/user/keys/claim", body)))
+        let request = Request::post("/_matrix/federation/v1/user/keys/claim", body);
+        Box::pin(self.ask(tenant, at, request.within(within)))
     }
 
     fn shares_room<'a>(
@@ -87,7 +89,7 @@ impl Servers for TenantsAsServers {
 
 impl TenantsAsServers {
     async fn ask(&self, tenant: &Tenant, at: &ServerName, request: Request) -> Result<String, NotAnswered> {
-        let request = request.within(PATIENCE).up_to(ANSWER_BYTES_MAX);
+        let request = request.up_to(ANSWER_BYTES_MAX);
         let answer = self.client.request(tenant, at, request).await.map_err(|error| {
             tracing::debug!(server = %at, %error, "keys cannot be had");
             NotAnswered

@@ -158,6 +158,14 @@ impl Api {
 settings! {
     /// How much people and other servers may have the server keep and do, whatever tenants want: their policies set less.
     Bounds {
+        /// Connections that a listener holds open at the same time; more wait until one of them ends. The system must allow as many
+        /// open files (`LimitNOFILE` of systemd), and some hundred more.
+        connections: NonZeroUsize = NonZeroUsize::MIN.saturating_add(9_999), default "10000";
+        /// Those of them from one address, or network of IPv6 (/64); more are closed at once. Those from this machine and from
+        /// `trusted_proxies` are not counted. A large server opens one for each tenant that it speaks with.
+        connections_of_address: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999), default "1000";
+        /// After how many minutes a connection is closed on which nothing comes or goes. A sync without news takes five at most.
+        idle_minutes: NonZeroU32 = NonZeroU32::MIN.saturating_add(9), default "10";
         /// Bytes of an uploaded file (`media.file_bytes` in a policy).
         upload: Size = Size(100 << 20), default "\"100 MiB\"";
         /// Bytes of a file that is fetched from another server (`media.others_file_bytes` in a policy).

@@ -1,12 +1,15 @@
 //! Listeners: sockets on which connections are accepted and served.
 
+mod places;
 mod serving;
 mod socket;
 mod tls;
+mod watched;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub(crate) use places::Places;
 pub(crate) use serving::Serving;
 pub(crate) use socket::{BindError, Inherited, Socket};
 pub(crate) use tls::{Certificates, TlsError, renew_certificates};

@@ -8,17 +8,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
+use super::places::{Place, Places};
 use super::socket::{Accepted, Socket};
+use super::watched::{Patience, Watched};
 use super::{ListenerFacts, Peer};
 use crate::stop::Stop;
 
@@ -29,6 +31,10 @@ pub(crate) struct Serving {
     pub(crate) routes: Router,
     /// What begins TLS; without it, plain HTTP is spoken.
     pub(crate) tls: Option<TlsAcceptor>,
+    /// How many connections there may be.
+    pub(crate) places: Places,
+    /// For how long nothing may come or go on one.
+    pub(crate) idle: Duration,
 }
 
 /// How long a client may take to send the head of a request.
@@ -46,12 +52,16 @@ impl Serving {
         let graceful = GracefulShutdown::new();
         let http = http();
         loop {
+            // Who finds no place waits in the queue of the system.
             let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
+                accepted = async { (self.places.one().await, self.socket.accept().await) } => accepted,
                 () = stop.asked() => break,
             };
-            match accepted {
-                Ok(accepted) => self.begin(accepted, &http, &graceful),
+            match accepted.1 {
+                Ok(stream) => match self.places.give(accepted.0, stream.address()) {
+                    Some(place) => self.begin((stream, place), &http, &graceful),
+                    None => tracing::debug!(address = ?stream.address(), "too many connections"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     tokio::time::sleep(NO_DESCRIPTORS).await;
@@ -65,8 +75,15 @@ impl Serving {
         }
     }
 
-    fn begin(&self, accepted: Accepted, http: &Builder<TokioExecutor>, graceful: &GracefulShutdown) {
+    fn begin(
+        &self,
+        (accepted, place): (Accepted, Place),
+        http: &Builder<TokioExecutor>,
+        graceful: &GracefulShutdown,
+    ) {
         let connection = Connection {
+            _place: place,
+            patience: Patience { first: HEAD_TIMEOUT, idle: self.idle },
             http: http.clone(),
             watcher: graceful.watcher(),
             routes: self.routes.clone(),
@@ -74,10 +91,10 @@ impl Serving {
         };
         match (accepted, self.tls.clone()) {
             (Accepted::Unix(stream), _) => {
-                tokio::spawn(connection.serve(TokioIo::new(stream)));
+                tokio::spawn(connection.serve(stream));
             }
             (Accepted::Tcp(stream, address), None) => {
-                tokio::spawn(connection.from(address).serve(TokioIo::new(stream)));
+                tokio::spawn(connection.from(address).serve(stream));
             }
             (Accepted::Tcp(stream, address), Some(tls)) => {
                 tokio::spawn(connection.from(address).serve_tls(stream, tls));
@@ -88,6 +105,8 @@ impl Serving {
 
 /// A connection that was accepted.
 struct Connection {
+    _place: Place,
+    patience: Patience,
     http: Builder<TokioExecutor>,
     watcher: Watcher,
     routes: Router,
@@ -104,17 +123,17 @@ impl Connection {
         match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 self.peer.sni = stream.get_ref().1.server_name().map(Arc::from);
-                self.serve(TokioIo::new(stream)).await;
+                self.serve(stream).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS did not begin"),
             Err(_) => tracing::debug!("TLS did not begin in time"),
         }
     }
 
-    async fn serve<S: Read + Write + Unpin + Send + 'static>(self, stream: S) {
-        let Connection { http, watcher, routes, peer } = self;
+    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+        let Connection { _place, patience, http, watcher, routes, peer } = self;
         let service = service_fn(move |request| answer(routes.clone(), peer.clone(), request));
-        let served = http.serve_connection(stream, service);
+        let served = http.serve_connection(TokioIo::new(Watched::new(stream, patience)), service);
         if let Err(error) = watcher.watch(served.into_owned()).await {
             tracing::debug!(error, "a connection broke");
         }

@@ -29,6 +29,16 @@ pub(crate) enum Accepted {
     Unix(UnixStream),
 }
 
+impl Accepted {
+    /// The address of the other end, if it has one.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Accepted::Tcp(_, address) => Some(*address),
+            Accepted::Unix(_) => None,
+        }
+    }
+}
+
 impl Socket {
     /// Binds an address. A socket that a server left behind is replaced; only the owner of a new one, and those of
     /// `mode`, may use it.
@@ -52,7 +62,8 @@ impl Socket {
                 let (stream, peer) = listener.accept().await?;
                 // Answers are written whole; waiting for more bytes would only delay them.
                 stream.set_nodelay(true)?;
-                Ok(Accepted::Tcp(stream, peer.ip()))
+                // A socket for both kinds has IPv4 addresses within one network of IPv6.
+                Ok(Accepted::Tcp(stream, peer.ip().to_canonical()))
             }
             Socket::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
         }

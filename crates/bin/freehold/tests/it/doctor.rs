@@ -62,3 +62,25 @@ fn servers_see_each_other_and_themselves_as_others_do() {
     assert!(!healthy && problem.is_some_and(|problem| problem.contains("cannot be reached")), "{seen:#}");
     assert!(there.stop());
 }
+
+#[test]
+fn the_first_tenants_are_looked_at_or_those_that_are_named_or_all() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens there.
+    let names: Vec<String> = (2..24).map(|host| format!("127.0.0.{host}:1")).collect();
+    let tenants: String =
+        names.iter().map(|name| format!("[[tenant]]\nserver_name = \"{name}\"\nvouched = true\n")).collect();
+    write(folder.path().join("tenants.toml"), tenants).unwrap();
+    let config = "bootstrap = \"tenants.toml\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n";
+    write(folder.path().join("freehold.toml"), config).unwrap();
+    let server = Server::start_configured(folder.path(), &CONFIG);
+    let named: Vec<&str> = names.iter().flat_map(|name| ["--tenant", name]).collect();
+    for (arguments, looked_at, left_out) in [(&[][..], 20, 2), (&["--all"], 22, 0), (&named, 22, 0)] {
+        let command = [&CONFIG[..], &["--json", "doctor", "192.0.2.7:1"], arguments].concat();
+        let seen: Value = serde_json::from_slice(&run(folder.path(), &command).stdout).unwrap();
+        let tenants = seen["tenants"].as_array().unwrap().iter().map(|tenant| &tenant["server_name"]);
+        assert!(tenants.eq(&names[..looked_at]), "{seen:#}");
+        assert_eq!(seen["tenants_left_out"], left_out);
+    }
+    assert!(server.stop());
+}

@@ -24,5 +24,6 @@ mod repair;
 mod running;
 mod server;
 mod stopping;
+mod tenants;
 mod tls;
 mod waking;

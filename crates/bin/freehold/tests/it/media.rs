@@ -5,7 +5,7 @@ use std::fs::write;
 use serde_json::json;
 
 use crate::bucket;
-use crate::server::Server;
+use crate::server::{Server, printed, run};
 
 const HOST: &str = "alice.localhost";
 
@@ -71,7 +71,7 @@ fn quotas_of_users_and_sizes_of_files_hold_and_old_files_are_open_if_the_tenant_
     let server = Server::start(folder.path(), &[]);
     let token = token(&server);
     let settle = |policy: serde_json::Value| {
-        crate::server::printed(folder.path(), &["tenant", "policy", HOST, "--set", &policy.to_string()]);
+        printed(folder.path(), &["tenant", "policy", HOST, "--set", &policy.to_string()]);
     };
     let upload =
         |size: usize| server.post(HOST, "/_matrix/media/v3/upload", (Some(&token), &"x".repeat(size)));
@@ -91,5 +91,53 @@ fn quotas_of_users_and_sizes_of_files_hold_and_old_files_are_open_if_the_tenant_
     assert_eq!((upload(51).status, upload(50).status), (403, 200));
     settle(json!({ "quotas": { "media_bytes_per_user": null, "media_bytes": 210 } }));
     assert_eq!((upload(11).status, upload(10).status), (403, 200));
+    assert!(server.stop());
+}
+
+#[test]
+fn a_file_is_shown_withheld_given_back_blocked_and_deleted_and_who_did_it_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let token = token(&server);
+    let uploaded = server.post(HOST, "/_matrix/media/v3/upload?filename=a.txt", (Some(&token), "bytes"));
+    let uri = uploaded.json()["content_uri"].as_str().unwrap().to_owned();
+    let id = uri.rsplit('/').next().unwrap();
+    let download = || {
+        let path = format!("/_matrix/client/v1/media/download/{HOST}/{id}?access_token={token}");
+        server.get(HOST, &path).status
+    };
+    let media = |arguments: &[&str]| -> serde_json::Value {
+        let printed = printed(folder.path(), &[&["--json", "media"], arguments].concat());
+        serde_json::from_str(&printed).unwrap()
+    };
+    let shown = media(&["show", HOST, &uri])["file"].clone();
+    let sha256 = shown["sha256"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (&shown["uploader"], &shown["filename"], &shown["bytes"], &shown["quarantined"]),
+        (&json!(format!("@alice:{HOST}")), &json!("a.txt"), &json!(5), &json!(false))
+    );
+    assert_eq!(download(), 200);
+    assert_eq!(media(&["quarantine", HOST, &uri])["file"]["quarantined"], true);
+    assert_eq!(download(), 404);
+    assert_eq!(media(&["quarantined", HOST])["withheld"][0]["sha256"], sha256.as_str());
+    assert_eq!(media(&["release", HOST, &sha256])["removed"], 1);
+    assert_eq!(download(), 200);
+    media(&["block", &sha256]);
+    assert_eq!((download(), &media(&["show", HOST, &uri])["file"]["blocked"]), (404, &json!(true)));
+    media(&["unblock", &sha256]);
+    assert_eq!(download(), 200);
+    media(&["delete", HOST, &uri]);
+    assert_eq!(download(), 404);
+    for gone in [&["media", "show", HOST, &uri][..], &["media", "delete", HOST, &uri]] {
+        assert_eq!(run(folder.path(), gone).status.code(), Some(1), "{gone:?}");
+    }
+    let acts = |tenant: &[&str]| -> Vec<String> {
+        let audit = printed(folder.path(), &[&["--json", "audit"], tenant].concat());
+        let audit: serde_json::Value = serde_json::from_str(&audit).unwrap();
+        let acts = audit["acts"].as_array().unwrap().iter().rev().map(|act| act["act"].as_str().unwrap());
+        acts.filter(|act| act.starts_with("media")).map(str::to_owned).collect()
+    };
+    assert_eq!(acts(&[HOST]), ["media quarantine", "media release", "media delete"]);
+    assert_eq!(acts(&[]), ["media block", "media unblock"]);
     assert!(server.stop());
 }

@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::policies::User;
+use crate::policies::{User, who_share_a_room};
 use crate::server::{Server, freehold, printed, run};
 
 const ALICES: &str = "alice.localhost";
@@ -98,6 +98,33 @@ fn an_administrator_does_with_the_own_access_token_what_concerns_the_own_tenant(
         audited(folder.path()).into_iter().filter(|(by, _)| by == "@admin:alice.localhost").collect();
     let acts: Vec<&str> = by_admin.iter().map(|(_, act)| act.as_str()).collect();
     assert_eq!(acts, ["account suspend", "account unsuspend", "account deactivate"]);
+    assert!(server.stop());
+}
+
+#[test]
+fn what_somebody_said_who_wants_it_erased_is_synced_to_those_who_saw_it_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (alice, bob, room) = who_share_a_room(&server);
+    alice.say(&server, &room, "a-secret");
+    let erased = json!({ "erase": true, "auth": {
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": "alice" },
+        "password": "wonderland-1865",
+    } });
+    // The first answer names the session in which the password is given.
+    let session =
+        alice.post(&server, "account/deactivate", &json!({ "erase": true })).json()["session"].clone();
+    let mut body = erased;
+    body["auth"]["session"] = session;
+    let done = alice.post(&server, "account/deactivate", &body);
+    assert_eq!(done.status, 200, "{done:?}");
+    assert_eq!(bob.heard(&server, &room), ["a-secret"]);
+    let carol = User::register(&server, "bob.localhost", "carol");
+    let join = format!("join/{room}?server_name={ALICES}");
+    assert_eq!(carol.post(&server, &join, &json!({})).status, 200);
+    assert_eq!(carol.heard(&server, &room), [""; 0]);
+    assert_eq!(bob.heard(&server, &room), ["a-secret"]);
     assert!(server.stop());
 }
 

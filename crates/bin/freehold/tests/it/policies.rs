@@ -29,7 +29,7 @@ impl User {
         server.post(self.host, &path, (Some(&self.token), &body.to_string()))
     }
 
-    fn say(&self, server: &Server, room: &str, body: &str) {
+    pub(crate) fn say(&self, server: &Server, room: &str, body: &str) {
         let content = json!({ "msgtype": "m.text", "body": body }).to_string();
         let path = format!("/_matrix/client/v3/rooms/{room}/send/m.room.message/{body}");
         assert_eq!(server.put(self.host, &path, (&self.token, &content)).status, 200);
@@ -41,7 +41,7 @@ impl User {
     }
 
     /// The bodies of the messages that sync and history show.
-    fn heard(&self, server: &Server, room: &str) -> Vec<String> {
+    pub(crate) fn heard(&self, server: &Server, room: &str) -> Vec<String> {
         let history = self.get(server, &format!("v3/rooms/{room}/messages?dir=f&limit=100")).json();
         let synced = self.get(server, "v3/sync?timeout=0").json();
         let synced = &synced["rooms"]["join"][room]["timeline"]["events"];

@@ -56,6 +56,16 @@ fn count(report: &Value, list: &str) -> usize {
     report[list].as_array().unwrap().len()
 }
 
+/// The audit log says it of the whole process and to the tenant that is in the room, and to no other.
+fn assert_told_of_repair(folder: &Path, in_room: &str) {
+    command(folder, &["tenant", "add", "elsewhere.example", "--hostname", "m.elsewhere.example"]);
+    for (of, is_told) in [(None, true), (Some(in_room), true), (Some("elsewhere.example"), false)] {
+        let (_, audit) = command(folder, &["audit"].into_iter().chain(of).collect::<Vec<_>>());
+        let acts = audit["acts"].as_array().unwrap();
+        assert_eq!(acts.iter().any(|act| act["act"] == "room/repair"), is_told, "{of:?}: {audit:#}");
+    }
+}
+
 #[test]
 fn a_damaged_room_is_repaired_with_what_another_server_has() {
     let folder = tempfile::tempdir().unwrap();
@@ -100,8 +110,7 @@ fn a_damaged_room_is_repaired_with_what_another_server_has() {
     assert!(text.contains("the room is in order"), "{text}");
     let (code, checked) = command(&home, &["fsck"]);
     assert_eq!((code, checked["damaged"].as_u64()), (Some(0), Some(0)), "{checked:#}");
-    let (_, audit) = command(&home, &["audit"]);
-    assert!(audit["acts"].as_array().unwrap().iter().any(|act| act["act"] == "room/repair"), "{audit:#}");
+    assert_told_of_repair(&home, &alice.name);
 
     for said in ["one", "two", "three"] {
         alice.hears(&room_id, said);

@@ -1,5 +1,9 @@
 //! A server that runs.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::server::{Server, printed};
@@ -22,6 +26,27 @@ fn a_server_needs_no_configuration_and_shows_its_token_once() {
     let after = server.get("alice.localhost", "/_matrix/key/v2/server").json();
     assert_eq!(keys["verify_keys"], after["verify_keys"], "a tenant keeps its keys");
     assert!(server.stop());
+}
+
+/// Whoever opens connections and says nothing takes no place from the store or from other listeners.
+#[test]
+fn when_as_many_connections_are_open_as_may_be_the_next_one_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "[limits]\nconnections = 2\n[[listener]]\naddress = \"127.0.0.1:0\"\n";
+    std::fs::write(folder.path().join("few.toml"), settings).unwrap();
+    let server = Server::start_configured(folder.path(), &["--config", "few.toml"]);
+    let open = || TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let (idle, held) = (open(), open());
+    let mut waiting = open();
+    waiting.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    waiting.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut answer = String::new();
+    assert!(waiting.read_to_string(&mut answer).is_err(), "{answer}");
+    drop(idle);
+    waiting.set_read_timeout(None).unwrap();
+    waiting.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(held);
 }
 
 #[test]

@@ -86,6 +86,29 @@ async fn no_more_is_held_of_a_room_than_may_be_and_who_was_turned_away_is_noted(
     assert_eq!(scene.hear("short").await.0, Some(Hold::Held));
 }
 
+/// Whoever has many rooms can have many of them lack members.
+#[tokio::test]
+async fn no_more_is_held_of_all_rooms_together_than_may_be() {
+    let scene = Scene::new("11").await;
+    scene.join().await;
+    let hold_elsewhere = async |events, bytes| {
+        let mut batch = Batch::new();
+        let row = HeldRow { events, bytes, turned_away: Vec::new() };
+        batch.put(&HELD, &RoomNumber(1_000), &row);
+        batch.put(&HELD, &RoomNumber(1_001), &row);
+        scene.two.store.commit(batch).await.unwrap();
+    };
+    for (events, bytes, hold) in [
+        (49_999, 100 << 20, Hold::Held),
+        (50_000, 100 << 20, Hold::Full),
+        (10, 128 << 20, Hold::Full),
+        (10, 127 << 20, Hold::Held),
+    ] {
+        hold_elsewhere(events, bytes).await;
+        assert_eq!(scene.hear("hello").await.0, Some(hold), "{events} {bytes}");
+    }
+}
+
 #[tokio::test]
 async fn what_was_held_of_a_room_that_everybody_left_goes_when_somebody_comes_back() {
     let scene = Scene::new("12").await;
