@@ -14,6 +14,7 @@ from nio import (
     KeyVerificationKey,
     KeyVerificationMac,
     KeyVerificationStart,
+    KeysUploadError,
     LoginResponse,
     MatrixRoom,
     MegolmEvent,
@@ -74,6 +75,11 @@ class Agent:
             KeyVerificationStart, KeyVerificationCancel, KeyVerificationKey, KeyVerificationMac, UnknownToDeviceEvent,
         ))
         await self.client.sync(timeout=0, full_state=True)
+        # Its server tells others of the device before it has the one-time keys: who hears of it must find them.
+        if self.client.should_upload_keys:
+            uploaded = await self.client.keys_upload()
+            if isinstance(uploaded, KeysUploadError):
+                raise RuntimeError(f"keys: {uploaded}")
         self.syncing = asyncio.create_task(self.client.sync_forever(timeout=10000))
         return {"device_id": answer.device_id}
 

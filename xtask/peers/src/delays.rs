@@ -43,11 +43,13 @@ pub(crate) fn run(run: &Run<'_>) -> Result<()> {
     let first = Synapse::start(&setting, "first")?;
     let second = Synapse::start(&setting, "second")?;
     let mut ours = Freehold::start(run.freehold, run.folder, &authority, &client, 1)?;
+    let mut other = Freehold::start(run.freehold, &run.folder.join("other"), &authority, &client, 1)?;
     let delays = {
-        let tenant = ours.tenant(0)?;
+        let (tenant, neighbour) = (ours.tenant(0)?, other.tenant(0)?);
         let mut pairs = [
             ("ours → theirs", Wire::lay(&client, tenant, &first, "out")?, Vec::new()),
             ("theirs → ours", Wire::lay(&client, &first, tenant, "in")?, Vec::new()),
+            ("ours → ours", Wire::lay(&client, tenant, neighbour, "alone")?, Vec::new()),
             ("theirs → theirs", Wire::lay(&client, &first, &second, "between")?, Vec::new()),
         ];
         // In turn, so that whatever else the machine does slows all of them.
@@ -63,6 +65,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<()> {
         medians.collect::<Map<String, Value>>()
     };
     ours.stop()?;
+    other.stop()?;
     println!("{}", Value::Object(delays));
     Ok(())
 }

@@ -21,6 +21,8 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct Wire {
     is_cut: AtomicBool,
+    /// Whether what is said to the server reaches it, and its answers nobody.
+    is_mute: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -49,8 +51,17 @@ impl Link {
         }
     }
 
-    /// Forwards again.
+    /// Loses what the server answers from now on; what is said to it still reaches it.
+    pub(crate) fn mute(&self) {
+        self.wire.is_mute.store(true, Ordering::SeqCst);
+    }
+
+    /// Forwards again. Connections on which answers were lost are of no use, so they end.
     pub(crate) fn heal(&self) {
+        if self.wire.is_mute.load(Ordering::SeqCst) {
+            self.cut();
+        }
+        self.wire.is_mute.store(false, Ordering::SeqCst);
         self.wire.is_cut.store(false, Ordering::SeqCst);
     }
 }
@@ -68,16 +79,18 @@ fn accept(listener: &TcpListener, target: u16, wire: &Arc<Wire>) {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend([&incoming, &outgoing].into_iter().filter_map(|stream| stream.try_clone().ok()));
-        thread::spawn(move || forward(incoming_copy, outgoing));
-        thread::spawn(move || forward(outgoing_copy, incoming));
+        let answers = Arc::clone(wire);
+        thread::spawn(move || forward(incoming_copy, outgoing, || false));
+        thread::spawn(move || forward(outgoing_copy, incoming, || answers.is_mute.load(Ordering::SeqCst)));
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream) {
+/// Forwards what one says to the other, but for what is said while it is lost.
+fn forward(mut from: TcpStream, mut to: TcpStream, is_lost: impl Fn() -> bool) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let Some(bytes) = buffer.get(..read) else { break };
-        if to.write_all(bytes).is_err() {
+        if !is_lost() && to.write_all(bytes).is_err() {
             break;
         }
     }
@@ -95,7 +108,7 @@ mod tests {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let copy = stream.try_clone().unwrap();
-                thread::spawn(move || forward(copy, stream));
+                thread::spawn(move || forward(copy, stream, || false));
             }
         });
         port
@@ -125,5 +138,17 @@ mod tests {
         stream.read_exact(&mut [0; 4]).unwrap();
         link.cut();
         assert_eq!(stream.read(&mut [0; 4]).unwrap_or(0), 0);
+    }
+
+    #[test]
+    fn a_mute_link_says_nothing_until_it_is_healed() {
+        let link = Link::to_port("127.0.0.1", echo_server()).unwrap();
+        link.mute();
+        let mut stream = TcpStream::connect(("127.0.0.1", link.port())).unwrap();
+        stream.write_all(b"ping").unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+        assert!(stream.read_exact(&mut [0; 4]).is_err());
+        link.heal();
+        assert!(answers(&link));
     }
 }

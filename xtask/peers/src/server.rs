@@ -1,4 +1,4 @@
-//! The HTTPS face of our own server: its key document, and an open ear for transactions.
+//! The HTTPS face of servers of our own: a key document and an open ear for transactions, or whatever answers they have.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -40,6 +40,19 @@ impl Reserved {
 
     /// Answers requests for the key document and acknowledges transactions, for the rest of the process's life.
     pub(crate) fn serve(self, authority: &Authority, key_document: String) -> Result<()> {
+        self.answer_with(authority, move |target| match target {
+            _ if target.starts_with("/_matrix/key/v2/server") => Some(key_document.clone()),
+            _ if target.starts_with("/_matrix/federation/v1/send/") => Some(r#"{"pdus":{}}"#.to_owned()),
+            _ => None,
+        })
+    }
+
+    /// Answers requests by their target, for the rest of the process's life; where there is no answer, that nothing is served.
+    pub(crate) fn answer_with(
+        self,
+        authority: &Authority,
+        answers: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Result<()> {
         let (certificate, key) = authority.sign("127.0.0.1")?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let configuration = ServerConfig::builder()
@@ -47,28 +60,28 @@ impl Reserved {
             .with_single_cert(vec![certificate.der().clone()], key)
             .context("certificate of our own server")?;
         let configuration = Arc::new(configuration);
-        let document: Arc<str> = key_document.into();
+        let answers: Answers = Arc::new(answers);
         thread::spawn(move || {
             for stream in self.listener.incoming().flatten() {
-                let (configuration, document) = (Arc::clone(&configuration), Arc::clone(&document));
+                let (configuration, answers) = (Arc::clone(&configuration), Arc::clone(&answers));
                 // A peer that closes early has had what it wanted.
-                thread::spawn(move || answer(stream, configuration, &document).unwrap_or_default());
+                thread::spawn(move || answer(stream, configuration, &answers).unwrap_or_default());
             }
         });
         Ok(())
     }
 }
 
-fn answer(stream: TcpStream, configuration: Arc<ServerConfig>, document: &str) -> Option<()> {
+/// What is answered to a request with a target.
+type Answers = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+fn answer(stream: TcpStream, configuration: Arc<ServerConfig>, answers: &Answers) -> Option<()> {
     let connection = ServerConnection::new(configuration).ok()?;
     let mut stream = BufReader::new(StreamOwned::new(connection, stream));
     while let Some(target) = read_request(&mut stream) {
-        let (status, body) = if target.starts_with("/_matrix/key/v2/server") {
-            ("200 OK", document)
-        } else if target.starts_with("/_matrix/federation/v1/send/") {
-            ("200 OK", r#"{"pdus":{}}"#)
-        } else {
-            ("404 Not Found", r#"{"errcode":"M_UNRECOGNIZED","error":"not served here"}"#)
+        let (status, body) = match answers(&target) {
+            Some(body) => ("200 OK", body),
+            None => ("404 Not Found", r#"{"errcode":"M_UNRECOGNIZED","error":"not served here"}"#.to_owned()),
         };
         let length = body.len();
         let head = format!(

@@ -1,7 +1,7 @@
 //! One Synapse server: configured, started, and stopped when dropped.
 
 use std::{
-    fs::File,
+    fs::OpenOptions,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -25,7 +25,17 @@ pub(crate) struct Synapse {
     server_name: String,
     client_url: String,
     link: Link,
-    process: Child,
+    command: Launch,
+    /// The process, unless it was killed.
+    process: Option<Child>,
+}
+
+/// How a server's process is started, the first time and again.
+struct Launch {
+    python: PathBuf,
+    folder: PathBuf,
+    configuration: PathBuf,
+    authority: PathBuf,
 }
 
 /// Where a server's files are and what it runs with.
@@ -70,22 +80,37 @@ impl Synapse {
         let file = folder.join("homeserver.json");
         std::fs::write(&file, configuration.to_string()).context("write a server's configuration")?;
         generate_keys(setting.python, &file)?;
-        let process = spawn(setting.python, &folder, &file)?;
         let client_url = format!("http://127.0.0.1:{client_port}");
-        let mut server = Self { server_name, client_url, link, process };
-        server.wait(setting.client, &folder)?;
+        let (python, authority) = (setting.python.to_path_buf(), setting.authority.file());
+        let command = Launch { python, folder, configuration: file, authority };
+        let mut server = Self { server_name, client_url, link, command, process: None };
+        server.begin(setting.client)?;
         Ok(server)
     }
 
-    fn wait(&mut self, client: &Client, folder: &Path) -> Result<()> {
-        let log = folder.join("log.txt");
+    /// Ends the process as a power cut would.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().context("a Synapse to kill")?;
+        process.kill().context("kill Synapse")?;
+        process.wait().context("wait for the end of Synapse").map(drop)
+    }
+
+    /// Starts the process, and waits until it answers.
+    pub(crate) fn begin(&mut self, client: &Client) -> Result<()> {
+        self.process = Some(self.command.spawn()?);
+        self.wait(client)
+    }
+
+    fn wait(&mut self, client: &Client) -> Result<()> {
+        let log = self.command.log();
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while Instant::now() < deadline {
             let url = format!("{}/_matrix/client/versions", self.client_url);
             if client.send(Call { method: "GET", url, authorization: None, body: None }).is_ok() {
                 return Ok(());
             }
-            if let Some(status) = self.process.try_wait().context("state of a server's process")? {
+            let ended = self.process.as_mut().map(Child::try_wait).transpose();
+            if let Some(status) = ended.context("state of a server's process")?.flatten() {
                 return Err(Failure::new(format!("Synapse ended with {status}: see {}", log.display())));
             }
             thread::sleep(Duration::from_millis(200));
@@ -96,9 +121,28 @@ impl Synapse {
 
 impl Drop for Synapse {
     fn drop(&mut self) {
-        // Nothing can be done about a process that has ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(mut process) = self.process.take() {
+            // Nothing can be done about a process that has ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+impl Launch {
+    fn log(&self) -> PathBuf {
+        self.folder.join("log.txt")
+    }
+
+    fn spawn(&self) -> Result<Child> {
+        let log = OpenOptions::new().create(true).append(true).open(self.log());
+        let log = log.context("log file of a server")?;
+        let errors = log.try_clone().context("log file of a server")?;
+        let mut command = Command::new(&self.python);
+        command.args(["-m", "synapse.app.homeserver", "-c"]).arg(&self.configuration);
+        // Identity servers are not asked by way of the federation, which has a setting of its own.
+        command.current_dir(&self.folder).env("SSL_CERT_FILE", &self.authority);
+        command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().context("start Synapse")
     }
 }
 
@@ -113,14 +157,6 @@ fn generate_keys(python: &Path, configuration: &Path) -> Result<()> {
         "Synapse did not take its configuration: {}",
         String::from_utf8_lossy(&output.stderr)
     )))
-}
-
-fn spawn(python: &Path, folder: &Path, configuration: &Path) -> Result<Child> {
-    let log = File::create(folder.join("log.txt")).context("log file of a server")?;
-    let errors = log.try_clone().context("log file of a server")?;
-    let mut command = Command::new(python);
-    command.args(["-m", "synapse.app.homeserver", "-c"]).arg(configuration).current_dir(folder);
-    command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().context("start Synapse")
 }
 
 fn listeners(client_port: u16, federation_port: u16) -> Value {
@@ -171,6 +207,7 @@ fn configuration(
         "rc_login": {"address": rate, "account": rate, "failed_attempts": rate},
         "rc_joins": {"local": rate, "remote": rate},
         "rc_presence": {"per_user": rate},
+        "rc_third_party_invite": rate,
         "rc_invites": {"per_room": rate, "per_user": rate, "per_issuer": rate},
         "rc_federation": {
             "window_size": 1000, "sleep_limit": 100_000, "sleep_delay": 1, "reject_limit": 100_000, "concurrent": 100,

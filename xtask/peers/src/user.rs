@@ -16,6 +16,9 @@ use crate::{
 /// How long anything may take to come from one server to another.
 const ARRIVE_SECONDS_MAX: u64 = 30;
 
+/// How many pages of a history are read at most.
+const PAGES_MAX: usize = 200;
+
 /// The password of every account.
 pub(crate) const PASSWORD: &str = "of one run";
 
@@ -65,6 +68,13 @@ impl User {
         self.call("POST", &path, Some(&json!({}))).map(drop)
     }
 
+    /// Knocks at a room through a server that is in it.
+    pub(crate) fn knock(&self, room: &str, via: &str) -> Result<()> {
+        let via = escaped(via);
+        let path = format!("/knock/{}?server_name={via}&via={via}", escaped(room));
+        self.call("POST", &path, Some(&json!({}))).map(drop)
+    }
+
     /// Does something to another user: `invite`, `kick`, `ban`, `unban`.
     pub(crate) fn act(&self, room: &str, action: &str, target: &User) -> Result<()> {
         let path = format!("/rooms/{}/{action}", escaped(room));
@@ -109,6 +119,25 @@ impl User {
         self.call("GET", &format!("/rooms/{}/event/{}", escaped(room), escaped(event_id)), None)
     }
 
+    /// The ids of all events of a room that the server shows this user, newest first.
+    pub(crate) fn all_events(&self, room: &str) -> Result<Vec<String>> {
+        let mut read = Vec::new();
+        let mut from = String::new();
+        for _ in 0..PAGES_MAX {
+            let path = format!("/rooms/{}/messages?dir=b&limit=100{from}", escaped(room));
+            let page = self.call("GET", &path, None)?;
+            let chunk = page.get("chunk").and_then(Value::as_array).context("a page of events")?;
+            for event in chunk {
+                read.push(string(event, "event_id")?);
+            }
+            match page.get("end").and_then(Value::as_str) {
+                Some(end) => from = format!("&from={}", escaped(end)),
+                None => return Ok(read),
+            }
+        }
+        Err(Failure::new(format!("the history did not end within {PAGES_MAX} pages")))
+    }
+
     /// The membership that the server shows this user of somebody.
     pub(crate) fn membership(&self, room: &str, user_id: &str) -> Option<String> {
         let path = format!("/rooms/{}/state/m.room.member/{}", escaped(room), escaped(user_id));
@@ -121,6 +150,25 @@ impl User {
         let answer = self.call("GET", "/sync?timeout=0", None)?;
         let invites = answer.get("rooms").and_then(|rooms| rooms.get("invite"));
         Ok(invites.and_then(|invites| invites.get(room)).cloned())
+    }
+
+    /// What the server tells this user of their own membership, also of rooms that they are not in: `leave` of those of which it tells
+    /// nothing.
+    pub(crate) fn standing(&self, room: &str) -> Result<String> {
+        let filter = json!({"room": {"include_leave": true, "rooms": [room]}}).to_string();
+        let answer = self.call("GET", &format!("/sync?timeout=0&filter={}", escaped(&filter)), None)?;
+        let of = |section: &str| answer.get("rooms")?.get(section)?.get(room);
+        if let Some(section) = ["join", "invite", "knock"].into_iter().find(|section| of(section).is_some()) {
+            return Ok(section.to_owned());
+        }
+        let parts =
+            ["state", "timeline"].into_iter().filter_map(|part| of("leave")?.get(part)?.get("events"));
+        let events = parts.filter_map(Value::as_array).flatten();
+        let says = |event: &Value, field: &str, text: &str| event.get(field).is_some_and(|said| said == text);
+        let mut own = events
+            .filter(|event| says(event, "type", "m.room.member") && says(event, "state_key", &self.user_id));
+        let last = own.next_back().and_then(|event| event.get("content")?.get("membership")?.as_str());
+        Ok(last.unwrap_or("leave").to_owned())
     }
 
     /// Uploads a file and gives its `mxc://` URI.

@@ -20,7 +20,7 @@ struct People {
 type Step = fn(&Pair<'_>, &People) -> Result<()>;
 
 pub(super) fn run(pair: &Pair<'_>, steps: &mut Steps) {
-    let suffix = if pair.direction.starts_with("ours") { "o" } else { "t" };
+    let suffix = pair.suffix();
     let registered = steps.run(&format!("{}: people with files register", pair.direction), || {
         let owner = User::register(pair.client, pair.first, &format!("owner{suffix}"))?;
         let viewer = User::register(pair.client, pair.second, &format!("viewer{suffix}"))?;
@@ -79,7 +79,7 @@ fn thumbnailed(_: &Pair<'_>, People { owner, viewer }: &People) -> Result<()> {
 fn waited_for(pair: &Pair<'_>, People { owner, viewer }: &People) -> Result<()> {
     let uri = owner.reserve()?;
     // Synapse takes a server that says so for one that is not well, and leaves it in peace for a while.
-    if pair.direction.starts_with("theirs") {
+    if pair.second_is_ours() {
         let early = expect(viewer.download(&uri, "?timeout_ms=100")?, 504)?;
         if !String::from_utf8_lossy(&early.bytes).contains("M_NOT_YET_UPLOADED") {
             return Err(Failure::new(format!("it is not said to be still to come: {early:?}")));

@@ -5,10 +5,13 @@ mod history;
 mod media;
 mod membership;
 mod outage;
+mod people;
 mod presence;
 mod steps;
 mod talk;
 mod tenants;
+mod third_party;
+mod versions;
 
 use std::{path::Path, time::Duration};
 
@@ -49,42 +52,66 @@ struct Pair<'a> {
     direction: &'static str,
 }
 
+impl<'a> Pair<'a> {
+    /// Rooms of ours, and people of theirs, and the other way round.
+    fn both(
+        (client, authority): (&'a Client, &'a Authority),
+        ours: &'a dyn Home,
+        theirs: &'a dyn Home,
+    ) -> [Self; 2] {
+        [
+            Pair { client, authority, first: ours, second: theirs, direction: "ours → theirs" },
+            Pair { client, authority, first: theirs, second: ours, direction: "theirs → ours" },
+        ]
+    }
+
+    /// Whether people of ours come into rooms of theirs.
+    fn second_is_ours(&self) -> bool {
+        self.direction.starts_with("theirs")
+    }
+
+    /// By which names differ in both directions.
+    fn suffix(&self) -> &'static str {
+        if self.second_is_ours() { "t" } else { "o" }
+    }
+}
+
+/// How long the history is in the direction in which it is not tried at full length.
+const SHORT_HISTORY: usize = 100;
+
 /// Runs every step in both directions and says how many passed.
 pub(crate) fn run(run: &Run<'_>) -> Result<()> {
     let authority = Authority::create(run.folder)?;
     let client = Client::trusting(&authority.pem())?;
     let Run { python, folder, .. } = *run;
     let setting = Setting { python, folder, authority: &authority, client: &client, presence: true };
-    let theirs = Synapse::start(&setting, "synapse")?;
+    let mut theirs = Synapse::start(&setting, "synapse")?;
     let mut ours = Freehold::start(run.freehold, run.folder, &authority, &client, 2)?;
     let mut steps = Steps::within(run.time);
     {
         let tenant = ours.tenant(0)?;
-        let (client, authority) = (&client, &authority);
-        let outward =
-            Pair { client, authority, first: tenant, second: &theirs, direction: "ours → theirs" };
-        let inward = Pair { client, authority, first: &theirs, second: tenant, direction: "theirs → ours" };
-        for pair in [&outward, &inward] {
+        for pair in &Pair::both((&client, &authority), tenant, &theirs) {
+            let is_long = pair.second_is_ours() || !run.in_turn;
+            let history = if is_long { run.history } else { run.history.min(SHORT_HISTORY) };
             membership::run(pair, &mut steps);
+            third_party::run(pair, &mut steps);
             media::run(pair, &mut steps);
-            history::run(pair, run.history, &mut steps);
+            history::run(pair, history, &mut steps);
             presence::run(pair, &mut steps);
+            versions::run(pair, run.versions, &mut steps);
         }
-        if let Some(clients) = run.clients {
-            talk::run(clients, (tenant, &theirs), &mut steps);
+        match run.clients {
+            Some(clients) => talk::run(clients, (tenant, &theirs), &mut steps),
+            None => println!("left out: nobody talks encrypted, because no clients are named"),
         }
-        tenants::run(&ours, &theirs, client, &mut steps);
+        tenants::run(&ours, &theirs, &client, &mut steps);
     }
-    outage::run(&mut ours, &theirs, &client, &mut steps);
+    outage::run(&mut ours, &mut theirs, &client, &mut steps);
     {
         // What takes longest comes last.
-        let tenant = ours.tenant(0)?;
-        let (client, authority) = (&client, &authority);
-        let outward =
-            Pair { client, authority, first: tenant, second: &theirs, direction: "ours → theirs" };
-        let inward = Pair { client, authority, first: &theirs, second: tenant, direction: "theirs → ours" };
+        let pairs = Pair::both((&client, &authority), ours.tenant(0)?, &theirs);
         for (place, version) in run.versions.iter().enumerate() {
-            for (turn, pair) in [&outward, &inward].into_iter().enumerate() {
+            for (turn, pair) in pairs.iter().enumerate() {
                 if !run.in_turn || place % 2 == turn {
                     forked(pair, version, &mut steps);
                 }
@@ -98,7 +125,7 @@ pub(crate) fn run(run: &Run<'_>) -> Result<()> {
 /// A room with quarrels and forks, on whose graph and states both servers agree.
 fn forked(pair: &Pair<'_>, version: &str, steps: &mut Steps) {
     steps.run(&format!("{}: a room of version {version} is forked twice and healed", pair.direction), || {
-        let round = format!("{version}{}", if pair.direction.starts_with("ours") { "o" } else { "t" });
+        let round = format!("{version}{}", pair.suffix());
         let world = World::populate(pair.client, pair.first, pair.second, &round)?;
         let room = world.make_room(version)?;
         match agreement::differences(pair, &room)? {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Pair, membership::server_of, steps::Steps};
+use super::{Pair, people::server_of, steps::Steps};
 use crate::{
     failure::Result,
     user::{User, escaped, until},
@@ -13,7 +13,7 @@ pub(super) fn run(pair: &Pair<'_>, steps: &mut Steps) {
 }
 
 fn seen(pair: &Pair<'_>) -> Result<()> {
-    let suffix = if pair.direction.starts_with("ours") { "o" } else { "t" };
+    let suffix = pair.suffix();
     let person = User::register(pair.client, pair.first, &format!("present{suffix}"))?;
     let viewer = User::register(pair.client, pair.second, &format!("watching{suffix}"))?;
     let room = person.create_room(&json!({"preset": "public_chat"}))?;

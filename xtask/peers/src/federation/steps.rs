@@ -46,13 +46,32 @@ impl Steps {
         }
     }
 
-    /// Prints the count; a failure if any step failed.
+    /// Prints the count; a failure if any step failed, or was not run.
     pub(super) fn finish(&self) -> Result<()> {
         println!("{} s", self.start.elapsed().as_secs());
         println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
-        match self.failed {
-            0 => Ok(()),
-            failed => Err(Failure::new(format!("{failed} steps failed"))),
+        match (self.failed, self.skipped) {
+            (0, 0) => Ok(()),
+            (failed, skipped) => Err(Failure::new(format!(
+                "{failed} steps failed, and {skipped} were not run for lack of time"
+            ))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_or_was_not_run_is_a_failure() {
+        let mut steps = Steps::within(Duration::from_secs(60));
+        steps.run("one", || Ok(()));
+        assert!(steps.finish().is_ok());
+        steps.run("two", || Err::<(), _>(Failure::new("no")));
+        assert!(steps.finish().is_err());
+        let mut late = Steps::within(Duration::ZERO);
+        assert!(late.run("three", || Ok(())).is_none());
+        assert!(late.finish().is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{membership::server_of, steps::Steps};
+use super::{people::server_of, steps::Steps};
 use crate::{
     failure::{Failure, Result},
     freehold::Freehold,
