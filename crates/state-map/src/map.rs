@@ -162,13 +162,16 @@ impl StateMap {
 
     /// Writes every node that `store` does not have, and says which root to open the map with later.
     ///
-    /// Asks the store for each node that it may lack; [`save_changes`](StateMap::save_changes) does not.
+    /// Asks the store for each node that it may lack; [`save_changes`](StateMap::save_changes) does not. The map without
+    /// entries is known by its id, and never written.
     ///
     /// # Errors
     /// The store failed, or a part of this map was never loaded from another store.
     pub fn save(&self, store: &mut impl NodeStore) -> Result<Saved, LoadError> {
         let mut progress = Progress::default();
-        save::save_missing(&self.root, store, &mut progress)?;
+        if !self.is_empty() {
+            save::save_missing(&self.root, store, &mut progress)?;
+        }
         Ok(progress.done(self.root_id()))
     }
 
@@ -179,7 +182,9 @@ impl StateMap {
     /// The store failed, or (when `base` was not in it) a node is missing.
     pub fn save_changes(&self, base: &StateMap, store: &mut impl NodeStore) -> Result<Saved, LoadError> {
         let mut progress = Progress::default();
-        save::save_changes(&self.root, Some(&base.root), store, &mut progress)?;
+        if !self.is_empty() {
+            save::save_changes(&self.root, Some(&base.root), store, &mut progress)?;
+        }
         Ok(progress.done(self.root_id()))
     }
 }

@@ -302,6 +302,8 @@ proptest! {
         edits in vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         rest in vec(any::<u8>(), 0..3),
     ) {
+        // The map without entries has no node.
+        prop_assume!(!model.is_empty());
         let mut nodes = MemoryStore::new();
         map_of(&model).save(&mut nodes).unwrap();
         let all: Vec<Vec<u8>> = nodes.iter().map(|(_, bytes)| bytes.to_vec()).collect();

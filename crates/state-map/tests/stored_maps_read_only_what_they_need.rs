@@ -279,10 +279,18 @@ fn a_map_saved_again_after_an_interrupted_sweep_is_whole() {
 }
 
 #[test]
-fn the_map_without_entries_needs_not_be_stored() {
-    let store = MemoryStore::new();
-    let opened = StateMap::open(StateMap::new().root_id(), &store).unwrap();
-    assert!(opened.is_empty());
-    let mut reachable = freehold_state_map::Reachable::new();
-    reachable.mark(StateMap::new().root_id(), &store).unwrap();
+fn the_map_without_entries_is_known_by_its_id_and_never_stored() {
+    let mut store = MemoryStore::new();
+    let empty = StateMap::new();
+    assert_eq!(empty.save(&mut store).unwrap().nodes, 0);
+    let mut emptied: StateMap = [(1, entry(1))].into_iter().collect();
+    let base = emptied.clone();
+    emptied.remove(1, &NoStore).unwrap();
+    assert_eq!(emptied.save_changes(&base, &mut store).unwrap().root, empty.root_id());
+    assert_eq!(store.iter().count(), 0);
+
+    assert!(StateMap::open(empty.root_id(), &store).unwrap().is_empty());
+    let mut reachable = Reachable::new();
+    reachable.mark(empty.root_id(), &store).unwrap();
+    assert!(reachable.is_empty());
 }

@@ -73,6 +73,10 @@ fn accept(listener: &TcpListener, target: u16, wire: &Arc<Wire>) {
         }
         let address = SocketAddr::from(([127, 0, 0, 1], target));
         let Ok(outgoing) = TcpStream::connect(address) else { continue };
+        // Otherwise a piece that is small waits up to 40 ms for what came before it to be acknowledged.
+        if [&incoming, &outgoing].into_iter().any(|stream| stream.set_nodelay(true).is_err()) {
+            continue;
+        }
         let copies = [&incoming, &outgoing].map(TcpStream::try_clone);
         let [Ok(incoming_copy), Ok(outgoing_copy)] = copies else { continue };
         wire.open
