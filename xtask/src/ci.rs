@@ -1,7 +1,7 @@
 //! Everything that must pass before a change lands, in the order in which a failure is cheapest.
 
 use crate::{
-    bench, demo, examples, fuzz, peers,
+    bench, demo, examples, fuzz, laws, peers,
     process::{Outcome, call, cargo, is_present, output, target_folder, workspace_root},
     simulation, spec_tests, tidy, wasm,
 };
@@ -113,7 +113,7 @@ fn tests() -> Result<Verdict, String> {
     if nextest {
         arguments.extend(["-E", "not kind(bench)"]);
     }
-    call(&mut cargo(&arguments)).map(passed)
+    call(cargo(&arguments).env(laws::SEED_VARIABLE, laws::SEED_OF_CI)).map(passed)
 }
 
 fn doc_tests() -> Result<Verdict, String> {

@@ -9,6 +9,7 @@ mod crash;
 mod demo;
 mod examples;
 mod fuzz;
+mod laws;
 mod peers;
 mod process;
 mod simulation;
@@ -49,6 +50,8 @@ enum Task {
     Api(api::Options),
     /// Fuzz: compare generated rooms, or run the cargo-fuzz targets
     Fuzz(fuzz::Options),
+    /// Try the laws of the libraries on many inputs
+    Laws(laws::Options),
     /// Run a whole federation in one thread, from many seeds or from one
     Sim(simulation::Options),
     /// Kill a writing store or the whole server, cut the power, fill the disk, and look at what is left
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Task::Wasm => wasm::run(),
         Task::Api(options) => api::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Laws(options) => laws::run(&options),
         Task::Sim(options) => simulation::run(&options),
         Task::Crash(options) => crash::run(&options),
         Task::Bench(options) => bench::run(&options),
