@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::directory::RoomSummary;
 use crate::limits::{SPACE_CHILDREN_MAX, SPACE_VIA_MAX};
-use crate::read::{Reader, Unreadable};
+use crate::read::{Reader, StoredEvent, Unreadable};
 
 /// A room in a space, or the space.
 #[derive(Clone, Debug)]
@@ -193,11 +193,13 @@ impl Reader {
                 self.snapshot.scan_prefix(&LOCAL_MEMBERS, &prefix, Order::Ascending, usize::MAX).await?;
             return Ok(rows.iter().any(|(_, membership)| *membership == Membership::Invite));
         }
-        let members = self.current_state(room).await?.members().await?;
-        Ok(members.iter().any(|event| {
-            let target = event.pdu.state_key().and_then(freehold_event::server_name_of);
-            event.row.membership == Some(Membership::Invite) && target == Some(server.as_str())
-        }))
+        let mut has_invited = false;
+        let state = self.current_state(room).await?;
+        let is_theirs = |event: &StoredEvent| {
+            event.pdu.state_key().and_then(freehold_event::server_name_of) == Some(server.as_str())
+        };
+        state.each_member(Membership::Invite, |event| has_invited |= is_theirs(event)).await?;
+        Ok(has_invited)
     }
 
     /// The valid `m.space.child` events of a room, in

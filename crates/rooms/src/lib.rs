@@ -50,6 +50,7 @@ mod relations;
 mod remote;
 mod repair;
 mod rooms;
+mod rows;
 mod send;
 mod servers;
 mod sign;

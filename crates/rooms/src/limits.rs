@@ -67,6 +67,12 @@ pub(crate) const READ_BYTES: usize = 1 << 20;
 /// How many events of an answer are verified at a time, and taken in one change.
 pub(crate) const TAKEN_AT_ONCE: usize = 1_000;
 
+/// How many such changes are under way while the answer still comes: one is verified, another one written.
+pub(crate) const TAKEN_AHEAD: usize = 2;
+
+/// How many events wait for such a change before no more of the answer is read.
+pub(crate) const WAITING_AHEAD_MAX: usize = 3_000;
+
 /// How many events of the state of a room are kept, which nobody can verify yet, to be verified when the keys can be had; of more
 /// the others are left out.
 pub(crate) const LACKING_EVENTS_MAX: usize = 2_000;

@@ -86,6 +86,7 @@ fn invitee(pdu: &Pdu) -> Option<OwnedUserId> {
 }
 
 /// The published keys of tenants with which an event is signed.
+#[derive(Default)]
 pub(crate) struct HostedKeys(BTreeMap<(OwnedServerName, KeyId), (VerifyingKey, KeyValidity)>);
 
 impl HostedKeys {

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::alias::{aliases_in, content_of};
 use crate::create::NewRoom;
 use crate::error::ActionError;
-use crate::read::Reader;
+use crate::read::{Reader, StoredEvent};
 use crate::rooms::Rooms;
 use crate::send::tried;
 use crate::work::{Wanted, Work};
@@ -151,16 +151,14 @@ impl Work {
     async fn bans(&self) -> Result<Vec<(String, Map<String, Value>)>, ActionError> {
         let reader = Reader::new(self.rooms.clone(), self.snapshot.clone());
         let mut bans = Vec::new();
-        for event in reader.current_state(self.number).await?.members().await? {
-            if event.row.membership == Some(Membership::Ban)
-                && let Some(user_id) = event.pdu.state_key()
-            {
-                let fields: Map<String, Value> =
-                    serde_json::from_str(event.pdu.content()).unwrap_or_default();
-                let reason = fields.get("reason").map(|reason| ("reason".to_owned(), reason.clone()));
-                bans.push((user_id.to_owned(), reason.into_iter().collect()));
-            }
-        }
+        let state = reader.current_state(self.number).await?;
+        let note = |event: &StoredEvent| {
+            let Some(user_id) = event.pdu.state_key() else { return };
+            let fields: Map<String, Value> = serde_json::from_str(event.pdu.content()).unwrap_or_default();
+            let reason = fields.get("reason").map(|reason| ("reason".to_owned(), reason.clone()));
+            bans.push((user_id.to_owned(), reason.into_iter().collect()));
+        };
+        state.each_member(Membership::Ban, note).await?;
         Ok(bans)
     }
 }

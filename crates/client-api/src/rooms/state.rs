@@ -101,9 +101,9 @@ pub(crate) async fn joined_members(
     Body(request): Body<joined_members::v3::Request>,
 ) -> Result<Reply<joined_members::v3::Response>, ApiError> {
     let view = View::open_joined(&rooms, &user, request.room_id).await?;
-    let mut members = view.state().await?.members().await?;
-    members.retain(|member| member.row.membership == Some(Membership::Join));
-    let joined: BTreeMap<_, _> = members.iter().filter_map(|member| joined_member(member)).collect();
+    let mut joined = BTreeMap::new();
+    let state = view.state().await?;
+    state.each_member(Membership::Join, |member| joined.extend(joined_member(member))).await?;
     Ok(Reply(joined_members::v3::Response::new(joined)))
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use freehold_event::{Pdu, RoomVersion};
 use freehold_room::Dropped;
 use freehold_signing::{KeySource, SignedPdu};
+use freehold_store::RoomNumber;
 use freehold_store::tables::rooms::{EVENTS, EventRow, Standing};
-use freehold_store::{EventNumber, RoomNumber};
 use ruma_common::{EventId, OwnedEventId, RoomId};
 
 use super::order::in_order;
@@ -15,6 +15,7 @@ use crate::limits::CHECKED_AT_ONCE;
 use crate::read::{Reader, RoomFacts};
 use crate::receive::{Incoming, Look};
 use crate::rooms::Rooms;
+use crate::rows::event_rows;
 
 /// Which events are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,13 +109,9 @@ impl Entrance {
         let parse = |json: &&[u8]| parse(json, self.room.version, &self.room.room_id);
         let pdus: Vec<Result<Pdu, Dropped>> = events.iter().map(parse).collect();
         let ids: Vec<OwnedEventId> = pdus.iter().flatten().map(|pdu| pdu.event_id().to_owned()).collect();
-        let snapshot = self.reader.snapshot();
-        let numbers = snapshot.numbers_of(&ids).await?;
-        let known: Vec<EventNumber> = numbers.iter().flatten().copied().collect();
-        let mut rows = snapshot.get_many(&EVENTS, &known).await?.into_iter();
-        let mut numbers = numbers.into_iter();
+        let mut rows = event_rows(self.reader.snapshot(), &ids).await?.into_iter();
         let mut look = |pdu: Pdu| {
-            let row = numbers.next().flatten().and_then(|_| rows.next().flatten());
+            let row = rows.next().flatten();
             look_of(pdu, row.filter(|row| self.is_known(row)).as_ref())
         };
         Ok(pdus.into_iter().map(|pdu| pdu.map(&mut look)).collect())

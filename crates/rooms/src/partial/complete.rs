@@ -73,7 +73,7 @@ impl Rooms {
         let mut body = asked.map_err(|answer| ActionError::Refused { server: at.to_owned(), answer })?;
         let taken = async {
             let room = (room_id, partial.room.version);
-            let (mut heard, keys) = self.hear(&tenant, room, &mut *body).await?;
+            let (mut heard, keys) = self.hear_of_known(&tenant, room, &mut *body).await?;
             let state = self.take_told(room, &mut heard, keys).await?;
             if !heard.lacking.is_empty() && unverified == Unverified::Waits {
                 return Err(BadAnswer::Unverified(heard.lacking.len()).into());

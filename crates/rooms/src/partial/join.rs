@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 
 use freehold_event::Pdu;
 use freehold_room::Event;
-use freehold_store::tables::rooms::{
-    CURRENT_STATE, EVENTS, EventRow, PARTIAL_ROOMS, PartialRoomRow, Standing,
-};
-use freehold_store::{EventNumber, Snapshot, StateKeyNumber};
+use freehold_store::tables::rooms::{CURRENT_STATE, EventRow, PARTIAL_ROOMS, PartialRoomRow, Standing};
+use freehold_store::{EventNumber, StateKeyNumber};
 use ruma_common::{OwnedEventId, OwnedServerName, RoomId, ServerName};
 
 use crate::error::ActionError;
 use crate::outside::Members;
 use crate::remote::{Heard, Lacking};
 use crate::rooms::Rooms;
+use crate::rows::event_rows;
 use crate::work::{Wanted, Work};
 
 /// What a server said of the members of a room.
@@ -65,10 +64,10 @@ impl Rooms {
     ) -> Result<Vec<OwnedEventId>, ActionError> {
         let snapshot = self.0.store.snapshot()?;
         let room = snapshot.number_of(&join.room_id().to_owned()).await?;
-        let told = rows(&snapshot, &state).await?.into_iter();
+        let told = event_rows(&snapshot, &state).await?.into_iter();
         let told: BTreeSet<StateKeyNumber> = told.filter_map(|row| row?.state_key).collect();
         let cited = join.auth_events();
-        for (event_id, row) in cited.iter().zip(rows(&snapshot, cited).await?) {
+        for (event_id, row) in cited.iter().zip(event_rows(&snapshot, cited).await?) {
             let is_member = |row: &EventRow| {
                 row.membership.is_some() && row.standing != Standing::Rejected && Some(row.room) == room
             };
@@ -79,14 +78,6 @@ impl Rooms {
         }
         Ok(state)
     }
-}
-
-/// The rows of some events, in their order.
-async fn rows(snapshot: &Snapshot, event_ids: &[OwnedEventId]) -> Result<Vec<Option<EventRow>>, ActionError> {
-    let numbers = snapshot.numbers_of(event_ids).await?;
-    let known: Vec<EventNumber> = numbers.iter().flatten().copied().collect();
-    let mut rows = snapshot.get_many(&EVENTS, &known).await?.into_iter();
-    Ok(numbers.into_iter().map(|number| number.and_then(|_| rows.next().flatten())).collect())
 }
 
 impl Work {

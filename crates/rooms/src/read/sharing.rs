@@ -69,9 +69,10 @@ impl Reader {
     }
 
     async fn joined_members(&self, room: RoomNumber) -> Result<MembersElsewhere, Unreadable> {
-        let members = self.current_state(room).await?.members().await?;
-        let joined = members.iter().filter(|event| is_joined(event)).filter_map(|event| member(event));
-        Ok(MembersElsewhere { joined: joined.collect(), left: Vec::new() })
+        let mut members = MembersElsewhere::default();
+        let state = self.current_state(room).await?;
+        state.each_member(Membership::Join, |event| members.joined.extend(member(event))).await?;
+        Ok(members)
     }
 
     async fn changed_members(

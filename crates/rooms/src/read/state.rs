@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use freehold_state_map::{LoadError, NodeId, NodeStore, StateMap, StoreError};
-use freehold_store::tables::rooms::{CurrentStateRow, STATE_HISTORY, STATE_NODES};
+use freehold_store::tables::rooms::{CurrentStateRow, Membership, STATE_HISTORY, STATE_NODES};
 use freehold_store::{EventNumber, Order, Position, RoomNumber, StateKeyNumber, TimelineIndex};
 
 use super::{Between, Reader, StoredEvent, Unreadable};
+use crate::limits::BATCH_MAX;
 use crate::stripped::{STRIPPED, stripped};
 
 /// A state of a room. Only what is asked for is read.
@@ -92,12 +93,38 @@ impl RoomState {
     /// # Errors
     /// [`Unreadable`].
     pub async fn members(&self) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
+        self.reader.events(&self.member_numbers().await?).await
+    }
+
+    /// Has the membership events looked at that say `membership`, some at a time and in no order: all of a large room would take much
+    /// memory.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub async fn each_member(
+        &self,
+        membership: Membership,
+        mut look: impl FnMut(&StoredEvent),
+    ) -> Result<(), Unreadable> {
+        let mut numbers = self.member_numbers().await?;
+        // Those that came together are read together.
+        numbers.sort_unstable();
+        for page in numbers.chunks(BATCH_MAX) {
+            let events = self.reader.events(page).await?;
+            events
+                .iter()
+                .filter(|event| event.row.membership == Some(membership))
+                .for_each(|event| look(event));
+        }
+        Ok(())
+    }
+
+    async fn member_numbers(&self) -> Result<Vec<EventNumber>, Unreadable> {
         let entries = self.numbers().await?;
         let keys: Vec<StateKeyNumber> = entries.iter().map(|(key, _)| *key).collect();
         let keys = self.reader.state_keys(&keys).await?;
         let members = entries.iter().zip(keys).filter(|(_, key)| key.0 == "m.room.member");
-        let numbers: Vec<EventNumber> = members.map(|((_, event), _)| *event).collect();
-        self.reader.events(&numbers).await
+        Ok(members.map(|((_, event), _)| *event).collect())
     }
 
     /// Number of events.

@@ -1,6 +1,6 @@
 //! What another server answered about a room, before any of it is believed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_event::HashedPdu;
 use ruma_common::{OwnedEventId, OwnedServerName, ServerName};
@@ -12,8 +12,10 @@ use crate::limits::{ANSWER_EVENTS_MAX, ANSWER_SERVERS_MAX};
 /// What is no event of the room is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// The events of the state and of its auth chain.
+    /// The events of the state and of its auth chain, but for those that were taken while others still came.
     pub(crate) events: BTreeMap<OwnedEventId, HashedPdu>,
+    /// Those that were.
+    pub(crate) taken: BTreeSet<OwnedEventId>,
     /// Which of them make the state.
     pub(crate) state: Vec<OwnedEventId>,
     /// The `event` of the answer to a join.
@@ -73,6 +75,14 @@ impl Heard {
         }
         self.events.entry(event_id).or_insert(event);
         Ok(())
+    }
+
+    /// Events of it were taken, and need not be looked at again.
+    pub(crate) fn were_taken(&mut self, event_ids: Vec<OwnedEventId>) {
+        for event_id in event_ids {
+            self.events.remove(&event_id);
+            self.taken.insert(event_id);
+        }
     }
 
     /// The events in an order in which each comes after those of them that it names as its authorisation. Events that

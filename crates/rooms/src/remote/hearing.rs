@@ -7,9 +7,10 @@ use freehold_store::{BoxFuture, Tenant};
 use futures_util::StreamExt as _;
 use futures_util::future::{Either, select};
 use futures_util::stream::FuturesUnordered;
-use ruma_common::{OwnedRoomId, OwnedServerName, RoomId};
+use ruma_common::{OwnedEventId, OwnedRoomId, OwnedServerName, RoomId};
 
 use super::BadAnswer;
+use super::ahead::{Ahead, Member};
 use super::answer_parts::{AnswerParts, Part};
 use super::heard::Heard;
 use super::import::NotTaken;
@@ -26,6 +27,8 @@ struct Hearing<'a> {
     room: (&'a RoomId, &'static RoomVersion),
     heard: Heard,
     keys: KeysOfMany,
+    /// If members are taken as they come.
+    ahead: Option<Ahead>,
     page: Page,
     /// How many pages are being read.
     reading: usize,
@@ -43,6 +46,7 @@ struct Page {
 enum Done {
     Read(Result<ReadPage, ActionError>),
     Keys(Vec<OwnedServerName>, Box<dyn KeySource + Send + Sync>),
+    Taken(Result<Vec<OwnedEventId>, ActionError>),
 }
 
 /// Those elements of a page that are events of the room, and how many are not.
@@ -66,38 +70,61 @@ impl Rooms {
         room: (&RoomId, &'static RoomVersion),
         body: &mut dyn AnswerBody,
     ) -> Result<(Heard, Keys), NotTaken> {
-        let mut hearing = Hearing {
-            rooms: self,
+        Hearing::of(self, tenant, room).whole(body).await
+    }
+
+    /// Hears an answer about a room that is known, and takes members of it as outliers while others still come, as far as they are
+    /// authorised by what is here.
+    ///
+    /// # Errors
+    /// [`NotTaken`]; what was taken stays.
+    pub(crate) async fn hear_of_known(
+        &self,
+        tenant: &Tenant,
+        room: (&RoomId, &'static RoomVersion),
+        body: &mut dyn AnswerBody,
+    ) -> Result<(Heard, Keys), NotTaken> {
+        let hearing = Hearing { ahead: Some(Ahead::default()), ..Hearing::of(self, tenant, room) };
+        hearing.whole(body).await
+    }
+}
+
+impl<'a> Hearing<'a> {
+    fn of(rooms: &'a Rooms, tenant: &'a Tenant, room: (&'a RoomId, &'static RoomVersion)) -> Self {
+        Hearing {
+            rooms,
             tenant,
             room,
             heard: Heard::default(),
             keys: KeysOfMany::default(),
+            ahead: None,
             page: Page::default(),
             reading: 0,
             under_way: FuturesUnordered::new(),
-        };
+        }
+    }
+
+    async fn whole(mut self, body: &mut dyn AnswerBody) -> Result<(Heard, Keys), NotTaken> {
         let (mut reader, mut parts, mut bytes) = (AnswerParts::new(), Vec::new(), 0_u64);
-        while let Some(chunk) = hearing.chunk(body).await? {
+        while let Some(chunk) = self.chunk(body).await? {
             bytes = bytes.saturating_add(chunk.len() as u64);
             if bytes > ANSWER_BYTES_MAX {
                 return Err(BadAnswer::TooLarge { what: "bytes", limit: ANSWER_BYTES_MAX }.into());
             }
             reader.feed(&chunk, &mut parts)?;
             for part in parts.drain(..) {
-                hearing.add(part)?;
+                self.add(part)?;
             }
         }
         if !reader.is_over() {
             return Err(BadAnswer::Form("it ends too early").into());
         }
-        hearing.finished().await
+        self.finished().await
     }
-}
 
-impl<'a> Hearing<'a> {
     /// The next piece of the answer. Meanwhile, what is under way goes on.
     async fn chunk(&mut self, body: &mut dyn AnswerBody) -> Result<Option<Vec<u8>>, NotTaken> {
-        while self.reading > self.rooms.labour().hands() {
+        while self.reading > self.rooms.labour().hands() || self.ahead.as_ref().is_some_and(Ahead::is_full) {
             let done = self.under_way.next().await;
             self.take(done)?;
         }
@@ -146,17 +173,40 @@ impl<'a> Hearing<'a> {
                 self.reading -= 1;
                 let (elements, unreadable) = read?;
                 self.heard.unreadable += unreadable;
-                let mut new = Vec::new();
-                for element in elements {
-                    new.extend(self.keys.note(self.rooms, element.signed_with));
-                    self.heard.add_event(element.event, element.is_of_state)?;
+                let (mut new, mut members) = (Vec::new(), Vec::new());
+                for Element { is_of_state, event, signed_with } in elements {
+                    if self.ahead.is_some() && is_of_state {
+                        members.extend(Member::of(self.rooms, &event, &signed_with));
+                    }
+                    new.extend(self.keys.note(self.rooms, signed_with));
+                    self.heard.add_event(event, is_of_state)?;
                 }
                 self.ask_for_keys(new);
+                if let Some(ahead) = &mut self.ahead {
+                    ahead.came(members);
+                }
             }
             Some(Done::Keys(servers, source)) => self.keys.came(servers, source),
+            Some(Done::Taken(taken)) => {
+                self.heard.were_taken(taken?);
+                if let Some(ahead) = &mut self.ahead {
+                    ahead.taken();
+                }
+            }
             None => {}
         }
+        self.take_ahead();
         Ok(())
+    }
+
+    /// Has members taken for which all is here.
+    fn take_ahead(&mut self) {
+        let Some(ahead) = &mut self.ahead else { return };
+        while let Some((members, keys)) = ahead.next(&self.keys) {
+            let (rooms, room_id) = (self.rooms, self.room.0);
+            self.under_way
+                .push(Box::pin(async move { Done::Taken(rooms.take_ahead(room_id, members, keys).await) }));
+        }
     }
 
     fn ask_for_keys(&mut self, wanted: Vec<WantedKey>) {

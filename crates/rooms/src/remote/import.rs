@@ -8,7 +8,7 @@ use freehold_event::{HashedPdu, Pdu, RoomVersion};
 use freehold_room::{CreateError, Room};
 use freehold_signing::{SignatureError, SignedPdu, verify_events};
 use freehold_store::BoxFuture;
-use freehold_store::tables::rooms::{EVENTS, ROOMS, Standing};
+use freehold_store::tables::rooms::{ROOMS, Standing};
 use ruma_common::{EventId, OwnedEventId, RoomId};
 
 use super::BadAnswer;
@@ -19,6 +19,7 @@ use crate::ingest::Arrival;
 use crate::limits::{BATCH_MAX, TAKEN_AT_ONCE};
 use crate::receive::Incoming;
 use crate::rooms::Rooms;
+use crate::rows::event_rows;
 use crate::send::tried;
 use crate::work::Work;
 
@@ -139,13 +140,8 @@ impl Rooms {
         let snapshot = self.0.store.snapshot()?;
         let mut untold = 0;
         for page in beside.chunks(BATCH_MAX) {
-            for number in snapshot.numbers_of(page).await? {
-                let is_here = match number {
-                    Some(number) => snapshot.get(&EVENTS, &number).await?.is_some(),
-                    None => false,
-                };
-                untold += usize::from(!is_here);
-            }
+            let rows = event_rows(&snapshot, page).await?;
+            untold += rows.iter().filter(|row| row.is_none()).count();
         }
         if untold > heard.unreadable { Err(BadAnswer::Untold(untold).into()) } else { Ok(()) }
     }
@@ -159,15 +155,10 @@ impl Rooms {
         let snapshot = self.0.store.snapshot()?;
         let room = snapshot.number_of(&room_id.to_owned()).await?;
         let ids: Vec<OwnedEventId> = heard.events.keys().cloned().collect();
-        let mut held = BTreeSet::new();
+        let mut held = std::mem::take(&mut heard.taken);
         for page in ids.chunks(BATCH_MAX) {
-            let numbers = snapshot.numbers_of(page).await?;
-            if numbers.iter().all(Option::is_none) {
-                continue;
-            }
-            for (event_id, number) in page.iter().zip(numbers) {
-                let Some(number) = number else { continue };
-                let Some(row) = snapshot.get(&EVENTS, &number).await? else { continue };
+            for (event_id, row) in page.iter().zip(event_rows(&snapshot, page).await?) {
+                let Some(row) = row else { continue };
                 // In the first room versions an event of another room can have the same id.
                 heard.events.remove(event_id);
                 if Some(row.room) == room && row.standing != Standing::Rejected {
@@ -202,7 +193,7 @@ impl Rooms {
 
     /// Takes some events, which come after all that authorise them; gives those that hold, and those that are authorised by something
     /// that is not here.
-    async fn try_take(
+    pub(super) async fn try_take(
         &self,
         room_id: &RoomId,
         signed: &[SignedPdu],
@@ -213,6 +204,7 @@ impl Rooms {
         }
         let mut work = Work::begin(self, room_id).await?;
         work.prepare(signed).await?;
+        work.read_ahead().await?;
         for event in signed {
             // What names an event that does not hold does not hold either.
             match work.receive_foreign(event.clone(), Arrival::Outlier).await? {

@@ -1,6 +1,7 @@
 //! The keys with which events of many servers are verified: of tenants as they publish them, of others as they are had.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use freehold_event::Pdu;
 use freehold_signing::{KeyId, KeySource, KeyValidity, PublishedKey, WantedKey, wanted_keys};
@@ -19,7 +20,7 @@ pub(crate) struct Keys {
 /// Keys of other servers as they came.
 #[derive(Default)]
 struct Sources {
-    all: Vec<Box<dyn KeySource + Send + Sync>>,
+    all: Vec<Arc<dyn KeySource + Send + Sync>>,
     /// Which of them were asked about a server; what came last counts.
     about: BTreeMap<OwnedServerName, Vec<usize>>,
 }
@@ -61,7 +62,7 @@ impl Rooms {
         Keys { hosted, others: sources }
     }
 
-    fn is_hosted(&self, server: &ServerName) -> bool {
+    pub(super) fn is_hosted(&self, server: &ServerName) -> bool {
         self.0.outside.identities.tenant(server).is_some()
     }
 }
@@ -114,6 +115,18 @@ impl KeysOfMany {
         late
     }
 
+    /// Whether a server of others was asked for its keys, and the answer came, or none ever will.
+    pub(crate) fn were_asked_of(&self, server: &ServerName) -> bool {
+        self.others.about.contains_key(server)
+    }
+
+    /// What came of some servers.
+    pub(crate) fn of_servers<'s>(&self, servers: impl Iterator<Item = &'s OwnedServerName>) -> Keys {
+        let about = servers.filter_map(|server| self.others.about.get_key_value(server));
+        let about = about.map(|(server, places)| (server.clone(), places.clone())).collect();
+        Keys { hosted: HostedKeys::default(), others: Sources { all: self.others.all.clone(), about } }
+    }
+
     /// All that came.
     pub(crate) fn into_keys(self, rooms: &Rooms) -> Keys {
         Keys { hosted: HostedKeys::wanted(rooms, self.hosted, rooms.now_ts()), others: self.others }
@@ -127,7 +140,7 @@ impl Sources {
         source: Box<dyn KeySource + Send + Sync>,
     ) {
         let place = self.all.len();
-        self.all.push(source);
+        self.all.push(source.into());
         servers.for_each(|server| self.about.entry(server).or_default().push(place));
     }
 }

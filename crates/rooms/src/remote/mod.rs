@@ -9,9 +9,10 @@
 //! | a user, to invite somebody of another server | `invite.rs` |
 //! | a user, to knock, or to refuse an invite | `leave.rs`, `pending.rs` |
 //! | a user, who somebody of another server is | `profiles.rs` |
-//! | a user, to enter a room of others | `join.rs`, `answer_parts.rs`, `hearing.rs`, `heard.rs`, `import.rs`, `own_event.rs` |
+//! | a user, to enter a room of others | `join.rs`, `answer_parts.rs`, `hearing.rs`, `heard.rs`, `ahead.rs`, `import.rs`, `own_event.rs` |
 
 mod accept;
+mod ahead;
 mod answer;
 mod answer_parts;
 mod error;

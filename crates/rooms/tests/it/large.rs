@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use freehold_event::RoomVersion;
+use freehold_rooms::check::check_rooms;
 use freehold_rooms::{
-    AnswerBody, Job, Labour, MakeMembership, Members, NoRemoteServers, Processors, RemoteServers,
-    ResolvedAlias, SendInvite, SendMembership, Template, Unanswered,
+    ActionError, AnswerBody, BadAnswer, Job, Labour, MakeMembership, Members, NoRemoteServers, Processors,
+    RemoteServers, ResolvedAlias, SendInvite, SendMembership, Template, Unanswered, Unverified,
 };
 use freehold_signing::{KeySource, SigningKey, WantedKey};
+use freehold_store::tables::rooms::EVENTS;
 use freehold_store::{BoxFuture, MemoryEngine, Tenant};
 use freehold_testkit::LargeRoom;
-use ruma_common::{EventId, OwnedRoomId, RoomAliasId, RoomId, ServerName, UserId};
+use ruma_common::{EventId, OwnedEventId, OwnedRoomId, RoomAliasId, RoomId, ServerName, UserId};
 use serde_json::{Map, Value, json};
 
 use crate::elsewhere::Keys;
@@ -25,6 +27,8 @@ struct Resident {
     room: LargeRoom,
     /// What is done to each event of the state before it is sent.
     meddling: fn(&mut Vec<String>),
+    /// After how many bytes the state breaks off when it is told.
+    breaks_off_after: AtomicUsize,
     /// For how many servers' keys it was asked, each time.
     asked: Mutex<Vec<usize>>,
     none: NoRemoteServers,
@@ -44,23 +48,33 @@ impl Labour for Counted {
     }
 }
 
-struct Pieces(VecDeque<Vec<u8>>);
+/// Pieces of an answer, and whether it breaks off after them.
+struct Pieces(VecDeque<Vec<u8>>, bool);
 
 impl AnswerBody for Pieces {
     fn chunk(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, Unanswered>> {
         let chunk = self.0.pop_front();
+        let is_cut = chunk.is_none() && self.1;
         Box::pin(async move {
             tokio::task::yield_now().await;
-            Ok(chunk)
+            if is_cut { Err(Unanswered::NotReached("it broke off".into())) } else { Ok(chunk) }
         })
     }
+}
+
+fn body(text: &str, breaks_off_after: usize) -> Box<dyn AnswerBody> {
+    let told = text.get(..breaks_off_after).unwrap_or(text);
+    let is_cut = told.len() < text.len();
+    Box::new(Pieces(told.as_bytes().chunks(3001).map(<[u8]>::to_vec).collect(), is_cut))
 }
 
 impl Resident {
     fn of(version: &'static RoomVersion, servers: usize, members: usize) -> Self {
         let servers: Vec<String> = (0..servers).map(|number| format!("s{number}.example")).collect();
         let room = LargeRoom::make(version, &servers, members);
-        Resident { room, meddling: |_| (), asked: Mutex::default(), none: NoRemoteServers }
+        let breaks_off_after = AtomicUsize::new(usize::MAX);
+        let (asked, none) = (Mutex::default(), NoRemoteServers);
+        Resident { room, meddling: |_| (), breaks_off_after, asked, none }
     }
 
     fn room_id(&self) -> OwnedRoomId {
@@ -71,15 +85,30 @@ impl Resident {
         World::among(Arc::new(MemoryEngine::new()), &["here.example"], self.clone()).await
     }
 
-    fn answer(&self) -> String {
-        let mut events: Vec<String> =
-            self.room.events.iter().map(|event| event.pdu.clone().unwrap()).collect();
-        let auth_chain = events[..4].join(",");
-        (self.meddling)(&mut events);
-        format!(
-            "{{\"members_omitted\":false,\"state\":[{}],\"auth_chain\":[{auth_chain}]}}",
-            events.join(", ")
-        )
+    fn answer(&self, members: Members) -> String {
+        let auth_chain = self.events()[..4].join(",");
+        let mut events = self.events();
+        match members {
+            Members::All => (self.meddling)(&mut events),
+            Members::Few => events.retain(|event| !event.contains("\"m.room.member\"")),
+        }
+        let (omitted, state) = (members == Members::Few, events.join(", "));
+        format!("{{\"members_omitted\":{omitted},\"state\":[{state}],\"auth_chain\":[{auth_chain}]}}")
+    }
+
+    fn events(&self) -> Vec<String> {
+        self.room.events.iter().map(|event| event.pdu.clone().unwrap()).collect()
+    }
+
+    /// How many events of the room are here.
+    async fn count_in(&self, world: &World) -> usize {
+        let ids =
+            self.room.events.iter().map(|event| OwnedEventId::try_from(event.event_id.as_str()).unwrap());
+        let snapshot = world.store.snapshot().unwrap();
+        let numbers = snapshot.numbers_of(&ids.collect::<Vec<_>>()).await.unwrap();
+        let rows =
+            snapshot.get_many(&EVENTS, &numbers.into_iter().flatten().collect::<Vec<_>>()).await.unwrap();
+        rows.into_iter().flatten().count()
     }
 }
 
@@ -154,6 +183,66 @@ async fn members_that_nobody_signed_are_left_out_and_the_others_come_in() {
     assert_eq!(told, honest);
 }
 
+#[tokio::test]
+async fn members_are_taken_while_others_still_come_and_are_here_if_the_answer_breaks_off() {
+    for version in [RoomVersion::V11, RoomVersion::V12] {
+        let resident = Arc::new(Resident::of(version, 35, 60));
+        let mut world = resident.world().await;
+        world.rooms = world.omitting();
+        let (joiner, room_id) = (world.actor(JOINER).await, resident.room_id());
+        world.rooms.join(&joiner, entry(&room_id, &["s0.example"])).await.unwrap();
+        let few = state(&world, &room_id).await;
+        assert!(few.len() < 10, "{version}");
+        let number = world.number(&room_id).await;
+        let at = <&ServerName>::try_from("s0.example").unwrap();
+
+        let bytes = resident.events().iter().map(String::len).sum::<usize>();
+        resident.breaks_off_after.store(bytes * 9 / 10, Ordering::Relaxed);
+        let broken = world.rooms.complete(&room_id, at, Unverified::Waits).await;
+        let is_told = matches!(&broken, Err(ActionError::BadAnswer { source: BadAnswer::BrokeOff(_), .. }));
+        assert!(is_told, "{version}: {broken:?}");
+        let came = resident.count_in(&world).await;
+        assert!((1_000..2_000).contains(&came), "{version}: {came}");
+        // Nothing is said of them before all are known.
+        assert!(world.reader().is_partial(number).await.unwrap());
+        assert_eq!(state(&world, &room_id).await, few, "{version}");
+
+        resident.breaks_off_after.store(usize::MAX, Ordering::Relaxed);
+        world.rooms.complete(&room_id, at, Unverified::Waits).await.unwrap();
+        let mut told = state(&world, &room_id).await;
+        told.remove(&("m.room.member".to_owned(), JOINER.to_owned()));
+        assert_eq!(told, expected(&resident.room), "{version}");
+        let check = check_rooms(&world.store.snapshot().unwrap()).await.unwrap();
+        assert_eq!(check.findings, [], "{version}");
+    }
+}
+
+/// What is taken early is looked at as closely.
+#[tokio::test]
+async fn members_that_nobody_signed_are_not_taken_while_others_still_come_either() {
+    let mut resident = Resident::of(RoomVersion::V11, 35, 60);
+    let forged: Vec<String> =
+        (100..2_000).step_by(10).map(|place| resident.room.events[place].event_id.clone()).collect();
+    for event in resident.room.events.iter_mut().filter(|event| forged.contains(&event.event_id)) {
+        let mut pdu: Value = serde_json::from_str(event.pdu.as_deref().unwrap()).unwrap();
+        let signature = pdu["signatures"].as_object_mut().unwrap().values_mut().next().unwrap();
+        *signature.as_object_mut().unwrap().values_mut().next().unwrap() = json!("A".repeat(86));
+        event.pdu = Some(pdu.to_string());
+    }
+    let resident = Arc::new(resident);
+    let mut world = resident.world().await;
+    world.rooms = world.omitting();
+    let (joiner, room_id) = (world.actor(JOINER).await, resident.room_id());
+    world.rooms.join(&joiner, entry(&room_id, &["s0.example"])).await.unwrap();
+    let at = <&ServerName>::try_from("s0.example").unwrap();
+    world.rooms.complete(&room_id, at, Unverified::Waits).await.unwrap();
+    let mut told = state(&world, &room_id).await;
+    told.remove(&("m.room.member".to_owned(), JOINER.to_owned()));
+    let mut honest = expected(&resident.room);
+    honest.retain(|_, event_id| !forged.contains(event_id));
+    assert_eq!(told, honest);
+}
+
 impl RemoteServers for Resident {
     fn make_membership<'a>(
         &'a self,
@@ -182,10 +271,9 @@ impl RemoteServers for Resident {
         _: &'a Tenant,
         _: &'a ServerName,
         _: SendMembership<'a>,
-        _: Members,
+        members: Members,
     ) -> BoxFuture<'a, Result<Box<dyn AnswerBody>, Unanswered>> {
-        let pieces = self.answer().into_bytes().chunks(3001).map(<[u8]>::to_vec).collect();
-        Box::pin(std::future::ready(Ok(Box::new(Pieces(pieces)) as Box<dyn AnswerBody>)))
+        Box::pin(std::future::ready(Ok(body(&self.answer(members), usize::MAX))))
     }
 
     fn keys<'a>(
@@ -247,11 +335,13 @@ impl RemoteServers for Resident {
 
     fn state<'a>(
         &'a self,
-        tenant: &'a Tenant,
-        at: &'a ServerName,
-        before: (&'a RoomId, &'a EventId),
+        _: &'a Tenant,
+        _: &'a ServerName,
+        _: (&'a RoomId, &'a EventId),
     ) -> BoxFuture<'a, Result<Box<dyn AnswerBody>, Unanswered>> {
-        self.none.state(tenant, at, before)
+        let events = self.events();
+        let text = format!("{{\"pdus\":[{}],\"auth_chain\":[{}]}}", events.join(","), events[..4].join(","));
+        Box::pin(std::future::ready(Ok(body(&text, self.breaks_off_after.load(Ordering::Relaxed)))))
     }
 
     fn directory<'a>(
