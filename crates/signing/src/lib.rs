@@ -121,7 +121,7 @@ pub use key_id::{InvalidKeyId, KeyId};
 pub use key_source::{KeySource, KeyValidity, PublishedKey, VALIDITY_AHEAD_MAX_MS, ValidAt};
 pub use prepared_keys::PreparedKeys;
 pub use request::{Request, RequestError, sign_request, verify_request};
-pub use required::{WantedKey, required_signatures, wanted_keys};
+pub use required::{KEYS_OF_SERVER_MAX, WantedKey, required_signatures, wanted_keys};
 pub use several::verify_events;
 pub use sign_event::{SignEventError, SignedEvent, sign_event};
 pub use signature::Signature;

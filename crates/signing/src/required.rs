@@ -48,10 +48,15 @@ pub fn required_signatures(pdu: &Pdu) -> Result<Vec<OwnedServerName>, SignatureE
     Ok(servers)
 }
 
+/// With how many keys of one server an event is looked at: it is signed with one, and with two while the server changes its key.
+/// An event has room for some thousand names of keys, each of which would be asked for.
+pub const KEYS_OF_SERVER_MAX: usize = 16;
+
 /// The keys an event is signed with on behalf of the servers that must sign it: what to have at
 /// hand before [`verify_event`](crate::verify_event) is called.
 ///
-/// Signatures of other servers, and of other algorithms, are not looked at.
+/// Signatures of other servers, and of other algorithms, are not looked at; and of each server only the first
+/// [`KEYS_OF_SERVER_MAX`] that name different keys.
 ///
 /// # Errors
 ///
@@ -61,11 +66,13 @@ pub fn wanted_keys(pdu: &Pdu) -> Result<Vec<WantedKey>, SignatureError> {
     let minimum_valid_until_ts = enforced.then(|| pdu.origin_server_ts());
     let mut wanted = Vec::new();
     for server in required_signatures(pdu)? {
-        for (key_id, _) in entry(pdu, server.as_str()).into_iter().flatten() {
-            if let Some(key_id) = KeyId::parse(&key_id).ok().filter(KeyId::is_ed25519) {
-                wanted.push(WantedKey { server: server.clone(), key_id, minimum_valid_until_ts });
-            }
-        }
+        let key_ids = entry(pdu, server.as_str()).into_iter().flatten();
+        let key_ids = key_ids.filter_map(|(key_id, _)| KeyId::parse(&key_id).ok().filter(KeyId::is_ed25519));
+        wanted.extend(key_ids.take(KEYS_OF_SERVER_MAX).map(|key_id| WantedKey {
+            server: server.clone(),
+            key_id,
+            minimum_valid_until_ts,
+        }));
     }
     Ok(wanted)
 }

@@ -7,9 +7,9 @@ mod support;
 use freehold_canonical_json::{Limits, Object, parse};
 use freehold_event::{ContentHashVerdict, HashedPdu, Pdu, RoomVersion, redact};
 use freehold_signing::{
-    KeyId, KeyValidity, ServerSigner, SignEventError, SignatureError, SignedEvent, SignedPdu, Signer,
-    SigningKey, VALIDITY_AHEAD_MAX_MS, required_signatures, sign_event, sign_json, verify_events,
-    wanted_keys,
+    KEYS_OF_SERVER_MAX, KeyId, KeyValidity, ServerSigner, SignEventError, SignatureError, SignedEvent,
+    SignedPdu, Signer, SigningKey, VALIDITY_AHEAD_MAX_MS, required_signatures, sign_event, sign_json,
+    verify_events, wanted_keys,
 };
 use proptest::prelude::*;
 use ruma_common::server_name;
@@ -290,6 +290,17 @@ fn the_keys_to_fetch_are_those_of_the_servers_that_must_sign() {
         let until = (version == RoomVersion::V5).then_some(EVENT_MS);
         assert!(wanted.iter().all(|key| key.minimum_valid_until_ts == until));
     }
+}
+
+#[test]
+fn an_event_that_names_very_many_keys_has_few_of_them_fetched() {
+    let names: Vec<String> = (0..40).map(|number| format!("k{number:02}")).collect();
+    let signers: Vec<ServerSigner> = names.iter().map(|name| signer("a.example", name, 1)).collect();
+    let signers: Vec<&ServerSigner> = signers.iter().collect();
+    let event = received(proto(RoomVersion::V11, "@al:a.example", "m.x"), RoomVersion::V11, &signers);
+    let wanted = wanted_keys(event.pdu()).unwrap();
+    assert_eq!(wanted.len(), KEYS_OF_SERVER_MAX);
+    assert_eq!(wanted[0].key_id.as_str(), "ed25519:k00");
 }
 
 #[test]

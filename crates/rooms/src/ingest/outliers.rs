@@ -17,7 +17,6 @@ impl Rooms {
         events: &[(usize, SignedPdu)],
     ) -> Result<Vec<(usize, Incoming)>, ActionError> {
         let mut work = Work::begin(self, room_id).await?;
-        work.read_ahead().await?;
         let mut answers = Vec::with_capacity(events.len());
         for (place, signed) in events {
             answers.push((*place, work.receive_foreign(signed.clone(), Arrival::Outlier).await?));

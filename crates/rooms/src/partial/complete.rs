@@ -48,7 +48,7 @@ pub(super) struct Since {
 
 impl Rooms {
     /// Has a server tell the members of a partial room that are not known yet, verifies them, and makes the room whole. What
-    /// came before it broke off is not asked for anew. Of a room that is not partial nothing is asked.
+    /// was taken before it broke off is not verified anew. Of a room that is not partial nothing is asked.
     ///
     /// # Errors
     /// [`ActionError::Refused`] and [`ActionError::BadAnswer`] when that server is of no help, [`ActionError::NotInRoom`] when nobody

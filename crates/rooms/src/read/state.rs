@@ -96,8 +96,8 @@ impl RoomState {
         self.reader.events(&self.member_numbers().await?).await
     }
 
-    /// Has the membership events looked at that say `membership`, some at a time and in no order: all of a large room would take much
-    /// memory.
+    /// Has the membership events looked at that say `membership`, in the order in which they came here and some at a time: all of a
+    /// large room would take much memory.
     ///
     /// # Errors
     /// [`Unreadable`].

@@ -1,7 +1,7 @@
 //! Takes members of a room that is known while the rest of the answer that tells them still comes: what authorises them is here
 //! already, and the processors would wait for the wire.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_event::HashedPdu;
 use freehold_signing::{WantedKey, verify_events};
@@ -9,7 +9,7 @@ use ruma_common::{OwnedEventId, OwnedServerName, RoomId};
 
 use super::keys::{Keys, KeysOfMany};
 use crate::error::ActionError;
-use crate::limits::{TAKEN_AHEAD, TAKEN_AT_ONCE, WAITING_AHEAD_MAX};
+use crate::limits::{BATCH_MAX, TAKEN_AHEAD, TAKEN_AT_ONCE, WAITING_AHEAD_MAX};
 use crate::rooms::Rooms;
 use crate::rows::event_rows;
 use crate::send::tried;
@@ -18,8 +18,8 @@ use crate::send::tried;
 /// has come.
 #[derive(Default)]
 pub(super) struct Ahead {
-    /// Those of whose signers not all were asked for their keys yet.
-    pages: Vec<Vec<Member>>,
+    /// By a signer whose keys have not come.
+    waiting: BTreeMap<OwnedServerName, Vec<Member>>,
     ready: Vec<Member>,
     /// How many changes are under way.
     taking: usize,
@@ -27,8 +27,8 @@ pub(super) struct Ahead {
 
 /// A membership event, and whose keys it is verified with.
 pub(super) struct Member {
-    pub(super) event: HashedPdu,
-    pub(super) signers: Vec<OwnedServerName>,
+    event: HashedPdu,
+    signers: Vec<OwnedServerName>,
 }
 
 impl Member {
@@ -38,16 +38,27 @@ impl Member {
         if !is_foreign || event.pdu().event_type() != "m.room.member" {
             return None;
         }
-        let signers = signed_with.iter().map(|key| key.server.clone()).collect();
+        let mut signers: Vec<OwnedServerName> = signed_with.iter().map(|key| key.server.clone()).collect();
+        signers.dedup();
         Some(Member { event: event.clone(), signers })
     }
 }
 
 impl Ahead {
-    /// Members came, whose keys are asked for now.
-    pub(super) fn came(&mut self, members: Vec<Member>) {
-        if !members.is_empty() {
-            self.pages.push(members);
+    /// A member came.
+    pub(super) fn came(&mut self, member: Member, keys: &KeysOfMany) {
+        match member.signers.iter().find(|signer| !keys.has_answer_about(signer)).cloned() {
+            Some(signer) => self.waiting.entry(signer).or_default().push(member),
+            None => self.ready.push(member),
+        }
+    }
+
+    /// The keys of some servers came, or nobody tells them.
+    pub(super) fn keys_came(&mut self, servers: &[OwnedServerName], keys: &KeysOfMany) {
+        for server in servers {
+            for member in self.waiting.remove(server).into_iter().flatten() {
+                self.came(member, keys);
+            }
         }
     }
 
@@ -59,23 +70,19 @@ impl Ahead {
 
     /// A change has come to its end.
     pub(super) fn taken(&mut self) {
-        self.taking = self.taking.saturating_sub(1);
+        self.taking -= 1;
     }
 
     /// Members to be taken with one change, and the keys to verify them with; `None` while others are being taken, or too few
-    /// have come.
+    /// are ready.
     pub(super) fn next(&mut self, keys: &KeysOfMany) -> Option<(Vec<HashedPdu>, Keys)> {
-        let are_had = |page: &mut Vec<Member>| {
-            let mut signers = page.iter().flat_map(|member| &member.signers);
-            signers.all(|server| keys.were_asked_of(server))
-        };
-        self.ready.extend(self.pages.extract_if(.., are_had).flatten());
         if self.taking >= TAKEN_AHEAD || self.ready.len() < TAKEN_AT_ONCE {
             return None;
         }
         self.taking += 1;
         let members: Vec<Member> = self.ready.drain(..TAKEN_AT_ONCE).collect();
-        let keys = keys.of_servers(members.iter().flat_map(|member| &member.signers));
+        let signers: BTreeSet<&OwnedServerName> = members.iter().flat_map(|member| &member.signers).collect();
+        let keys = keys.of_servers(signers.into_iter());
         Some((members.into_iter().map(|member| member.event).collect(), keys))
     }
 }
@@ -115,8 +122,12 @@ impl Rooms {
 
     /// Those of some events that are here.
     async fn kept_of(&self, event_ids: Vec<OwnedEventId>) -> Result<BTreeSet<OwnedEventId>, ActionError> {
-        let rows = event_rows(&self.0.store.snapshot()?, &event_ids).await?;
-        let kept = event_ids.into_iter().zip(rows).filter(|(_, row)| row.is_some());
-        Ok(kept.map(|(event_id, _)| event_id).collect())
+        let (snapshot, mut kept) = (self.0.store.snapshot()?, BTreeSet::new());
+        for page in event_ids.chunks(BATCH_MAX) {
+            let rows = event_rows(&snapshot, page).await?;
+            let found = page.iter().zip(rows).filter(|(_, row)| row.is_some());
+            kept.extend(found.map(|(event_id, _)| event_id.clone()));
+        }
+        Ok(kept)
     }
 }

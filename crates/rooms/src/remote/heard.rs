@@ -1,5 +1,6 @@
 //! What another server answered about a room, before any of it is believed.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_event::HashedPdu;
@@ -12,12 +13,12 @@ use crate::limits::{ANSWER_EVENTS_MAX, ANSWER_SERVERS_MAX};
 /// What is no event of the room is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// The events of the state and of its auth chain, but for those that were taken while others still came.
+    /// The events of the state and of its auth chain, but for those that are [taken](Heard::taken).
     pub(crate) events: BTreeMap<OwnedEventId, HashedPdu>,
-    /// Those that were.
-    pub(crate) taken: BTreeSet<OwnedEventId>,
-    /// Which of them make the state.
+    /// Which make the state.
     pub(crate) state: Vec<OwnedEventId>,
+    /// Events that were taken while others still came.
+    pub(crate) taken: BTreeSet<OwnedEventId>,
     /// The `event` of the answer to a join.
     pub(crate) event: Option<Vec<u8>>,
     /// Whether members are left out.
@@ -61,20 +62,28 @@ impl Heard {
         Ok(())
     }
 
-    /// Takes an event of the room; one that came before is not kept twice.
+    /// Takes an event of the room; gives whether it came for the first time. Otherwise the first counts.
     ///
     /// # Errors
     /// [`BadAnswer::TooLarge`].
-    pub(crate) fn add_event(&mut self, event: HashedPdu, is_of_state: bool) -> Result<(), BadAnswer> {
+    pub(crate) fn add_event(&mut self, event: HashedPdu, is_of_state: bool) -> Result<bool, BadAnswer> {
         let event_id = event.pdu().event_id().to_owned();
         if is_of_state {
             self.state.push(event_id.clone());
         }
-        if self.state.len() > ANSWER_EVENTS_MAX || self.events.len() >= ANSWER_EVENTS_MAX {
+        if self.state.len() > ANSWER_EVENTS_MAX || self.events.len() + self.taken.len() >= ANSWER_EVENTS_MAX {
             return Err(BadAnswer::TooLarge { what: "events", limit: ANSWER_EVENTS_MAX as u64 });
         }
-        self.events.entry(event_id).or_insert(event);
-        Ok(())
+        if self.taken.contains(&event_id) {
+            return Ok(false);
+        }
+        match self.events.entry(event_id) {
+            Entry::Vacant(place) => {
+                place.insert(event);
+                Ok(true)
+            }
+            Entry::Occupied(_) => Ok(false),
+        }
     }
 
     /// Events of it were taken, and need not be looked at again.

@@ -133,12 +133,13 @@ impl<'a> Hearing<'a> {
             if self.under_way.is_empty() {
                 return Ok(coming.await.map_err(BadAnswer::BrokeOff)?);
             }
-            match select(coming, self.under_way.next()).await {
-                Either::Left((chunk, _)) => return Ok(chunk.map_err(BadAnswer::BrokeOff)?),
-                Either::Right((done, still_coming)) => {
+            // What is under way first: it may hold the room, and bytes can come without end.
+            match select(self.under_way.next(), coming).await {
+                Either::Left((done, still_coming)) => {
                     coming = still_coming;
                     self.take(done)?;
                 }
+                Either::Right((chunk, _)) => return Ok(chunk.map_err(BadAnswer::BrokeOff)?),
             }
         }
     }
@@ -173,24 +174,32 @@ impl<'a> Hearing<'a> {
                 self.reading -= 1;
                 let (elements, unreadable) = read?;
                 self.heard.unreadable += unreadable;
-                let (mut new, mut members) = (Vec::new(), Vec::new());
+                let mut new = Vec::new();
                 for Element { is_of_state, event, signed_with } in elements {
-                    if self.ahead.is_some() && is_of_state {
-                        members.extend(Member::of(self.rooms, &event, &signed_with));
-                    }
+                    let member = Member::of(self.rooms, &event, &signed_with).filter(|_| is_of_state);
                     new.extend(self.keys.note(self.rooms, signed_with));
-                    self.heard.add_event(event, is_of_state)?;
+                    let is_new = self.heard.add_event(event, is_of_state)?;
+                    if let (Some(ahead), Some(member), true) = (&mut self.ahead, member, is_new) {
+                        ahead.came(member, &self.keys);
+                    }
                 }
                 self.ask_for_keys(new);
+            }
+            Some(Done::Keys(servers, source)) => {
+                self.keys.came(servers.clone(), source);
                 if let Some(ahead) = &mut self.ahead {
-                    ahead.came(members);
+                    ahead.keys_came(&servers, &self.keys);
                 }
             }
-            Some(Done::Keys(servers, source)) => self.keys.came(servers, source),
             Some(Done::Taken(taken)) => {
-                self.heard.were_taken(taken?);
                 if let Some(ahead) = &mut self.ahead {
                     ahead.taken();
+                }
+                match taken {
+                    Ok(taken) => self.heard.were_taken(taken),
+                    // They are taken with the others in the end.
+                    Err(ActionError::Busy) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
             None => {}

@@ -115,8 +115,8 @@ impl KeysOfMany {
         late
     }
 
-    /// Whether a server of others was asked for its keys, and the answer came, or none ever will.
-    pub(crate) fn were_asked_of(&self, server: &ServerName) -> bool {
+    /// Whether keys of a server came, or an answer without them.
+    pub(crate) fn has_answer_about(&self, server: &ServerName) -> bool {
         self.others.about.contains_key(server)
     }
 
@@ -141,7 +141,13 @@ impl Sources {
     ) {
         let place = self.all.len();
         self.all.push(source.into());
-        servers.for_each(|server| self.about.entry(server).or_default().push(place));
+        for server in servers {
+            let places = self.about.entry(server).or_default();
+            // Of several keys of a server each was asked for.
+            if places.last() != Some(&place) {
+                places.push(place);
+            }
+        }
     }
 }
 
