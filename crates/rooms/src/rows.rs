@@ -11,6 +11,6 @@ pub(crate) async fn event_rows(
 ) -> Result<Vec<Option<EventRow>>, ReadError> {
     let numbers = snapshot.numbers_of(event_ids).await?;
     let known: Vec<EventNumber> = numbers.iter().flatten().copied().collect();
-    let mut rows = snapshot.get_many(&EVENTS, &known).await?.into_iter();
+    let mut rows = snapshot.rows_of(&EVENTS, &known).await?.into_iter();
     Ok(numbers.into_iter().map(|number| number.and_then(|_| rows.next().flatten())).collect())
 }

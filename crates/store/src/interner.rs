@@ -32,7 +32,7 @@ pub trait Identifier: Key + Value + Clone + Eq + Hash + Send + Sync {
 }
 
 /// The number of an [`Identifier`]. [`Snapshot::id_of`] finds what it stands for.
-pub trait Numbered: Key + Value + Copy + Send + Sync + From<u64> {
+pub trait Numbered: Key + Value + Copy + Send + Sync + From<u64> + Into<u64> {
     /// What it stands for.
     type Id: Identifier<Number = Self>;
 }
@@ -202,7 +202,7 @@ impl Snapshot {
     /// [`ReadError`]; [`ReadError::Dangling`] when nothing durable has one of the numbers.
     pub async fn ids_of<N: Numbered>(&self, numbers: &[N]) -> Result<Vec<N::Id>, ReadError> {
         let dangling = || ReadError::Dangling { table: N::Id::IDS.name };
-        let ids = self.get_many(&N::Id::IDS, numbers).await?;
+        let ids = self.rows_of(&N::Id::IDS, numbers).await?;
         ids.into_iter().map(|id| id.ok_or_else(dangling)).collect()
     }
 }
@@ -237,6 +237,12 @@ macro_rules! identifiers {
         impl From<u64> for $number {
             fn from(raw: u64) -> Self {
                 $number(raw)
+            }
+        }
+
+        impl From<$number> for u64 {
+            fn from(number: $number) -> u64 {
+                number.0
             }
         }
     )*};

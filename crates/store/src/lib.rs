@@ -61,6 +61,7 @@ mod key;
 mod memory;
 mod migration;
 mod number;
+mod numbered;
 mod outgoing;
 mod overlay;
 mod pending;

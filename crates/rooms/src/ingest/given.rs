@@ -31,7 +31,18 @@ impl Work {
             return Ok(Ok(None));
         };
         let (mut given, mut missing) = (Given::with_capacity(event_ids.len()), Vec::new());
+        let mut numbered = Vec::with_capacity(event_ids.len());
         for page in event_ids.chunks(BATCH_MAX) {
+            for (event_id, number) in page.iter().zip(self.snapshot.numbers_of(page).await?) {
+                match number {
+                    Some(number) => numbered.push((number, event_id)),
+                    None => missing.push(event_id.clone()),
+                }
+            }
+        }
+        // Events that were taken together lie together.
+        numbered.sort_unstable();
+        for page in numbered.chunks(BATCH_MAX) {
             if let Err(error) = self.given_page(page, &mut given, &mut missing).await? {
                 return Ok(Err(Incoming::BadState(error)));
             }
@@ -44,18 +55,16 @@ impl Work {
 
     async fn given_page(
         &mut self,
-        event_ids: &[OwnedEventId],
+        events: &[(EventNumber, &OwnedEventId)],
         given: &mut Given,
         missing: &mut Vec<OwnedEventId>,
     ) -> Result<Result<(), GivenError>, ActionError> {
-        let numbers = self.snapshot.numbers_of(event_ids).await?;
-        let known: Vec<EventNumber> = numbers.iter().flatten().copied().collect();
-        let mut rows = self.snapshot.get_many(&EVENTS, &known).await?.into_iter();
+        let numbers: Vec<EventNumber> = events.iter().map(|(number, _)| *number).collect();
+        let rows = self.snapshot.rows_of(&EVENTS, &numbers).await?;
         let mut members = Vec::new();
-        for (event_id, number) in event_ids.iter().zip(numbers) {
-            let row = number.and_then(|number| Some((number, rows.next().flatten()?)));
-            let Some((number, row)) = row else {
-                missing.push(event_id.clone());
+        for ((number, event_id), row) in events.iter().zip(rows) {
+            let Some(row) = row else {
+                missing.push((*event_id).clone());
                 continue;
             };
             if row.room != self.number {
@@ -66,7 +75,7 @@ impl Work {
             };
             if row.standing != rooms::Standing::Rejected {
                 given.push((key.0, Entry { event: number.0, generation: row.generation }));
-                members.extend(row.membership.map(|membership| (number, key, membership)));
+                members.extend(row.membership.map(|membership| (*number, key, membership)));
             }
         }
         self.note_members(members).await?;

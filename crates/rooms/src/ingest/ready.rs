@@ -78,7 +78,7 @@ impl Work {
         }
         let ids: Vec<OwnedEventId> = events.iter().map(|event| event.pdu().event_id().to_owned()).collect();
         let numbers = interner.numbers_of(&self.snapshot, &ids, &mut self.batch).await?;
-        let rows = self.snapshot.get_many(&EVENTS, &numbers).await?;
+        let rows = self.snapshot.rows_of(&EVENTS, &numbers).await?;
         for ((event, event_id), (EventNumber(number), row)) in
             events.iter().zip(ids).zip(numbers.into_iter().zip(rows))
         {
@@ -112,7 +112,7 @@ impl Work {
         let named: Vec<OwnedEventId> = named.into_iter().cloned().collect();
         let numbers = self.snapshot.numbers_of(&named).await?;
         let known: Vec<EventNumber> = numbers.iter().flatten().copied().collect();
-        let rows = self.snapshot.get_many(&EVENTS, &known).await?;
+        let rows = self.snapshot.rows_of(&EVENTS, &known).await?;
         let are_kept: BTreeMap<EventNumber, bool> =
             known.into_iter().zip(rows.iter().map(Option::is_some)).collect();
         for (event_id, number) in named.into_iter().zip(numbers) {

@@ -1,6 +1,5 @@
 //! Stored events.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,7 +7,7 @@ use freehold_event::Pdu;
 use freehold_store::tables::rooms::{
     EVENT_JSON, EVENTS, EventRow, FORGOTTEN, RELATIONS, RelationRow, Standing,
 };
-use freehold_store::{EventNumber, Order, RoomNumber, Table, TimelineIndex, Value};
+use freehold_store::{EventNumber, Order, RoomNumber, TimelineIndex};
 use ruma_common::EventId;
 
 use super::{Between, Reader, Unreadable};
@@ -47,21 +46,6 @@ impl StoredEvent {
         // The text, what of it is signed, and the rest.
         self.pdu.canonical_json().len() * 2 + 512
     }
-}
-
-/// Fewer events than these are read one by one.
-const DENSE_FROM: usize = 4;
-/// Events are read as one range if it holds at most so many times as many.
-const DENSE_FACTOR: u64 = 3;
-
-/// The range of some numbers, each of which is there once, if it holds few others.
-fn dense(numbers: &[EventNumber]) -> Option<(EventNumber, EventNumber)> {
-    let (first, last) = (numbers.iter().min()?, numbers.iter().max()?);
-    let end = EventNumber(last.0.checked_add(1)?);
-    let few = u64::try_from(numbers.len()).ok()?.saturating_mul(DENSE_FACTOR);
-    let unique: BTreeSet<_> = numbers.iter().collect();
-    let is_dense = numbers.len() >= DENSE_FROM && end.0 - first.0 <= few && unique.len() == numbers.len();
-    is_dense.then_some((*first, end))
 }
 
 impl Reader {
@@ -107,8 +91,8 @@ impl Reader {
 
     async fn read_events(&self, numbers: &[EventNumber]) -> Result<Vec<Arc<StoredEvent>>, Unreadable> {
         let missing = || Unreadable::damaged("an event is missing");
-        let rows = self.rows_of(&EVENTS, numbers).await?;
-        let texts = self.rows_of(&EVENT_JSON, numbers).await?;
+        let rows = self.snapshot.rows_of(&EVENTS, numbers).await?;
+        let texts = self.snapshot.rows_of(&EVENT_JSON, numbers).await?;
         let mut events = Vec::with_capacity(numbers.len());
         for ((number, row), text) in numbers.iter().zip(rows).zip(texts) {
             let (row, text) = row.zip(text).ok_or_else(missing)?;
@@ -121,20 +105,6 @@ impl Reader {
             events.push(event);
         }
         Ok(events)
-    }
-
-    /// The rows of some events. Events that were made together lie together: they are read together.
-    async fn rows_of<V: Value>(
-        &self,
-        table: &Table<EventNumber, V>,
-        numbers: &[EventNumber],
-    ) -> Result<Vec<Option<V>>, Unreadable> {
-        let Some((first, end)) = dense(numbers) else {
-            return Ok(self.snapshot.get_many(table, numbers).await?);
-        };
-        let found = self.snapshot.scan_range(table, (&first, &end), Order::Ascending, usize::MAX).await?;
-        let mut found: BTreeMap<EventNumber, V> = found.into_iter().collect();
-        Ok(numbers.iter().map(|number| found.remove(number)).collect())
     }
 
     /// Whether a message was forgotten. It has no content then, which few have that were not.
@@ -175,23 +145,5 @@ impl Reader {
         let range = (&(room, event, start), &(room, event, between.before));
         let rows = self.snapshot.scan_range(&RELATIONS, range, order, limit).await?;
         Ok(rows.into_iter().map(|((_, _, index), row)| (index, row)).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_that_lie_together_are_a_range() {
-        let range = |numbers: &[u64]| {
-            let numbers: Vec<EventNumber> = numbers.iter().copied().map(EventNumber).collect();
-            dense(&numbers).map(|(first, end)| (first.0, end.0))
-        };
-        assert_eq!(range(&[9, 4, 5, 6]), Some((4, 10)));
-        assert_eq!(range(&[1, 2, 3, 12]), Some((1, 13)));
-        for apart in [&[1, 2, 3, 13][..], &[1, 2, 3], &[1, 1, 2, 3], &[u64::MAX - 1, u64::MAX, 1, 2], &[]] {
-            assert_eq!(range(apart), None, "{apart:?}");
-        }
     }
 }
