@@ -66,9 +66,10 @@ pub struct EventReference {
     pub reference_hash: Option<EventHash>,
 }
 
+/// With the reference hash where the room version puts it beside the id. Elsewhere it is what the id says.
 impl From<&Pdu> for EventReference {
     fn from(pdu: &Pdu) -> Self {
-        let reference_hash = Some(pdu.reference_hash());
+        let reference_hash = has_hashes(pdu.version()).then(|| pdu.reference_hash());
         Self { event_id: pdu.event_id().to_owned(), reference_hash }
     }
 }
@@ -186,11 +187,16 @@ impl ProtoEvent {
     }
 }
 
+/// Whether the room version puts reference hashes beside the ids of events.
+fn has_hashes(version: &RoomVersion) -> bool {
+    version.rules().events_reference_format == EventsReferenceFormatVersion::V1
+}
+
 fn references(
     references: Vec<EventReference>,
     version: &RoomVersion,
 ) -> Result<Vec<Value<'static>>, BuildError> {
-    let with_hash = version.rules().events_reference_format == EventsReferenceFormatVersion::V1;
+    let with_hash = has_hashes(version);
     let mut values = Vec::with_capacity(references.len());
     for EventReference { event_id, reference_hash } in references {
         let id = Value::from(event_id.to_string());

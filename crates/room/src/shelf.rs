@@ -134,11 +134,11 @@ impl Shelf {
         self.nodes.insert(id, bytes);
     }
 
-    /// Takes off the shelf what the next event of the room is unlikely to need: nodes (maps that read them hold them),
-    /// messages, and numbers but those of state events and of the forward extremities `heads`.
+    /// Takes off the shelf what the next event of the room is unlikely to need: nodes (maps that read them hold them), and
+    /// messages but the forward extremities `heads`, with their numbers.
     pub fn tidy(&mut self, heads: &[u64]) {
         self.nodes.clear();
-        self.events.retain(|_, event| event.pdu.state_key().is_some());
+        self.events.retain(|number, event| event.pdu.state_key().is_some() || heads.contains(number));
         let events = &self.events;
         let is_kept = |number: &u64| events.contains_key(number) || heads.contains(number);
         self.numbers.retain(|_, number| number.as_ref().is_some_and(is_kept));

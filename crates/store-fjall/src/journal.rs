@@ -213,7 +213,9 @@ fn checksum(sequence: u64, content: &[u8]) -> u64 {
 }
 
 fn encoded(record: &Record) -> Vec<u8> {
-    let mut bytes = vec![0; HEADER];
+    // Grown step by step, a long record would be copied again and again.
+    let mut bytes = Vec::with_capacity(HEADER + record.operations.iter().map(encoded_bytes).sum::<usize>());
+    bytes.resize(HEADER, 0);
     for operation in &record.operations {
         match operation {
             Operation::Put { table, key, value } => {
@@ -233,6 +235,15 @@ fn encoded(record: &Record) -> Vec<u8> {
         length.to_le_bytes().into_iter().chain(record.sequence.to_le_bytes()).chain(sum.to_le_bytes());
     bytes.iter_mut().zip(header).for_each(|(byte, header)| *byte = header);
     bytes
+}
+
+/// How many bytes an operation takes at most.
+fn encoded_bytes(operation: &Operation) -> usize {
+    const MARKS: usize = 2 + 4 + 4;
+    match operation {
+        Operation::Put { key, value, .. } => MARKS + key.len() + value.len(),
+        Operation::Delete { key, .. } => MARKS + key.len(),
+    }
 }
 
 fn push(part: &[u8], bytes: &mut Vec<u8>) {
