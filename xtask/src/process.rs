@@ -10,7 +10,9 @@ pub(crate) type Outcome = Result<(), String>;
 
 /// The top folder of the workspace.
 pub(crate) fn workspace_root() -> PathBuf {
-    let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // That of the run, not that of the build: one folder of builds may serve several copies of the workspace.
+    let manifest_folder = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    let manifest_folder = Path::new(&manifest_folder);
     manifest_folder.parent().unwrap_or(manifest_folder).to_path_buf()
 }
 
