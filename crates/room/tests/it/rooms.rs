@@ -108,6 +108,21 @@ fn events_are_made_after_everything_that_is_in_the_room() {
 }
 
 #[test]
+fn of_a_shelf_that_was_tidied_state_and_the_newest_events_are_left() {
+    let mut kept = room(RoomVersion::V12);
+    let messages = kept.events.len();
+    for body in ["one", "two"] {
+        say(&mut kept, draft(BOB, "m.room.message", None, &format!(r#"{{"body":"{body}"}}"#)));
+    }
+    let mut shelf = Shelf::new();
+    kept.events.values().for_each(|event| shelf.put_event(event.clone()));
+    shelf.tidy(&kept.room.as_ref().unwrap().forward_extremities());
+    let left = kept.events.keys().filter(|number| shelf.event(**number).is_ok());
+    let newest = kept.events.keys().next_back();
+    assert_eq!(left.collect::<Vec<_>>(), kept.events.keys().take(messages).chain(newest).collect::<Vec<_>>());
+}
+
+#[test]
 fn what_a_banned_user_said_meanwhile_is_soft_failed_and_continues_nothing() {
     for version in [RoomVersion::V3, RoomVersion::V6, RoomVersion::V11, RoomVersion::V12] {
         let mut kept = room(version);

@@ -239,6 +239,7 @@ impl Work {
         changes: &[Change],
     ) -> Result<(), ActionError> {
         let identities = Arc::clone(&self.rooms.0.outside.identities);
+        let named: BTreeSet<&OwnedServerName> = named.iter().collect();
         let members = changes.iter().filter_map(|change| self.beside.members.get(&change.new?.event));
         let joined = members.filter(|member| member.membership == Some(Membership::Join));
         let servers = joined.filter_map(|member| Some(member.user_id.as_ref()?.server_name().to_owned()));
