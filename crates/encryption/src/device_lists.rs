@@ -1,16 +1,21 @@
 //! Whose keys changed, for whom.
 //!
-//! A user's device list has one position: its last change. Whoever shares a room with the user learns of it. Who begins to share
+//! The device list of a user of a tenant has one position: its last change. That of a user of another server has one for each tenant:
+//! when the tenant was told of it. Whoever shares a room with the user learns of it. Who begins to share
 //! a room learns of all others in it, as their lists may have changed unseen
 //! (<https://spec.matrix.org/v1.19/client-server-api/#tracking-the-device-list-for-a-user>).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use freehold_store::tables::encryption::{DEVICE_LIST_CHANGES, DEVICE_LISTS, SIGNED_USERS};
+use freehold_store::tables::encryption::{
+    DEVICE_LIST_CHANGES, DEVICE_LISTS, FOREIGN_LIST_CHANGES, FOREIGN_LISTS_TOLD, SIGNED_USERS,
+};
 use freehold_store::tables::rooms::{
     LOCAL_MEMBERS, MEMBER_CHANGES, MEMBERSHIPS, Membership, MembershipRow, STATE_HISTORY,
 };
-use freehold_store::{Batch, Order, Position, ReadError, RoomNumber, Snapshot, TimelineIndex, UserNumber};
+use freehold_store::{
+    Actor, Batch, Order, Position, ReadError, RoomNumber, Snapshot, TenantNumber, TimelineIndex, UserNumber,
+};
 use ruma_common::OwnedUserId;
 
 use crate::elsewhere::Changed;
@@ -38,11 +43,12 @@ impl Encryption {
     pub async fn device_list_changes(
         &self,
         snapshot: &Snapshot,
-        user: UserNumber,
+        actor: &Actor,
         from: Position,
     ) -> Result<DeviceListChanges, Failure> {
+        let (tenant, user) = (actor.tenant.number(), actor.user);
         let watcher = Watcher { snapshot, user, servers: &*self.0.servers };
-        let lists = watcher.lists_changed(from).await?;
+        let lists = watcher.lists_changed(tenant, from).await?;
         let (came, went) = self.came_and_went(watcher, from).await?;
         let mut changed = watcher.users_signed(from).await?;
         changed.extend(came);
@@ -50,7 +56,7 @@ impl Encryption {
         // Most syncs end here: with whom a room is shared matters only if somebody's keys changed or somebody left.
         if !lists.is_empty() || !went.is_empty() {
             let sharing = watcher.sharing().await?;
-            changed.extend(sharing.concerned(lists, from).await?);
+            changed.extend(sharing.concerned(lists, (tenant, from)).await?);
             for other in went {
                 if other != user && !changed.contains(&other) && !sharing.shares_with(other).await? {
                     left.insert(other);
@@ -69,10 +75,10 @@ impl Encryption {
     /// [`Failure`].
     pub async fn device_list_changes_until_now(
         &self,
-        user: UserNumber,
+        actor: &Actor,
         from: Position,
     ) -> Result<DeviceListChanges, Failure> {
-        self.device_list_changes(&self.snapshot()?, user, from).await
+        self.device_list_changes(&self.snapshot()?, actor, from).await
     }
 
     /// Adds the note that a user's device list changed, and wakes who shares a room with them.
@@ -95,6 +101,26 @@ impl Encryption {
         sharing.everybody().await?.into_iter().for_each(|watcher| batch.wake(watcher));
         batch.wake(user);
         self.tell_device_list(snapshot, (user, changed), batch).await
+    }
+
+    /// Adds the note that a tenant was told of a change of a list, and wakes who asked for it. Other servers hear it from the user's
+    /// own.
+    pub(crate) async fn mark_foreign_list(
+        &self,
+        snapshot: &Snapshot,
+        (tenant, user): (TenantNumber, UserNumber),
+        batch: &mut Batch,
+    ) -> Result<(), ReadError> {
+        // No condition, as above.
+        if let Some(before) = snapshot.get(&FOREIGN_LISTS_TOLD, &(tenant, user)).await? {
+            batch.delete(&FOREIGN_LIST_CHANGES, &(tenant, before, user));
+        }
+        batch.at_position(move |position, writes| {
+            writes.put(&FOREIGN_LISTS_TOLD, &(tenant, user), &position);
+            writes.put(&FOREIGN_LIST_CHANGES, &(tenant, position, user), &());
+        });
+        self.0.watching.of((tenant, user)).into_iter().for_each(|watcher| batch.wake(watcher));
+        Ok(())
     }
 
     /// Users who may have begun or ceased to share a room with the user.
@@ -160,14 +186,16 @@ impl<'s> Watcher<'s> {
         Ok(Sharing { watcher: self, rooms: snapshot_rooms(self.snapshot, self.user).await? })
     }
 
-    /// Whose lists changed, of all users of all tenants; as many as are looked at one by one.
-    async fn lists_changed(self, from: Position) -> Result<Vec<UserNumber>, ReadError> {
+    /// Whose lists changed, of all users of all tenants, and of those of other servers of whom the tenant was told; of each
+    /// as many as are looked at one by one.
+    async fn lists_changed(self, tenant: TenantNumber, from: Position) -> Result<Vec<UserNumber>, ReadError> {
         let (first, end) = range_after(from);
-        let changes = self
-            .snapshot
-            .scan_range(&DEVICE_LIST_CHANGES, (&first, &end), Order::Ascending, CHANGES_LOOKED_AT)
-            .await?;
-        Ok(changes.into_iter().map(|((_, user), ())| user).collect())
+        let (order, limit) = (Order::Ascending, CHANGES_LOOKED_AT);
+        let ours = self.snapshot.scan_range(&DEVICE_LIST_CHANGES, (&first, &end), order, limit).await?;
+        let range = (&(tenant, first), &(tenant, end));
+        let foreign = self.snapshot.scan_range(&FOREIGN_LIST_CHANGES, range, order, limit).await?;
+        let ours = ours.into_iter().map(|((_, user), ())| user);
+        Ok(ours.chain(foreign.into_iter().map(|((_, _, user), ())| user)).collect())
     }
 
     /// Whom the user signed.
@@ -276,10 +304,10 @@ impl Sharing<'_> {
     async fn concerned(
         &self,
         lists: Vec<UserNumber>,
-        from: Position,
+        (tenant, from): (TenantNumber, Position),
     ) -> Result<BTreeSet<UserNumber>, ReadError> {
-        if lists.len() == CHANGES_LOOKED_AT {
-            return self.changed_lists_in_rooms(from).await;
+        if lists.len() >= CHANGES_LOOKED_AT {
+            return self.changed_lists_in_rooms(tenant, from).await;
         }
         let mut changed = BTreeSet::new();
         for other in lists {
@@ -291,16 +319,26 @@ impl Sharing<'_> {
     }
 
     /// The same, by asking for everybody with whom a room is shared.
-    async fn changed_lists_in_rooms(&self, from: Position) -> Result<BTreeSet<UserNumber>, ReadError> {
-        let mut everybody = self.everybody().await?;
-        everybody.insert(self.watcher.user);
+    async fn changed_lists_in_rooms(
+        &self,
+        tenant: TenantNumber,
+        from: Position,
+    ) -> Result<BTreeSet<UserNumber>, ReadError> {
+        let Watcher { snapshot, user, .. } = self.watcher;
+        let mut ours = self.everybody().await?;
+        ours.insert(user);
+        let mut foreign = BTreeSet::new();
         for (room, _) in self.rooms.iter().filter(|(_, row)| row.membership == Membership::Join) {
-            everybody.extend(self.watcher.foreign(*room, None).await?.0);
+            foreign.extend(self.watcher.foreign(*room, None).await?.0);
         }
-        let everybody: Vec<UserNumber> = everybody.into_iter().collect();
-        let positions = self.watcher.snapshot.get_many(&DEVICE_LISTS, &everybody).await?;
-        let changed = everybody.into_iter().zip(positions);
-        Ok(changed.filter(|(_, last)| last.is_some_and(|last| last > from)).map(|(user, _)| user).collect())
+        let ours: Vec<UserNumber> = ours.into_iter().collect();
+        let foreign: Vec<(TenantNumber, UserNumber)> =
+            foreign.into_iter().map(|user| (tenant, user)).collect();
+        let changed = ours.iter().copied().zip(snapshot.get_many(&DEVICE_LISTS, &ours).await?);
+        let told = foreign.iter().map(|(_, user)| *user);
+        let told = told.zip(snapshot.get_many(&FOREIGN_LISTS_TOLD, &foreign).await?);
+        let changed = changed.chain(told).filter(|(_, last)| last.is_some_and(|last| last > from));
+        Ok(changed.map(|(user, _)| user).collect())
     }
 
     async fn shares_with(&self, other: UserNumber) -> Result<bool, ReadError> {

@@ -141,12 +141,13 @@ impl Encryption {
     ) -> Result<Option<(UserNumber, Option<ForeignDeviceListRow>)>, Failure> {
         let Some(user) = snapshot.number_of(user_id).await? else { return Ok(None) };
         let shares = |since| self.0.servers.shares_room(snapshot, asker.user, user_id, since);
-        let known = match self.known_list(snapshot, user).await? {
+        let known = match self.known_list(snapshot, (asker.tenant.number(), user)).await? {
             Some(list) if shares(Some(list.fetched_at)).await? => Some(list),
             _ if shares(None).await? => None,
             _ => return Ok(None),
         };
-        self.0.watching.note(user, asker.user, self.0.limits.foreign_watchers);
+        let list = (asker.tenant.number(), user);
+        self.0.watching.note(list, asker.user, self.0.limits.foreign_watchers);
         Ok(Some((user, known)))
     }
 
@@ -170,7 +171,7 @@ impl Encryption {
         list.complete = true;
         list.fetched_ts = self.0.clock.now_ts();
         list.fetched_at = snapshot.position();
-        self.keep_list(snapshot, user, &list).await?;
+        self.keep_list(snapshot, (asker.tenant.number(), user), &list).await?;
         Ok(Some(list))
     }
 

@@ -1,18 +1,20 @@
 //! The device lists of users of other servers: what is remembered of them, and how their servers' updates change it
 //! (<https://spec.matrix.org/v1.19/server-server-api/#device-management>).
 //!
+//! Each tenant has lists of its own, of what was told to itself: whatever a server tells one of them, what the others know, ask for
+//! and tell their users does not change by it.
+//!
 //! A list is fetched when somebody asks for the user's keys, and kept as long as each update follows one that is in it. After a
 //! gap it is fetched anew when somebody asks again, which clients do, as they are told of every update.
 
 use freehold_store::tables::encryption::{CrossSigningUse, FOREIGN_DEVICE_LISTS, ForeignDeviceListRow};
-use freehold_store::{Batch, CommitError, ReadError, Snapshot, UserNumber};
+use freehold_store::{Batch, CommitError, ReadError, Snapshot, Tenant, TenantNumber, UserNumber};
 use ruma_common::{OwnedDeviceId, OwnedUserId, ServerName, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cross_signing::usage;
 use crate::document::Document;
-use crate::elsewhere::Changed;
 use crate::failure::Failure;
 use crate::service::{ATTEMPTS, Encryption};
 
@@ -52,32 +54,34 @@ pub enum UpdateRefused {
 }
 
 impl Encryption {
-    /// A device of a user of another server changed, as that server says in `content`. Everybody who shares a room with the
-    /// user is told.
+    /// A device of a user of another server changed, as that server tells a tenant in `content`. Whoever of the tenant's shares
+    /// a room with the user is told.
     ///
     /// # Errors
     /// [`UpdateRefused`]; nothing changed.
     pub async fn hear_device_list_update(
         &self,
+        tenant: &Tenant,
         origin: &ServerName,
         content: &str,
     ) -> Result<(), UpdateRefused> {
         let update: ListUpdate = serde_json::from_str(content)?;
-        self.hear(origin, &update.user_id, |row| self.follow(row, &update)).await
+        self.hear((tenant, origin), &update.user_id, |row| self.follow(row, &update)).await
     }
 
-    /// The cross-signing keys of a user of another server changed, as that server says in `content`.
+    /// The cross-signing keys of a user of another server changed, as that server tells a tenant in `content`.
     ///
     /// # Errors
     /// [`UpdateRefused`]; nothing changed.
     pub async fn hear_signing_key_update(
         &self,
+        tenant: &Tenant,
         origin: &ServerName,
         content: &str,
     ) -> Result<(), UpdateRefused> {
         let update: KeyUpdate = serde_json::from_str(content)?;
         let user_id = &update.user_id;
-        self.hear(origin, user_id, |row| {
+        self.hear((tenant, origin), user_id, |row| {
             let new = [
                 (&update.master_key, CrossSigningUse::Master, &mut row.master_key),
                 (&update.self_signing_key, CrossSigningUse::SelfSigning, &mut row.self_signing_key),
@@ -94,7 +98,7 @@ impl Encryption {
 
     async fn hear(
         &self,
-        origin: &ServerName,
+        (tenant, origin): (&Tenant, &ServerName),
         user_id: &UserId,
         change: impl Fn(&mut ForeignDeviceListRow),
     ) -> Result<(), UpdateRefused> {
@@ -107,17 +111,15 @@ impl Encryption {
             let user = snapshot.number_of(&user_id.to_owned()).await.map_err(Failure::from)?;
             let Some(user) = user else { return Ok(()) };
             let mut batch = Batch::new();
-            let before = snapshot.get(&FOREIGN_DEVICE_LISTS, &user).await.map_err(Failure::from)?;
+            let list = (tenant.number(), user);
+            let before = snapshot.get(&FOREIGN_DEVICE_LISTS, &list).await.map_err(Failure::from)?;
             if let Some(before) = before.filter(|row| row.complete) {
                 let mut row = before.clone();
                 change(&mut row);
-                batch.expect_unchanged(&FOREIGN_DEVICE_LISTS, &user, Some(&before));
-                batch.put(&FOREIGN_DEVICE_LISTS, &user, &row);
+                batch.expect_unchanged(&FOREIGN_DEVICE_LISTS, &list, Some(&before));
+                batch.put(&FOREIGN_DEVICE_LISTS, &list, &row);
             }
-            // Other servers hear it from the user's own.
-            let told = (user, Changed::default());
-            self.0.watching.of(user).into_iter().for_each(|watcher| batch.wake(watcher));
-            self.mark_device_list(&snapshot, told, &mut batch).await.map_err(Failure::from)?;
+            self.mark_foreign_list(&snapshot, list, &mut batch).await.map_err(Failure::from)?;
             if self.commit(batch).await?.is_some() {
                 return Ok(());
             }
@@ -171,31 +173,31 @@ impl Encryption {
         })
     }
 
-    /// The list of a user, if it is known whole.
+    /// The list that a tenant has of a user, if it is known whole.
     pub(crate) async fn known_list(
         &self,
         snapshot: &Snapshot,
-        user: UserNumber,
+        list: (TenantNumber, UserNumber),
     ) -> Result<Option<ForeignDeviceListRow>, ReadError> {
-        let row = snapshot.get(&FOREIGN_DEVICE_LISTS, &user).await?;
+        let row = snapshot.get(&FOREIGN_DEVICE_LISTS, &list).await?;
         let oldest = self.0.clock.now_ts().saturating_sub(self.0.limits.foreign_lists_ms);
         Ok(row.filter(|row| row.complete && row.fetched_ts > oldest))
     }
 
-    /// Keeps a list that was fetched, unless an update came meanwhile.
+    /// Keeps a list that a tenant fetched, unless an update came meanwhile.
     pub(crate) async fn keep_list(
         &self,
         snapshot: &Snapshot,
-        user: UserNumber,
+        list: (TenantNumber, UserNumber),
         row: &ForeignDeviceListRow,
     ) -> Result<(), Failure> {
         if row.devices.len() > self.0.limits.foreign_devices {
             return Ok(());
         }
-        let before = snapshot.get(&FOREIGN_DEVICE_LISTS, &user).await?;
+        let before = snapshot.get(&FOREIGN_DEVICE_LISTS, &list).await?;
         let mut batch = Batch::new();
-        batch.expect_unchanged(&FOREIGN_DEVICE_LISTS, &user, before.as_ref());
-        batch.put(&FOREIGN_DEVICE_LISTS, &user, row);
+        batch.expect_unchanged(&FOREIGN_DEVICE_LISTS, &list, before.as_ref());
+        batch.put(&FOREIGN_DEVICE_LISTS, &list, row);
         match self.0.store.commit(batch).await {
             Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
             Err(error) => Err(Failure::Commit(error)),

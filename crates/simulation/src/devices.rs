@@ -127,7 +127,7 @@ impl Process {
 
     /// Of whom a client is told, after a time, that their devices changed.
     pub(crate) async fn told_of(&self, actor: &Actor, since: Position) -> Result<Vec<OwnedUserId>, NotDone> {
-        Ok(self.encryption.device_list_changes_until_now(actor.user, since).await?.changed)
+        Ok(self.encryption.device_list_changes_until_now(actor, since).await?.changed)
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn key_changes(
 ) -> Result<Reply<Response>, ApiError> {
     let since = token("from", &request.from)?;
     token("to", &request.to)?;
-    let changes = encryption.device_list_changes_until_now(actor.user, since.position).await?;
+    let changes = encryption.device_list_changes_until_now(&actor, since.position).await?;
     Ok(Reply(Response::new(changes.changed, changes.left)))
 }
 

@@ -170,7 +170,7 @@ async fn a_signature_of_anothers_master_key_is_shown_to_the_signer_only() {
     // The signer's other devices learn of it; the one who was signed does not.
     for (person, changed) in [(&one, vec![other.user_id().to_owned()]), (&other, vec![])] {
         let changes =
-            world.encryption.device_list_changes(&world.snapshot(), person.actor.user, from).await.unwrap();
+            world.encryption.device_list_changes(&world.snapshot(), &person.actor, from).await.unwrap();
         assert_eq!(changes.changed, changed);
     }
 }

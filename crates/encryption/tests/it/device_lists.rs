@@ -13,7 +13,7 @@ use crate::world::{Person, World};
 
 async fn changes(world: &World, of: &Person, from: Position) -> (Vec<String>, Vec<String>) {
     let DeviceListChanges { changed, left } =
-        world.encryption.device_list_changes(&world.snapshot(), of.actor.user, from).await.unwrap();
+        world.encryption.device_list_changes(&world.snapshot(), &of.actor, from).await.unwrap();
     let names = |ids: Vec<ruma_common::OwnedUserId>| ids.iter().map(|id| id.localpart().to_owned()).collect();
     (names(changed), names(left))
 }
@@ -215,7 +215,7 @@ async fn users_of_other_servers_come_and_go_like_those_of_tenants() {
     let clock = Arc::new(1_700_000_000_000_i64);
     let encryption = Encryption::new(world.store.clone(), visits.clone(), clock, Limits::default());
     let told = async |of: &Person, from| {
-        let told = encryption.device_list_changes(&world.snapshot(), of.actor.user, from).await.unwrap();
+        let told = encryption.device_list_changes(&world.snapshot(), &of.actor, from).await.unwrap();
         (told.changed, told.left)
     };
     // The state of a room changes, and with it who is in it.

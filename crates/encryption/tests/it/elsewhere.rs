@@ -8,7 +8,9 @@ use freehold_encryption::{Consent, CrossSigningKeys, Encryption, Limits, NotAnsw
 use freehold_store::tables::encryption::DEVICE_LIST_UPDATES;
 use freehold_store::tables::outbound::{OUTGOING_DEVICE_LISTS, OUTGOING_MESSAGES, OUTGOING_SIGNING_KEYS};
 use freehold_store::tables::rooms::Membership::Join;
-use freehold_store::{BoxFuture, Order, Position, ReadError, Snapshot, Tenant, UserNumber};
+use freehold_store::{
+    Actor, BoxFuture, Order, Position, ReadError, Snapshot, Tenant, TenantNumber, UserNumber,
+};
 use freehold_testkit::Rng;
 use ruma_common::to_device::DeviceIdOrAllDevices;
 use ruma_common::{ServerName, UserId};
@@ -199,7 +201,8 @@ async fn who_got_the_last_update_knows_the_list() {
             for heard in [Some(content), late.pop().filter(|_| rng.below(2) == 0)].into_iter().flatten() {
                 resyncs += usize::from(heard["prev_id"] == json!([]));
                 let origin = one.actor.tenant.server_name();
-                hearing.hear_device_list_update(origin, &heard.to_string()).await.unwrap();
+                let tenant = &asker.actor.tenant;
+                hearing.hear_device_list_update(tenant, origin, &heard.to_string()).await.unwrap();
             }
             let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
             let known =
@@ -225,7 +228,8 @@ async fn who_asked_for_devices_elsewhere_is_woken_when_they_change() {
     hearing.query_keys(&asker.actor, &wanted, Patience::default()).await.unwrap();
     let waiting = theirs.store.wakes().wait_for(asker.actor.user);
     let content = update(&ours, &one).await.to_string();
-    hearing.hear_device_list_update(one.actor.tenant.server_name(), &content).await.unwrap();
+    let origin = one.actor.tenant.server_name();
+    hearing.hear_device_list_update(&asker.actor.tenant, origin, &content).await.unwrap();
     let woken = tokio::time::timeout(std::time::Duration::from_secs(30), waiting.woken()).await;
     assert!(woken.is_ok());
 }
@@ -250,6 +254,41 @@ async fn a_list_that_may_have_changed_unseen_is_fetched_anew() {
     assert_eq!(devices().await, ["DEVICE1", "UNSEEN"]);
     upload(&ours, &ours.device_of("@a:one.example", 1, "LATER").await).await;
     assert_eq!(devices().await, ["DEVICE1", "UNSEEN"], "it is fetched once");
+}
+
+/// Who tells one tenant of a device, or of a gap, sees nothing of it in what another one asks for.
+#[tokio::test]
+async fn each_tenant_knows_what_was_told_to_itself() {
+    let (ours, one) = watched().await;
+    upload(&ours, &one).await;
+    let (theirs, asker, _, hearing) = hearing(&ours).await;
+    let mut neighbour = theirs.person("@c:two.example", 3).await.actor;
+    neighbour.tenant = Tenant::new(TenantNumber(3), ServerName::parse("three.example").unwrap().into());
+    let asker = asker.actor;
+    let devices = async |of: &Actor| {
+        let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
+        let known = hearing.query_keys(of, &wanted, Patience::default()).await.unwrap().device_keys;
+        known[one.user_id()].keys().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(devices(&asker).await, ["DEVICE1"]);
+    // Nobody tells of this one.
+    upload(&ours, &ours.device_of("@a:one.example", 1, "UNSEEN").await).await;
+    assert_eq!(devices(&neighbour).await, ["DEVICE1", "UNSEEN"], "the neighbour asks as if it were alone");
+    assert_eq!(devices(&asker).await, ["DEVICE1"]);
+    upload(&ours, &ours.device_of("@a:one.example", 1, "LATER").await).await;
+    let (from, one) = (theirs.position(), &one);
+    let told = async |of: &Actor| {
+        let changes = hearing.device_list_changes_until_now(of, from).await.unwrap();
+        changes.changed.contains(&one.user_id().to_owned())
+    };
+    // What came before it is not known to whom it is told.
+    let mut gap = update(&ours, &one).await;
+    gap["prev_id"] = json!([i64::MAX]);
+    let origin = one.actor.tenant.server_name();
+    hearing.hear_device_list_update(&asker.tenant, origin, &gap.to_string()).await.unwrap();
+    assert_eq!(devices(&asker).await, ["DEVICE1", "LATER", "UNSEEN"]);
+    assert_eq!(devices(&neighbour).await, ["DEVICE1", "UNSEEN"], "nobody told the neighbour anything");
+    assert_eq!((told(&asker).await, told(&neighbour).await), (true, false));
 }
 
 /// A restored store gives positions anew: who remembers the ids of messages from before must not take others for them.

@@ -8,13 +8,15 @@ use crate::services::Services;
 
 /// A device of a user of the server changed.
 pub(super) async fn take_update(services: &Services, asker: &Asker, content: &RawValue) -> Result<(), Lost> {
-    let heard = services.encryption.hear_device_list_update(&asker.origin, content.get()).await;
+    let heard =
+        services.encryption.hear_device_list_update(&asker.tenant, &asker.origin, content.get()).await;
     heard.map_err(from_not_heard)
 }
 
 /// The cross-signing keys of a user of the server changed.
 pub(super) async fn take_keys(services: &Services, asker: &Asker, content: &RawValue) -> Result<(), Lost> {
-    let heard = services.encryption.hear_signing_key_update(&asker.origin, content.get()).await;
+    let heard =
+        services.encryption.hear_signing_key_update(&asker.tenant, &asker.origin, content.get()).await;
     heard.map_err(from_not_heard)
 }
 

@@ -327,6 +327,12 @@ fn of_others() -> Vec<Referring> {
         Referring::new(&encryption::DEVICE_LIST_CHANGES, |(_, user), (), claims| {
             claims.to(&encryption::DEVICE_LISTS, user);
         }),
+        Referring::new(&encryption::FOREIGN_LISTS_TOLD, |(tenant, user), position, claims| {
+            claims.to(&encryption::FOREIGN_LIST_CHANGES, &(*tenant, *position, *user));
+        }),
+        Referring::new(&encryption::FOREIGN_LIST_CHANGES, |(tenant, _, user), (), claims| {
+            claims.to(&encryption::FOREIGN_LISTS_TOLD, &(*tenant, *user));
+        }),
         Referring::new(&encryption::BACKED_UP_KEYS, |(user, version, _, _), _, claims| {
             claims.to(&encryption::BACKUP_VERSIONS, &(*user, *version));
         }),

@@ -94,6 +94,8 @@ pub const ALL: &[AnyTable] = &[
     encryption::TO_DEVICE_RECEIVED.any(),
     encryption::TO_DEVICE_RECEIVED_AGES.any(),
     encryption::FOREIGN_DEVICE_LISTS.any(),
+    encryption::FOREIGN_LISTS_TOLD.any(),
+    encryption::FOREIGN_LIST_CHANGES.any(),
     encryption::DEVICE_LIST_UPDATES.any(),
     federation::REMOTE_KEYS.any(),
     federation::SERVER_HEALTH.any(),

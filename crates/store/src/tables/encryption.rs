@@ -32,7 +32,7 @@ pub const ONE_TIME_KEY_COUNTS: Table<DeviceNumber, OneTimeKeyCountsRow> =
 /// The fallback key of a device for an algorithm.
 pub const FALLBACK_KEYS: Table<(DeviceNumber, String), FallbackKeyRow> =
     Table::new(TableId(97), "fallback_keys");
-/// When a user's device list last changed.
+/// When the device list of a user of a tenant last changed.
 pub const DEVICE_LISTS: Table<UserNumber, Position> = Table::new(TableId(98), "device_lists");
 /// The users by the last change of their device list: one entry for each.
 pub const DEVICE_LIST_CHANGES: Table<(Position, UserNumber), ()> =
@@ -59,9 +59,16 @@ pub const TO_DEVICE_RECEIVED: Table<(TenantNumber, OwnedServerName, String), i64
 /// The same by age, so that old ones can be forgotten.
 pub const TO_DEVICE_RECEIVED_AGES: Table<(TenantNumber, OwnedServerName, i64, String), ()> =
     Table::new(TableId(107), "to_device_received_ages");
-/// What is known of the devices of users of other servers.
-pub const FOREIGN_DEVICE_LISTS: Table<UserNumber, ForeignDeviceListRow> =
+/// What a tenant knows of the devices of users of other servers. Each knows what those servers told itself, as it would on a
+/// machine of its own.
+pub const FOREIGN_DEVICE_LISTS: Table<(TenantNumber, UserNumber), ForeignDeviceListRow> =
     Table::new(TableId(108), "foreign_device_lists");
+/// When a tenant was last told that the device list of a user of another server changed.
+pub const FOREIGN_LISTS_TOLD: Table<(TenantNumber, UserNumber), Position> =
+    Table::new(TableId(110), "foreign_lists_told");
+/// The same by position: one entry for each.
+pub const FOREIGN_LIST_CHANGES: Table<(TenantNumber, Position, UserNumber), ()> =
+    Table::new(TableId(111), "foreign_list_changes");
 /// The last changes of the device lists of users of tenants, with the ids of the devices that changed: what other servers
 /// are told of.
 pub const DEVICE_LIST_UPDATES: Table<(UserNumber, Position), Vec<String>> =

@@ -49,7 +49,7 @@ impl DeviceNews for NewsOfDevices {
         since: Position,
     ) -> Answer<'a, DeviceLists> {
         Box::pin(async move {
-            let changes = self.0.device_list_changes(snapshot, actor.user, since).await.map_err(failed)?;
+            let changes = self.0.device_list_changes(snapshot, actor, since).await.map_err(failed)?;
             Ok(DeviceLists { changed: changes.changed, left: changes.left })
         })
     }
