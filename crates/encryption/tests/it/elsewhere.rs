@@ -263,7 +263,7 @@ async fn each_tenant_knows_what_was_told_to_itself() {
     upload(&ours, &one).await;
     let (theirs, asker, _, hearing) = hearing(&ours).await;
     let mut neighbour = theirs.person("@c:two.example", 3).await.actor;
-    neighbour.tenant = Tenant::new(TenantNumber(3), ServerName::parse("three.example").unwrap().into());
+    neighbour.tenant = Tenant::new(TenantNumber(3), ServerName::parse("three.example").unwrap());
     let asker = asker.actor;
     let devices = async |of: &Actor| {
         let wanted = BTreeMap::from([(one.user_id().to_owned(), Vec::new())]);
@@ -276,7 +276,7 @@ async fn each_tenant_knows_what_was_told_to_itself() {
     assert_eq!(devices(&neighbour).await, ["DEVICE1", "UNSEEN"], "the neighbour asks as if it were alone");
     assert_eq!(devices(&asker).await, ["DEVICE1"]);
     upload(&ours, &ours.device_of("@a:one.example", 1, "LATER").await).await;
-    let (from, one) = (theirs.position(), &one);
+    let from = theirs.position();
     let told = async |of: &Actor| {
         let changes = hearing.device_list_changes_until_now(of, from).await.unwrap();
         changes.changed.contains(&one.user_id().to_owned())
