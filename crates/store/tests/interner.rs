@@ -2,19 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests stop at what they do not expect")]
 
+mod support;
+
 use std::sync::Arc;
 
 use freehold_store::{Batch, CommitError, Interner, MemoryEngine, ReadError, Store, UserNumber};
 use ruma_common::{OwnedEventId, OwnedUserId};
 
-/// Runs a future of the memory engine, which is ready at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("the memory engine made somebody wait"),
-    }
-}
+use support::now;
 
 fn store(engine: &Arc<MemoryEngine>) -> Store {
     now(Store::open(engine.clone())).unwrap()

@@ -1,22 +1,17 @@
 //! Rows of many numbers are those that they have one by one.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
+mod support;
+
 use std::sync::Arc;
 
 use freehold_store::{Batch, MemoryEngine, Store, Table, TableId, UserNumber};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
-const NAMES: Table<UserNumber, String> = Table::new(TableId::EXAMPLE, "names");
+use support::now;
 
-/// The engine in memory is ready at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("the memory engine made somebody wait"),
-    }
-}
+const NAMES: Table<UserNumber, String> = Table::new(TableId::EXAMPLE, "names");
 
 /// Numbers, many of which lie together, and the last ones that there are.
 fn number() -> impl Strategy<Value = u64> {

@@ -1,6 +1,8 @@
 //! What an overlay shows is what its batch makes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
+mod support;
+
 use std::sync::Arc;
 
 use freehold_store::{
@@ -10,16 +12,9 @@ use freehold_store::{
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
-const NAMES: Table<UserNumber, String> = Table::new(TableId::EXAMPLE, "names");
+use support::now;
 
-/// The engine in memory is ready at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("the memory engine made somebody wait"),
-    }
-}
+const NAMES: Table<UserNumber, String> = Table::new(TableId::EXAMPLE, "names");
 
 fn all(snapshot: &Snapshot, order: Order, limit: usize) -> Vec<(UserNumber, String)> {
     now(snapshot.scan_prefix(&NAMES, &(), order, limit)).unwrap()

@@ -2,19 +2,14 @@
 
 #![expect(clippy::panic, reason = "tests stop at what they do not expect")]
 
+mod support;
+
 use std::sync::Arc;
 
 use freehold_store::tables::accounts::TENANT_ACCOUNTS;
 use freehold_store::{Batch, MemoryEngine, Places, Store, TenantNumber, UserNumber};
 
-/// Runs a future of the memory engine, which is ready at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match std::pin::pin!(future).poll(&mut context) {
-        std::task::Poll::Ready(value) => value,
-        std::task::Poll::Pending => panic!("the memory engine made somebody wait"),
-    }
-}
+use support::now;
 
 #[test]
 fn one_tenant_that_is_full_leaves_the_places_of_the_others() {
