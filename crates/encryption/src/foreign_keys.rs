@@ -140,13 +140,13 @@ impl Encryption {
         user_id: &OwnedUserId,
     ) -> Result<Option<(UserNumber, Option<ForeignDeviceListRow>)>, Failure> {
         let Some(user) = snapshot.number_of(user_id).await? else { return Ok(None) };
+        let list = (asker.tenant.number(), user);
         let shares = |since| self.0.servers.shares_room(snapshot, asker.user, user_id, since);
-        let known = match self.known_list(snapshot, (asker.tenant.number(), user)).await? {
+        let known = match self.known_list(snapshot, list).await? {
             Some(list) if shares(Some(list.fetched_at)).await? => Some(list),
             _ if shares(None).await? => None,
             _ => return Ok(None),
         };
-        let list = (asker.tenant.number(), user);
         self.0.watching.note(list, asker.user, self.0.limits.foreign_watchers);
         Ok(Some((user, known)))
     }

@@ -21,6 +21,8 @@ use freehold_store::{Operation, TableId};
 use xxhash_rust::xxh3::xxh3_64;
 
 const HEADER: usize = 4 + 8 + 8;
+/// What an operation has at most beside its key and its row: what it is, its table, two lengths.
+const MARKS: usize = 1 + 1 + 4 + 4;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 
@@ -214,7 +216,8 @@ fn checksum(sequence: u64, content: &[u8]) -> u64 {
 
 fn encoded(record: &Record) -> Vec<u8> {
     // Grown step by step, a long record would be copied again and again.
-    let mut bytes = Vec::with_capacity(HEADER + record.operations.iter().map(encoded_bytes).sum::<usize>());
+    let room: usize = record.operations.iter().map(|operation| MARKS + operation.bytes()).sum();
+    let mut bytes = Vec::with_capacity(HEADER + room);
     bytes.resize(HEADER, 0);
     for operation in &record.operations {
         match operation {
@@ -235,15 +238,6 @@ fn encoded(record: &Record) -> Vec<u8> {
         length.to_le_bytes().into_iter().chain(record.sequence.to_le_bytes()).chain(sum.to_le_bytes());
     bytes.iter_mut().zip(header).for_each(|(byte, header)| *byte = header);
     bytes
-}
-
-/// How many bytes an operation takes at most.
-fn encoded_bytes(operation: &Operation) -> usize {
-    const MARKS: usize = 2 + 4 + 4;
-    match operation {
-        Operation::Put { key, value, .. } => MARKS + key.len() + value.len(),
-        Operation::Delete { key, .. } => MARKS + key.len(),
-    }
 }
 
 fn push(part: &[u8], bytes: &mut Vec<u8>) {

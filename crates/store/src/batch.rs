@@ -183,11 +183,7 @@ impl Batch {
 
     /// How many bytes its changes have, apart from those that wait for the position.
     pub fn bytes(&self) -> usize {
-        let bytes = |operation: &Operation| match operation {
-            Operation::Put { key, value, .. } => key.len() + value.len(),
-            Operation::Delete { key, .. } => key.len(),
-        };
-        self.writes.operations.iter().map(bytes).sum()
+        self.writes.operations.iter().map(Operation::bytes).sum()
     }
 
     /// Whether it changes nothing.

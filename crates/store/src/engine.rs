@@ -104,6 +104,16 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// How many bytes its key and its row have.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Operation::Put { key, value, .. } => key.len() + value.len(),
+            Operation::Delete { key, .. } => key.len(),
+        }
+    }
+}
+
 /// A condition of a batch: what a key must hold when the batch takes effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {

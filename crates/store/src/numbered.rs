@@ -24,6 +24,9 @@ impl Snapshot {
         table: &Table<N, V>,
         numbers: &[N],
     ) -> Result<Vec<Option<V>>, ReadError> {
+        if numbers.len() < RUN_FROM {
+            return self.get_many(table, numbers).await;
+        }
         let mut sorted: Vec<u64> = numbers.iter().map(|number| (*number).into()).collect();
         sorted.sort_unstable();
         sorted.dedup();
